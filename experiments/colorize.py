@@ -1,0 +1,16 @@
+"""Train a network that colours pictures: `python experiments/colorize.py --model unet`."""
+
+from jaxcolor import cli
+from jaxcolor.colorization.config import ColorizeConfig
+
+
+def main() -> None:
+    config = cli.parse(ColorizeConfig)
+    # Imported here, so that --help need not wait for JAX.
+    from jaxcolor.colorization.main import main
+
+    main(config)
+
+
+if __name__ == "__main__":
+    cli.run_script(main)

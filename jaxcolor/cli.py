@@ -1,0 +1,41 @@
+"""What the scripts in `experiments/` share: settings from the command line, errors in one line."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+from jaxcolor.errors import UserError, reason
+from jaxcolor.training.run_folder import RunFolder
+
+Config = TypeVar("Config", bound=Any)
+
+
+def parse(cls: type[Config], arguments: Sequence[str] | None = None) -> Config:
+    """Settings from the command line; those of an existing run are the defaults where one is named.
+
+    With `--resume` or `--evaluate`, options that are not given keep the values in the run's
+    config.json. `cls` is a dataclass with `folder`, `resume` and `evaluate`.
+    """
+    markers = (tyro.conf.FlagCreatePairsOff,)
+    config = tyro.cli(cls, args=arguments, config=markers)
+    if (config.resume or config.evaluate) and config.folder.has_config():
+        stored = cls.from_json(config.folder.read_config()["settings"]).to_continue()
+        config = tyro.cli(cls, args=arguments, default=stored, config=markers)
+    return config
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a script's main function: a `UserError` is one line and exit status 1, Ctrl-C status 130."""
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        sys.exit(f"error: cannot read or write{where}: {reason(error)}")
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command with --resume goes on from the last epoch", file=sys.stderr)
+        os._exit(130)  # at once, without waiting for steps that the device still computes

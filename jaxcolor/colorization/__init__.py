@@ -1,0 +1,1 @@
+"""Colouring pictures by classifying each pixel into the colours of a palette."""

@@ -1,0 +1,124 @@
+"""The settings of a colourization run. Imports nothing heavy, so that `--help` is quick."""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from jaxcolor.data.categories import Category
+from jaxcolor.errors import UserError
+from jaxcolor.training.run_folder import RunFolder
+
+DILATION = 2
+
+
+@dataclass(frozen=True)
+class ColorizeConfig:
+    """Train a network that colours grey pictures, by classifying each pixel into a palette's colours.
+
+    Leaves runs/NAME with settings, metrics, curves, pictures, palette and checkpoints.
+    """
+
+    model: Literal["cnn", "unet", "dunet"] = "unet"
+    """The network: a plain CNN, a UNet, or a UNet with a dilated convolution in its lowest layer."""
+    kernel_size: Literal[1, 3, 5, 7] = 3
+    """Width and height of the convolutions' kernels, in pixels."""
+    filters: int = 32
+    """Filters of the first layer; the layers below it have twice as many."""
+    colors: int = 24
+    """Colours of the palette, 2 to 256. With --palette, the file says how many."""
+    dilation: int = DILATION
+    """Distance of the taps in the lowest layer of --model dunet; 1 is the plain UNet."""
+    downsize_input: bool = False
+    """Super-resolution: the input is the colour picture at a quarter of its resolution."""
+
+    epochs: int = 25
+    """How many times the training pictures are seen."""
+    batch_size: int = 100
+    """Pictures a step."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate."""
+    seed: int = 0
+    """Of the initial weights, the order of the pictures and the palette."""
+    shuffle: Literal["once", "epoch"] = "once"
+    """Shuffle the training pictures once, as the reference does, or anew for each epoch."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the layers compute in; parameters, statistics and the loss are float32 in any case."""
+
+    dataset: Literal["auto", "cifar10", "sample"] = "auto"
+    """CIFAR-10, or patches of built-in photographs. auto: CIFAR-10 where it can be had, or else those."""
+    category: Category | Literal["all"] = "horse"
+    """Which of CIFAR-10's pictures."""
+    archive: Path | None = None
+    """A local cifar-10-binary.tar.gz, instead of a download."""
+    data_dir: Path | None = None
+    """Where prepared data lies. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
+    palette: Path | None = None
+    """A palette of your own: a .npy file of shape [n, 3] with values in 0–1. Default: k-means."""
+
+    name: str | None = None
+    """Name of the run's folder. Default: the model's name."""
+    runs_dir: Path = Path("runs")
+    """Where run folders lie."""
+    resume: bool = False
+    """Go on with the run of this name, with its settings, after its latest checkpoint."""
+    overwrite: bool = False
+    """Replace the run of this name."""
+    evaluate: bool = False
+    """Only compute the validation loss and accuracy of a checkpoint of the run of this name."""
+    init_from: Path | None = None
+    """Start from the weights, and with the palette, of another run: its name or folder."""
+    checkpoint: Literal["latest", "best"] = "latest"
+    """Which checkpoint --evaluate and --init-from read."""
+    plot_every: int = 1
+    """Draw sample pictures each so many epochs; after the last one in any case."""
+    activations: int = 0
+    """Index of the validation picture whose activations are drawn at the end."""
+
+    def __post_init__(self) -> None:
+        for field in ("filters", "dilation", "epochs", "batch_size", "plot_every"):
+            _require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
+        _require(2 <= self.colors <= 256, "colors", "2 to 256", self.colors)
+        _require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
+        for field in ("seed", "activations"):
+            _require(0 <= getattr(self, field) < 2**32, field, "0 to 2³² − 1", getattr(self, field))
+        if self.model != "dunet" and self.dilation != DILATION:
+            raise UserError(f"--dilation is for --model dunet: leave it out for {self.model}")
+        if self.resume + self.overwrite + self.evaluate > 1:
+            raise UserError("--resume, --overwrite and --evaluate exclude each other: choose one")
+        if self.init_from and (self.resume or self.evaluate):
+            raise UserError("--init-from is for new runs: leave out --resume and --evaluate")
+        if self.dataset == "sample" and self.archive:
+            raise UserError("--archive is for CIFAR-10: leave out --dataset sample")
+        if self.name is not None and (not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts):
+            raise UserError(f"--name {self.name!r} must name a folder below {self.runs_dir}")
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.runs_dir / (self.name or self.model))
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        values = dataclasses.asdict(self)
+        return {name: str(v.absolute()) if isinstance(v, Path) else v for name, v in values.items()}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "ColorizeConfig":
+        """The inverse of `to_json`, for the settings in a run's config.json."""
+        hints = typing.get_type_hints(cls)
+        unknown = values.keys() - hints.keys()
+        if unknown:
+            raise UserError(f"config.json has unknown settings: {', '.join(sorted(unknown))}")
+        paths = {name for name, hint in hints.items() if hint is Path or Path in typing.get_args(hint)}
+        return cls(**{n: Path(v) if n in paths and v is not None else v for n, v in values.items()})
+
+
+    def to_continue(self) -> "ColorizeConfig":
+        """The settings of a run as the defaults for going on with it."""
+        return dataclasses.replace(self, resume=False, overwrite=False, evaluate=False, init_from=None, checkpoint="latest")
+
+
+def _require(good: bool, field: str, range_: str, value: float) -> None:
+    if not good:
+        raise UserError(f"--{field.replace('_', '-')} must be {range_}, not {value}")

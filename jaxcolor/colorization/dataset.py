@@ -1,0 +1,60 @@
+"""The pictures of a run, and the arrays that its network trains on."""
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, UInt8
+
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.palette import Palette, nearest_color
+from jaxcolor.colorization.preprocess import network_input
+from jaxcolor.data.cifar10 import is_available, load_cifar10
+from jaxcolor.data.photographs import load_sample
+
+NO_CIFAR10 = """\
+┌──────────────────────────────────────────────────────────────────────────────┐
+│ CIFAR-10 IS NOT HERE and cannot be downloaded now: training on the built-in  │
+│ SAMPLE, patches of eight photographs. Its scores say nothing about CIFAR-10. │
+│ With the archive at hand: --archive cifar-10-binary.tar.gz                   │
+└──────────────────────────────────────────────────────────────────────────────┘"""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Train and validation pictures, and what config.json says of them."""
+
+    train: UInt8[np.ndarray, "train height width 3"]
+    validation: UInt8[np.ndarray, "validation height width 3"]
+    facts: dict[str, Any]
+
+
+def load_pictures(config: ColorizeConfig) -> Pictures:
+    """The pictures that the settings ask for. Raises `UserError` where they cannot be had."""
+    name = config.dataset
+    if name == "auto":
+        available = config.archive is not None or is_available(config.data_dir)
+        name = "cifar10" if available else "sample"
+        if not available:
+            print(NO_CIFAR10, file=sys.stderr, flush=True)
+    if name == "cifar10":
+        train, validation, md5 = load_cifar10(config.category, config.archive, config.data_dir)
+        facts = {"name": name, "category": config.category, "archive_md5": md5}
+    else:
+        train, validation = load_sample()
+        digest = hashlib.sha256(train.tobytes() + validation.tobytes())
+        facts = {"name": name, "pictures_sha256": digest.hexdigest()}
+    facts |= {"requested": config.dataset, "train": len(train), "validation": len(validation)}
+    return Pictures(train, validation, facts)
+
+
+def make_arrays(
+    pictures: UInt8[np.ndarray, "n height width 3"], palette: Palette, downsize_input: bool
+) -> dict[str, Array]:
+    """A split on the device: `inputs` [n, height, width, 1 or 3] and `labels` [n, height, width]."""
+    inputs = jax.jit(partial(network_input, downsize_input=downsize_input))(pictures)
+    return {"inputs": inputs, "labels": nearest_color(pictures, palette)}

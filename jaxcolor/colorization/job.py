@@ -1,0 +1,140 @@
+"""What a colourization run does with its arrays: epochs, validation, pictures."""
+
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+from jaxtyping import Array
+
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.dataset import Pictures, make_arrays
+from jaxcolor.colorization.models import CNN, Block, DilatedUNet, UNet
+from jaxcolor.colorization.palette import Palette, paint, to_bytes
+from jaxcolor.colorization.plots import draw_activations, draw_grid
+from jaxcolor.colorization.preprocess import bilinear_baseline, scale
+from jaxcolor.colorization.task import evaluate_step, predict, train_step
+from jaxcolor.training.batches import epoch_order, make_batches
+from jaxcolor.training.curves import draw_curves
+from jaxcolor.training.fit import Metrics, OnStep
+from jaxcolor.training.loop import EpochRunner, keeping_state
+from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.state import TrainState, create_state
+
+SAMPLES = 10  # pictures in a grid
+SECONDS_BETWEEN_CURVES = 10  # they take a tenth of a second to draw
+PANELS = {
+    "loss (cross-entropy a pixel)": {"train_loss": "train", "val_loss": "validation"},
+    "accuracy (share of pixels)": {"val_accuracy": "validation"},
+}
+
+
+def build_model(config: ColorizeConfig) -> nn.Module:
+    """The network that the settings describe."""
+    dtype = jnp.dtype(config.precision)
+    sizes = {"filters": config.filters, "colors": config.colors, "kernel_size": config.kernel_size}
+    if config.model == "cnn":
+        return CNN(**sizes, dtype=dtype)
+    if config.model == "unet":
+        return UNet(**sizes, dtype=dtype)
+    return DilatedUNet(**sizes, dilation=config.dilation, dtype=dtype)
+
+
+class ColorizeJob:
+    """The data of a run on the device, and the compiled steps over it; a `fit.Task`."""
+
+    def __init__(self, config: ColorizeConfig, pictures: Pictures, palette: Palette, run: RunFolder):
+        self.config = config
+        self.palette = palette
+        self.run = run
+        self.arrays = {
+            "train": make_arrays(pictures.train, palette, config.downsize_input),
+            "validation": make_arrays(pictures.validation, palette, config.downsize_input),
+        }
+        self.originals = {
+            "train": pictures.train[:SAMPLES],
+            "validation": pictures.validation[:SAMPLES],
+        }
+        self.pictures = len(pictures.train)
+        self._train = EpochRunner(train_step)
+        self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
+        self._predict = jax.jit(predict)
+        self._curves_drawn = float("-inf")
+
+    def initial_state(self) -> TrainState:
+        """Fresh weights from the seed, and Adam's state."""
+        example = self.arrays["train"]["inputs"][:1]
+        optimizer = optax.adam(self.config.learning_rate)
+        return create_state(build_model(self.config), example, optimizer, self.config.seed)
+
+    def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
+        """Train on all pictures once; `train_loss` is the mean of the steps' losses."""
+
+        def on_progress(steps: int, sums: dict[str, float]) -> None:
+            on_step(round(sums["count"]), sums["loss"] / sums["count"])
+
+        order = epoch_order(self.pictures, self.config.seed, epoch, self.config.shuffle)
+        batches = make_batches(order, self.config.batch_size)
+        state, sums = self._train(state, self.arrays["train"], batches, on_progress)
+        return state, {"train_loss": sums["loss"] / sums["count"]}
+
+    def evaluate(self, state: TrainState) -> Metrics:
+        """`val_loss` and `val_accuracy`, exact means over all validation pictures."""
+        data = self.arrays["validation"]
+        batches = make_batches(np.arange(len(data["labels"])), self.config.batch_size)
+        _, sums = self._evaluate(state, data, batches)
+        return {
+            "val_loss": sums["loss"] / sums["count"],
+            "val_accuracy": sums["right"] / sums["count"],
+        }
+
+    def draw(self, state: TrainState, epoch: int, history: list[dict[str, Any]], last: bool) -> None:
+        """Sample grids each `plot_every` epochs; curves now and then; activations at the end."""
+        if last or epoch % self.config.plot_every == 0:
+            for split in self.arrays:
+                self.draw_samples(state, split, epoch)
+        if last or time.monotonic() - self._curves_drawn > SECONDS_BETWEEN_CURVES:
+            draw_curves(self.run.path / "curves.png", history, PANELS)
+            self._curves_drawn = time.monotonic()
+        if last:
+            self.draw_activations(state)
+
+    def draw_samples(self, state: TrainState, split: str, epoch: int) -> None:
+        """A grid of what goes in, the truth and what comes out, for the first pictures of a split."""
+        arrays = {name: array[:SAMPLES] for name, array in self.arrays[split].items()}
+        rows = {
+            "input" if self.config.downsize_input else "grey": to_bytes(arrays["inputs"]),
+            "truth": paint(arrays["labels"], self.palette),
+            "prediction": paint(self._predict(state, arrays["inputs"]), self.palette),
+        }
+        if self.config.downsize_input:
+            rows["bilinear"] = to_bytes(bilinear_baseline(scale(jnp.asarray(self.originals[split]))))
+        path = self.run.path / "samples" / f"{split}-epoch-{epoch:03}.png"
+        draw_grid(path, f"{self.run.path.name}: {split}, after epoch {epoch}", rows)
+
+    def draw_activations(self, state: TrainState) -> None:
+        """What layers 1 to 5 make of one validation picture."""
+        index = self.config.activations
+        arrays = {name: array[index : index + 1] for name, array in self.arrays["validation"].items()}
+        pictures = {
+            "input": to_bytes(arrays["inputs"])[0],
+            "output": paint(self._predict(state, arrays["inputs"]), self.palette)[0],
+            "truth": paint(arrays["labels"], self.palette)[0],
+        }
+        path = self.run.path / "activations" / f"picture-{index}.png"
+        title = f"{self.run.path.name}: activations of validation picture {index}"
+        draw_activations(path, title, pictures, block_outputs(state, arrays["inputs"]))
+
+
+def block_outputs(state: TrainState, inputs: Array) -> dict[str, np.ndarray]:
+    """Layer → its output for the first of some inputs: [height, width, channel]."""
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    _, captured = state.apply_fn(
+        variables, inputs, train=False, mutable=["intermediates"],
+        capture_intermediates=lambda module, method: isinstance(module, Block),
+    )  # fmt: skip
+    layers = captured["intermediates"]
+    return {name: np.asarray(layers[name]["__call__"][0][0], np.float32) for name in sorted(layers)}

@@ -1,0 +1,161 @@
+"""A colourization run, from its settings to its folder."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.dataset import Pictures, load_pictures
+from jaxcolor.colorization.job import ColorizeJob
+from jaxcolor.colorization.palette import Palette, draw_palette, fit_palette, load_palette
+from jaxcolor.errors import UserError
+from jaxcolor.files import write_atomically
+from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.compilation import cache_compilations
+from jaxcolor.training.fit import Metrics, fit
+from jaxcolor.training.run_folder import RunFolder, environment
+from jaxcolor.training.state import TrainState
+
+# What decides whether the weights of one network fit another.
+STRUCTURE = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_input")
+# What decides the numbers of a run, and so must stay as it was when it is resumed.
+TRAINING = (*STRUCTURE, "batch_size", "learning_rate", "seed", "shuffle", "precision", "category")
+
+
+def main(config: ColorizeConfig) -> Metrics:
+    """Train, resume or evaluate a run, and return its last metrics; `UserError` says what went wrong."""
+    cache_compilations()
+    return evaluate(config) if config.evaluate else train(config)
+
+
+def train(config: ColorizeConfig) -> Metrics:
+    """Train a run to its end, from the start or from where it stopped."""
+    run = config.folder
+    resuming = config.resume and run.has_config()
+    if config.resume and not resuming:
+        print(f"There is no run in {run.path} yet: starting it", flush=True)
+    if not resuming:
+        run.check_free(config.overwrite)
+    source = find_run(config.init_from, config.runs_dir) if config.init_from else None
+
+    pictures = load_pictures(config)
+    palette = choose_palette(config, pictures, run if resuming else source)
+    config = dataclasses.replace(config, colors=len(palette), dataset=pictures.facts["name"])
+    if resuming:
+        check_same(config, pictures, run)
+    job = ColorizeJob(config, pictures, palette, run)
+    state = job.initial_state()
+    if source:
+        state = load_weights(config, source, state)
+
+    record = describe(config, pictures, state)
+    if resuming:
+        run.write_config(record)
+    else:
+        run.create(record, config.overwrite)
+    write_palette(palette, run)
+    announce(record, run)
+    checkpoints = Checkpoints(run.checkpoints)
+    metrics = fit(job, state, run, checkpoints, config.epochs)
+    checkpoints.close()
+    print_final(metrics, run)
+    return metrics
+
+
+def evaluate(config: ColorizeConfig) -> Metrics:
+    """The validation metrics of a checkpoint; nothing in the run's folder changes but a drawing."""
+    run = find_run(config.folder.path, Path())
+    pictures = load_pictures(config)
+    palette = load_palette(run.path / "palette.npy")
+    job = ColorizeJob(config, pictures, palette, run)
+    state = load_weights(config, run, job.initial_state())
+    metrics = job.evaluate(state)
+    job.draw_activations(state)
+    print_final(metrics, run)
+    return metrics
+
+
+def find_run(name: Path, runs_dir: Path) -> RunFolder:
+    """The run of a name below `runs_dir`, or in a folder."""
+    for run in (RunFolder(runs_dir / name), RunFolder(name)):
+        if run.has_config():
+            return run
+    raise UserError(f"there is no run in {runs_dir / name}: a run's folder has a config.json")
+
+
+def choose_palette(config: ColorizeConfig, pictures: Pictures, earlier: RunFolder | None) -> Palette:
+    """One's own palette, that of the run to go on from, or a new one."""
+    file = earlier.path / "palette.npy" if earlier else None
+    if config.palette and not config.resume:
+        return load_palette(config.palette)
+    if file and file.exists():
+        return load_palette(file)
+    return fit_palette(pictures.train, config.colors, config.seed)
+
+
+def check_same(config: ColorizeConfig, pictures: Pictures, run: RunFolder) -> None:
+    """Refuse to resume a run with settings or pictures that would have given other numbers."""
+    record = run.read_config()
+    stored = ColorizeConfig.from_json(record["settings"])
+    for name in TRAINING:
+        was, now = getattr(stored, name), getattr(config, name)
+        if was != now:
+            raise UserError(
+                f"{run.path} was started with --{name.replace('_', '-')} {was}, not {now}: "
+                "resume it with its own settings, or start a new run with another --name"
+            )
+    for name in ("archive_md5", "pictures_sha256"):
+        if record["dataset"].get(name) != pictures.facts.get(name):
+            raise UserError(f"{run.path} was started with other pictures: start a new run with another --name")
+
+
+def load_weights(config: ColorizeConfig, source: RunFolder, state: TrainState) -> TrainState:
+    """`state` with the weights and running statistics of another run's checkpoint."""
+    stored = ColorizeConfig.from_json(source.read_config()["settings"])
+    different = [
+        f"{name.replace('_', ' ')} {getattr(stored, name)}, not {getattr(config, name)}"
+        for name in STRUCTURE
+        if getattr(stored, name) != getattr(config, name)
+    ]
+    if different:
+        raise UserError(f"{source.path} holds another network: {'; '.join(different)}")
+    checkpoints = Checkpoints(source.checkpoints)
+    restored = checkpoints.restore(config.checkpoint, state)
+    checkpoints.close()
+    return state.replace(params=restored.params, batch_stats=restored.batch_stats)
+
+
+def describe(config: ColorizeConfig, pictures: Pictures, state: TrainState) -> dict[str, Any]:
+    """What config.json says of a run."""
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
+    return {
+        "task": "colorize",
+        "settings": config.to_json(),
+        "dataset": pictures.facts,
+        "parameters": parameters,
+        **environment(),
+    }
+
+
+def announce(record: dict[str, Any], run: RunFolder) -> None:
+    settings, dataset = record["settings"], record["dataset"]
+    what = f"{dataset['name']} {dataset['category']}" if "category" in dataset else dataset["name"]
+    print(
+        f"{settings['model']}: {record['parameters']:,} parameters, {settings['colors']} colours; "
+        f"{what}: {dataset['train']:,} train and {dataset['validation']:,} validation pictures; "
+        f"on {record['device']}; into {run.path}",
+        flush=True,
+    )
+
+
+def write_palette(palette: Palette, run: RunFolder) -> None:
+    write_atomically(run.path / "palette.npy", lambda file: np.save(file, palette))
+    picture = draw_palette(palette)
+    write_atomically(run.path / "palette.png", lambda file: picture.save(file, format="png"))
+
+
+def print_final(metrics: Metrics, run: RunFolder) -> None:
+    print(f"final: val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f} {run.path}")

@@ -1,0 +1,101 @@
+"""The assignment's networks: grey (or small) pictures in, the scores of each pixel's colours out.
+
+A block is a convolution, then pooling or upsampling, then BatchNorm, then ReLU. Each network takes
+pictures [batch, height, width, 1 or 3] whose sides divide by 4, and returns logits
+[batch, height, width, colors]. `mask` [batch] leaves padding pictures out of BatchNorm's statistics.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Float
+
+from jaxcolor.layers import BatchNorm, Conv2d, max_pool, upsample
+
+Pictures = Float[Array, "batch height width channel"]
+Logits = Float[Array, "batch height width color"]
+Mask = Float[Array, " batch"]
+
+
+class Block(nn.Module):
+    """Convolution, resizing, BatchNorm, ReLU: the assignment's order."""
+
+    features: int
+    kernel_size: int = 3
+    resize: Callable[[Array], Array] = lambda x: x
+    dilation: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Pictures, *, train: bool, mask: Mask | None = None) -> Pictures:
+        x = Conv2d(self.features, self.kernel_size, self.dilation, self.dtype, name="conv")(x)
+        x = self.resize(x)
+        x = BatchNorm(name="norm")(x, train=train, mask=mask)
+        return nn.relu(x)
+
+
+class CNN(nn.Module):
+    """Five blocks and a convolution, each seeing the one before."""
+
+    filters: int = 32
+    colors: int = 24
+    kernel_size: int = 3
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Pictures, *, train: bool, mask: Mask | None = None) -> Logits:
+        check_sides(x)
+        block = partial(Block, kernel_size=self.kernel_size, dtype=self.dtype)
+        norm = {"train": train, "mask": mask}
+        x = block(self.filters, resize=max_pool, name="layer1")(x, **norm)
+        x = block(2 * self.filters, resize=max_pool, name="layer2")(x, **norm)
+        x = block(2 * self.filters, name="layer3")(x, **norm)
+        x = block(self.filters, resize=upsample, name="layer4")(x, **norm)
+        x = block(self.colors, resize=upsample, name="layer5")(x, **norm)
+        return Conv2d(self.colors, self.kernel_size, dtype=self.dtype, name="layer6")(x)
+
+
+class UNet(nn.Module):
+    """The CNN with skip connections (Ronneberger, Fischer and Brox, arXiv:1505.04597).
+
+    Each layer on the way up also sees the layer of its own size on the way down. `dilation` spreads
+    the taps of layer 3, the lowest.
+    """
+
+    filters: int = 32
+    colors: int = 24
+    kernel_size: int = 3
+    dilation: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Pictures, *, train: bool, mask: Mask | None = None) -> Logits:
+        check_sides(x)
+        block = partial(Block, kernel_size=self.kernel_size, dtype=self.dtype)
+        norm = {"train": train, "mask": mask}
+        out1 = block(self.filters, resize=max_pool, name="layer1")(x, **norm)
+        out2 = block(2 * self.filters, resize=max_pool, name="layer2")(out1, **norm)
+        out3 = block(2 * self.filters, dilation=self.dilation, name="layer3")(out2, **norm)
+        out4 = block(self.filters, resize=upsample, name="layer4")(skip(out2, out3), **norm)
+        out5 = block(self.colors, resize=upsample, name="layer5")(skip(out1, out4), **norm)
+        return Conv2d(self.colors, self.kernel_size, dtype=self.dtype, name="layer6")(skip(x, out5))
+
+
+class DilatedUNet(UNet):
+    """The UNet with a dilated convolution in its lowest layer (Yu and Koltun, arXiv:1511.07122)."""
+
+    dilation: int = 2
+
+
+def skip(before: Array, x: Array) -> Array:
+    """The skip connection: what an earlier layer saw, beside what the last one made of it."""
+    return jnp.concatenate([before.astype(x.dtype), x], axis=-1)
+
+
+def check_sides(x: Pictures) -> None:
+    """Refuse pictures that cannot be halved twice."""
+    height, width = x.shape[1:3]
+    if height % 4 or width % 4:
+        raise ValueError(f"pictures of {height}×{width} pixels: both sides must divide by 4")

@@ -1,0 +1,151 @@
+"""CIFAR-10 from its official binary archive, as a tensorflow-datasets builder without TensorFlow.
+
+The archive (https://www.cs.toronto.edu/~kriz/cifar.html) holds `cifar-10-batches-bin/` with
+`data_batch_1.bin` … `data_batch_5.bin` and `test_batch.bin`: runs of 3073-byte records, one label
+byte and then the red, green and blue planes of a 32×32 picture, row by row.
+"""
+
+import io
+import tarfile
+import zlib
+from collections.abc import Iterator
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from jaxcolor.data.categories import CATEGORIES
+from jaxcolor.data.download import download, file_md5, is_reachable
+from jaxcolor.data.prepare import make_builder, prepare
+from jaxcolor.errors import UserError, reason
+
+URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+OFFICIAL_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
+OFFICIAL_COUNTS = {"train": 50_000, "test": 10_000}
+SIDE = 32
+RECORD_BYTES = 1 + 3 * SIDE * SIDE
+FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+
+
+@dataclass
+class ArchiveConfig(tfds.core.BuilderConfig):
+    """An archive on disk; `name` is its md5, so that another archive is never taken for it."""
+
+    archive: Path | None = None
+
+
+class Cifar10Binary(tfds.core.GeneratorBasedBuilder):
+    """Pictures and labels of one archive in the official binary layout."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": tfds.features.Image(shape=(SIDE, SIDE, 3)),
+            "label": tfds.features.ClassLabel(names=list(CATEGORIES)),
+        }
+        return tfds.core.DatasetInfo(
+            builder=self,
+            features=tfds.features.FeaturesDict(features),
+            homepage=URL,
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        assert self.builder_config.archive, "only a finished preparation does without its archive"
+        records = read_archive(self.builder_config.archive)
+        return {split: self._generate_examples(records[split]) for split in FILES}
+
+    def _generate_examples(self, records: np.ndarray) -> Iterator[tuple[int, dict]]:
+        for key, record in enumerate(records):
+            picture = record[1:].reshape(3, SIDE, SIDE).transpose(1, 2, 0)
+            # Encoded here, because tfds would ask TensorFlow to encode an array.
+            png = io.BytesIO()
+            Image.fromarray(picture).save(png, format="png", compress_level=1)
+            yield key, {"image": io.BytesIO(png.getvalue()), "label": int(record[0])}
+
+
+def read_archive(archive: Path) -> dict[str, np.ndarray]:
+    """The records of an archive: split → uint8 [n, 3073]; a `UserError` says what is wrong with it."""
+    batches = {}
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                name = Path(member.name)
+                if member.isfile() and name.parent.name == "cifar-10-batches-bin":
+                    batches[name.name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    except (EOFError, zlib.error, tarfile.ReadError) as error:
+        raise UserError(
+            f"{archive} is truncated or not a tar archive ({reason(error)}): "
+            f"delete it and download {URL} again"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot read {archive}: {reason(error)}") from error
+
+    missing = [name for names in FILES.values() for name in names if name not in batches]
+    if missing:
+        raise UserError(
+            f"{archive} is no CIFAR-10 archive in binary layout: "
+            f"cifar-10-batches-bin/{missing[0]} is missing from it; the official one is {URL}"
+        )
+    for name, data in batches.items():
+        if name.endswith(".bin") and len(data) % RECORD_BYTES:
+            raise UserError(f"{archive}: {name} is not made of {RECORD_BYTES}-byte records")
+    records = {
+        split: np.frombuffer(b"".join(batches[name] for name in names), np.uint8).reshape(-1, RECORD_BYTES)
+        for split, names in FILES.items()
+    }
+    for split, rows in records.items():
+        if not len(rows):
+            raise UserError(f"{archive} holds no {split} records")
+        if rows[:, 0].max() >= len(CATEGORIES):
+            raise UserError(f"{archive}: a {split} record has label {rows[:, 0].max()}, above 9")
+    return records
+
+
+def load_cifar10(
+    category: str, archive: Path | None = None, data_dir: Path | None = None
+) -> tuple[np.ndarray, np.ndarray, str]:
+    """Train pictures, test pictures (uint8 [n, 32, 32, 3], in the archive's order) and the archive's md5.
+
+    `category` is one of `CATEGORIES` or "all". Without `archive` the official one is used: as prepared
+    in `data_dir` (None: tfds's own folder), or downloaded. Raises `UserError` where it cannot be had.
+    """
+    md5 = file_md5(archive) if archive else OFFICIAL_MD5
+    builder = _builder(md5, archive, data_dir)
+    if archive is None and not builder.is_prepared():
+        folder = Path(builder.data_path).parents[2] / "downloads"
+        builder = _builder(md5, download(URL, OFFICIAL_MD5, folder), data_dir)
+    prepare(builder)
+    counts = {split: builder.info.splits[split].num_examples for split in FILES}
+    if archive and md5 != OFFICIAL_MD5:
+        print(
+            f"warning: {archive} is not the official archive (md5 {md5}, official {OFFICIAL_MD5}); "
+            f"it holds {counts['train']:,} of {OFFICIAL_COUNTS['train']:,} train and "
+            f"{counts['test']:,} of {OFFICIAL_COUNTS['test']:,} test pictures; used as it is",
+            file=sys.stderr,
+        )
+    train, test = (_read(builder, split, category) for split in FILES)
+    return train, test, md5
+
+
+def is_available(data_dir: Path | None = None) -> bool:
+    """Whether the official pictures are prepared in `data_dir` or their server answers now."""
+    return _builder(OFFICIAL_MD5, None, data_dir).is_prepared() or is_reachable(URL)
+
+
+def _builder(md5: str, archive: Path | None, data_dir: Path | None) -> Cifar10Binary:
+    return make_builder(Cifar10Binary, ArchiveConfig(name=md5, archive=archive), data_dir)
+
+
+def _read(builder: Cifar10Binary, split: str, category: str) -> np.ndarray:
+    # Labels are read first, so that only the pictures of the category are decoded.
+    source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    label = None if category == "all" else CATEGORIES.index(category)
+    kept = [r["image"] for r in (source[i] for i in range(len(source))) if label in (None, r["label"])]
+    if not kept:
+        raise UserError(f"the archive has no {split} pictures of category {category}: choose another --category")
+    return np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in kept])

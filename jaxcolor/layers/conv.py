@@ -1,0 +1,84 @@
+"""The assignment's own convolution: a plain definition, and the same thing fast."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jaxtyping import Array, Float
+
+
+def conv2d_by_shifts(
+    x: Float[Array, "batch height width in_channels"],
+    kernel: Float[Array, "k k in_channels out_channels"],
+    bias: Float[Array, " out_channels"],
+    dilation: int = 1,
+) -> Float[Array, "batch height width out_channels"]:
+    """The definition: every tap of the kernel sees the picture shifted, and the products are summed.
+
+    Beyond its border the picture is zero, so that the output has the size of the input.
+    """
+    size = kernel.shape[0]
+    height, width = x.shape[1:3]
+    reach = dilation * (size // 2)
+    padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    out = jnp.zeros((), x.dtype)
+    for row in range(size):
+        for column in range(size):
+            top, left = dilation * row, dilation * column
+            shifted = padded[:, top : top + height, left : left + width]
+            out = out + shifted @ kernel[row, column]
+    return out + bias
+
+
+def conv2d(
+    x: Float[Array, "batch height width in_channels"],
+    kernel: Float[Array, "k k in_channels out_channels"],
+    bias: Float[Array, " out_channels"],
+    dilation: int = 1,
+) -> Float[Array, "batch height width out_channels"]:
+    """`conv2d_by_shifts`, computed by XLA's convolution."""
+    out = lax.conv_general_dilated(
+        x,
+        kernel,
+        window_strides=(1, 1),
+        padding="SAME",
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return out + bias
+
+
+def uniform_by_fan_in(fan_in: int) -> nn.initializers.Initializer:
+    """U(−s, s) with s = 1/√fan_in: the assignment's initialisation of kernels and biases."""
+    limit = fan_in**-0.5
+
+    def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+
+    return init
+
+
+class Conv2d(nn.Module):
+    """Convolution with stride 1 and zero padding that keeps the picture's size.
+
+    `kernel_size` is odd, from 1 to 7. Parameters are float32; the products are computed in `dtype`.
+    """
+
+    features: int
+    kernel_size: int = 3
+    dilation: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width in_channels"]
+    ) -> Float[Array, "batch height width features"]:
+        if self.kernel_size not in (1, 3, 5, 7):
+            raise ValueError(f"kernel_size must be 1, 3, 5 or 7, not {self.kernel_size}")
+        in_channels = x.shape[-1]
+        init = uniform_by_fan_in(in_channels * self.kernel_size**2)
+        shape = (self.kernel_size, self.kernel_size, in_channels, self.features)
+        kernel = self.param("kernel", init, shape)
+        bias = self.param("bias", init, (self.features,))
+        x, kernel, bias = (array.astype(self.dtype) for array in (x, kernel, bias))
+        return conv2d(x, kernel, bias, self.dilation)

@@ -1,0 +1,61 @@
+"""Batch normalisation as PyTorch computes it (Ioffe and Szegedy, arXiv:1502.03167)."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+from jaxtyping import Array, Float
+
+
+class BatchNorm(nn.Module):
+    """Normalises each channel by the batch's mean and biased variance, or by the running ones.
+
+    The running variance is the unbiased one, over n − 1 values, unlike that of `flax.linen.BatchNorm`.
+    `mask` [batch] is 1 for pictures that count and 0 for padding; None counts all of them.
+    Statistics are float32; the output has the dtype of the input.
+    """
+
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch height width channel"],
+        *,
+        train: bool,
+        mask: Float[Array, " batch"] | None = None,
+    ) -> Float[Array, "batch height width channel"]:
+        channels = x.shape[-1]
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        running_variance = self.variable("batch_stats", "variance", jnp.ones, (channels,))
+
+        if train:
+            mean, variance, count = batch_moments(x, mask)
+            if not self.is_initializing():
+                unbiased = variance * count / jnp.maximum(count - 1, 1)
+                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+                running_variance.value = (
+                    self.momentum * running_variance.value + (1 - self.momentum) * unbiased
+                )
+        else:
+            mean, variance = running_mean.value, running_variance.value
+
+        multiplier = scale * lax.rsqrt(variance + self.epsilon)
+        return (x * multiplier + (bias - mean * multiplier)).astype(x.dtype)
+
+
+def batch_moments(
+    x: Float[Array, "batch height width channel"], mask: Float[Array, " batch"] | None = None
+) -> tuple[Float[Array, " channel"], Float[Array, " channel"], Float[Array, ""]]:
+    """Mean and biased variance of each channel, and the number of values that each is taken over."""
+    x = x.astype(jnp.float32)
+    pixels = x.shape[1] * x.shape[2]
+    if mask is None:
+        weights, count = jnp.ones((1, 1, 1, 1)), jnp.float32(x.shape[0] * pixels)
+    else:
+        weights, count = mask[:, None, None, None], mask.sum() * pixels
+    mean = jnp.sum(x * weights, axis=(0, 1, 2)) / count
+    variance = jnp.sum(jnp.square(x - mean) * weights, axis=(0, 1, 2)) / count
+    return mean, variance, count

@@ -1,0 +1,116 @@
+"""Running a pure step over an epoch: the one place for jit, donation and the device.
+
+The data set lies on the device; a call is handed only the indices of its pictures. A GPU runs many
+steps a call, since it would wait for Python between short ones. A CPU runs one, because XLA compiles
+convolutions inside a loop into slower code there.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxcolor.training.batches import Batches
+from jaxcolor.training.state import TrainState
+
+Batch: TypeAlias = dict[str, Any]  # arrays of the data set, each [batch, …], and "mask" [batch] or None
+Sums: TypeAlias = dict[str, Array]  # scalars that add up over batches, "count" among them
+Step: TypeAlias = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
+STEPS_IN_FLIGHT = 2
+
+
+def steps_per_call() -> int:
+    """How many steps one call runs on this machine's device."""
+    return 1 if jax.default_backend() == "cpu" else 50
+
+
+def keeping_state(evaluate_step: Callable[[TrainState, Batch], Sums]) -> Step:
+    """An evaluation step as a step that leaves the state as it is."""
+    return lambda state, batch: (state, evaluate_step(state, batch))
+
+
+class EpochRunner:
+    """A compiled step, and the way to run it over all batches of an epoch."""
+
+    def __init__(self, step: Step, donate: bool = True, steps: int | None = None):
+        self.steps = steps or steps_per_call()
+        run = partial(_run_one if self.steps == 1 else _run_many, step)
+        self._call = jax.jit(run, donate_argnums=0 if donate else ())
+
+    def __call__(
+        self,
+        state: TrainState,
+        data: dict[str, Array],
+        batches: Batches,
+        on_progress: Callable[[int, dict[str, float]], None] = lambda done, sums: None,
+    ) -> tuple[TrainState, dict[str, float]]:
+        """The state after all batches, and the sums over them.
+
+        With `donate` the state that comes in is used up. `on_progress` hears, a little behind the device, how many
+        steps are done and what the latest of them added up to.
+        """
+        totals: dict[str, float] = {}
+        in_flight: deque[tuple[int, Sums]] = deque()
+
+        def collect() -> None:
+            steps, sums = in_flight.popleft()
+            latest = {name: float(np.asarray(values, np.float64).sum()) for name, values in sums.items()}
+            for name, value in latest.items():
+                totals[name] = totals.get(name, 0.0) + value
+            on_progress(steps, latest)
+
+        for steps, arguments in _calls(batches, self.steps):
+            state, sums = self._call(state, data, *arguments)
+            in_flight.append((steps, sums))
+            if len(in_flight) > STEPS_IN_FLIGHT:
+                collect()
+        while in_flight:
+            collect()
+        return state, totals
+
+
+def _calls(batches: Batches, steps: int) -> Iterator[tuple[int, tuple]]:
+    """The arguments of each call; the last of many-step calls is filled up, and told where to stop."""
+    if steps == 1:
+        masks = batches.mask if batches.mask is not None else [None] * len(batches.indices)
+        for indices, mask in zip(batches.indices, masks, strict=True):
+            yield 1, (indices, mask)
+        return
+    for start in range(0, len(batches.indices), steps):
+        window = [None if part is None else part[start : start + steps] for part in batches]
+        count = len(window[0])
+        if count < steps:
+            missing = ((0, steps - count), (0, 0))
+            window = [None if part is None else np.pad(part, missing) for part in window]
+        yield count, (*window, np.int32(count))
+
+
+def _take(data: dict[str, Array], indices: Array, mask: Array | None) -> Batch:
+    return {name: array[indices] for name, array in data.items()} | {"mask": mask}
+
+
+def _run_one(
+    step: Step, state: TrainState, data: dict[str, Array], indices: Array, mask: Array | None
+) -> tuple[TrainState, Sums]:
+    return step(state, _take(data, indices, mask))
+
+
+def _run_many(
+    step: Step, state: TrainState, data: dict[str, Array], indices: Array, mask: Array | None, count: Array
+) -> tuple[TrainState, Sums]:
+    """`count` steps in one call; sums of those that do not run stay 0."""
+
+    def body(i: Array, carry: tuple[TrainState, Sums]) -> tuple[TrainState, Sums]:
+        state, sums = carry
+        state, new = step(state, _take(data, indices[i], None if mask is None else mask[i]))
+        return state, {name: values.at[i].set(new[name]) for name, values in sums.items()}
+
+    first_mask = None if mask is None else mask[0]
+    shapes = jax.eval_shape(lambda: step(state, _take(data, indices[0], first_mask))[1])
+    sums = {name: jnp.zeros((len(indices), *s.shape), s.dtype) for name, s in shapes.items()}
+    return jax.lax.fori_loop(0, count, body, (state, sums))
