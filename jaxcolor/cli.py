@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import tyro
 
 from jaxcolor.errors import UserError, reason
-from jaxcolor.training.run_folder import RunFolder
 
 Config = TypeVar("Config", bound=Any)
 

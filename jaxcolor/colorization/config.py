@@ -89,9 +89,13 @@ class ColorizeConfig:
             raise UserError("--resume, --overwrite and --evaluate exclude each other: choose one")
         if self.init_from and (self.resume or self.evaluate):
             raise UserError("--init-from is for new runs: leave out --resume and --evaluate")
+        if self.dataset == "sample" and self.category not in ("horse", "all"):
+            raise UserError("the built-in sample has no categories: leave out --category")
         if self.dataset == "sample" and self.archive:
             raise UserError("--archive is for CIFAR-10: leave out --dataset sample")
-        if self.name is not None and (not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts):
+        if self.name is not None and (
+            not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts
+        ):
             raise UserError(f"--name {self.name!r} must name a folder below {self.runs_dir}")
 
     @property
@@ -111,12 +115,14 @@ class ColorizeConfig:
         if unknown:
             raise UserError(f"config.json has unknown settings: {', '.join(sorted(unknown))}")
         paths = {name for name, hint in hints.items() if hint is Path or Path in typing.get_args(hint)}
-        return cls(**{n: Path(v) if n in paths and v is not None else v for n, v in values.items()})
-
+        settings: Any = {n: Path(v) if n in paths and v is not None else v for n, v in values.items()}
+        return cls(**settings)
 
     def to_continue(self) -> "ColorizeConfig":
         """The settings of a run as the defaults for going on with it."""
-        return dataclasses.replace(self, resume=False, overwrite=False, evaluate=False, init_from=None, checkpoint="latest")
+        return dataclasses.replace(
+            self, resume=False, overwrite=False, evaluate=False, init_from=None, checkpoint="latest"
+        )
 
 
 def _require(good: bool, field: str, range_: str, value: float) -> None:

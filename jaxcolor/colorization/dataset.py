@@ -43,7 +43,7 @@ def load_pictures(config: ColorizeConfig) -> Pictures:
             print(NO_CIFAR10, file=sys.stderr, flush=True)
     if name == "cifar10":
         train, validation, md5 = load_cifar10(config.category, config.archive, config.data_dir)
-        facts = {"name": name, "category": config.category, "archive_md5": md5}
+        facts: dict[str, Any] = {"name": name, "category": config.category, "archive_md5": md5}
     else:
         train, validation = load_sample()
         digest = hashlib.sha256(train.tobytes() + validation.tobytes())

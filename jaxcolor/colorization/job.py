@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Array
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import Pictures, make_arrays
@@ -35,7 +34,7 @@ PANELS = {
 def build_model(config: ColorizeConfig) -> nn.Module:
     """The network that the settings describe."""
     dtype = jnp.dtype(config.precision)
-    sizes = {"filters": config.filters, "colors": config.colors, "kernel_size": config.kernel_size}
+    sizes: Any = {"filters": config.filters, "colors": config.colors, "kernel_size": config.kernel_size}
     if config.model == "cnn":
         return CNN(**sizes, dtype=dtype)
     if config.model == "unet":
@@ -55,8 +54,8 @@ class ColorizeJob:
             "validation": make_arrays(pictures.validation, palette, config.downsize_input),
         }
         self.originals = {
-            "train": pictures.train[:SAMPLES],
-            "validation": pictures.validation[:SAMPLES],
+            "train": jnp.asarray(pictures.train[:SAMPLES]),
+            "validation": jnp.asarray(pictures.validation[:SAMPLES]),
         }
         self.pictures = len(pictures.train)
         self._train = EpochRunner(train_step)
@@ -104,32 +103,32 @@ class ColorizeJob:
 
     def draw_samples(self, state: TrainState, split: str, epoch: int) -> None:
         """A grid of what goes in, the truth and what comes out, for the first pictures of a split."""
-        arrays = {name: array[:SAMPLES] for name, array in self.arrays[split].items()}
+        inputs, labels = (np.asarray(array[:SAMPLES]) for array in self.arrays[split].values())
         rows = {
-            "input" if self.config.downsize_input else "grey": to_bytes(arrays["inputs"]),
-            "truth": paint(arrays["labels"], self.palette),
-            "prediction": paint(self._predict(state, arrays["inputs"]), self.palette),
+            "input" if self.config.downsize_input else "grey": to_bytes(inputs),
+            "truth": paint(labels, self.palette),
+            "prediction": paint(np.asarray(self._predict(state, inputs)), self.palette),
         }
         if self.config.downsize_input:
-            rows["bilinear"] = to_bytes(bilinear_baseline(scale(jnp.asarray(self.originals[split]))))
+            rows["bilinear"] = to_bytes(np.asarray(bilinear_baseline(scale(self.originals[split]))))
         path = self.run.path / "samples" / f"{split}-epoch-{epoch:03}.png"
         draw_grid(path, f"{self.run.path.name}: {split}, after epoch {epoch}", rows)
 
     def draw_activations(self, state: TrainState) -> None:
         """What layers 1 to 5 make of one validation picture."""
         index = self.config.activations
-        arrays = {name: array[index : index + 1] for name, array in self.arrays["validation"].items()}
+        inputs, labels = (np.asarray(array[[index]]) for array in self.arrays["validation"].values())
         pictures = {
-            "input": to_bytes(arrays["inputs"])[0],
-            "output": paint(self._predict(state, arrays["inputs"]), self.palette)[0],
-            "truth": paint(arrays["labels"], self.palette)[0],
+            "input": to_bytes(inputs)[0],
+            "output": paint(np.asarray(self._predict(state, inputs)), self.palette)[0],
+            "truth": paint(labels, self.palette)[0],
         }
         path = self.run.path / "activations" / f"picture-{index}.png"
         title = f"{self.run.path.name}: activations of validation picture {index}"
-        draw_activations(path, title, pictures, block_outputs(state, arrays["inputs"]))
+        draw_activations(path, title, pictures, block_outputs(state, inputs))
 
 
-def block_outputs(state: TrainState, inputs: Array) -> dict[str, np.ndarray]:
+def block_outputs(state: TrainState, inputs: np.ndarray) -> dict[str, np.ndarray]:
     """Layer → its output for the first of some inputs: [height, width, channel]."""
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     _, captured = state.apply_fn(
@@ -137,4 +136,7 @@ def block_outputs(state: TrainState, inputs: Array) -> dict[str, np.ndarray]:
         capture_intermediates=lambda module, method: isinstance(module, Block),
     )  # fmt: skip
     layers = captured["intermediates"]
-    return {name: np.asarray(layers[name]["__call__"][0][0], np.float32) for name in sorted(layers)}
+    return {
+        name.replace("layer", "layer "): np.asarray(layers[name]["__call__"][0][0], np.float32)
+        for name in sorted(layers)
+    }

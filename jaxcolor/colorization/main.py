@@ -42,6 +42,9 @@ def train(config: ColorizeConfig) -> Metrics:
     source = find_run(config.init_from, config.runs_dir) if config.init_from else None
 
     pictures = load_pictures(config)
+    if config.activations >= len(pictures.validation):
+        last = len(pictures.validation) - 1
+        raise UserError(f"--activations {config.activations}: the validation pictures are 0 to {last}")
     palette = choose_palette(config, pictures, run if resuming else source)
     config = dataclasses.replace(config, colors=len(palette), dataset=pictures.facts["name"])
     if resuming:
@@ -109,7 +112,9 @@ def check_same(config: ColorizeConfig, pictures: Pictures, run: RunFolder) -> No
             )
     for name in ("archive_md5", "pictures_sha256"):
         if record["dataset"].get(name) != pictures.facts.get(name):
-            raise UserError(f"{run.path} was started with other pictures: start a new run with another --name")
+            raise UserError(
+                f"{run.path} was started with other pictures: start a new run with another --name"
+            )
 
 
 def load_weights(config: ColorizeConfig, source: RunFolder, state: TrainState) -> TrainState:

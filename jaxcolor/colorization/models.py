@@ -7,9 +7,11 @@ pictures [batch, height, width, 1 or 3] whose sides divide by 4, and returns log
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcolor.layers import BatchNorm, Conv2d, max_pool, upsample
@@ -26,10 +28,12 @@ class Block(nn.Module):
     kernel_size: int = 3
     resize: Callable[[Array], Array] = lambda x: x
     dilation: int = 1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Pictures, *, train: bool, mask: Mask | None = None) -> Pictures:
+    def __call__(
+        self, x: Float[Array, "batch height width in_channels"], *, train: bool, mask: Mask | None = None
+    ) -> Float[Array, "batch new_height new_width features"]:
         x = Conv2d(self.features, self.kernel_size, self.dilation, self.dtype, name="conv")(x)
         x = self.resize(x)
         x = BatchNorm(name="norm")(x, train=train, mask=mask)
@@ -42,13 +46,13 @@ class CNN(nn.Module):
     filters: int = 32
     colors: int = 24
     kernel_size: int = 3
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Pictures, *, train: bool, mask: Mask | None = None) -> Logits:
         check_sides(x)
         block = partial(Block, kernel_size=self.kernel_size, dtype=self.dtype)
-        norm = {"train": train, "mask": mask}
+        norm: Any = {"train": train, "mask": mask}
         x = block(self.filters, resize=max_pool, name="layer1")(x, **norm)
         x = block(2 * self.filters, resize=max_pool, name="layer2")(x, **norm)
         x = block(2 * self.filters, name="layer3")(x, **norm)
@@ -68,13 +72,13 @@ class UNet(nn.Module):
     colors: int = 24
     kernel_size: int = 3
     dilation: int = 1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, x: Pictures, *, train: bool, mask: Mask | None = None) -> Logits:
         check_sides(x)
         block = partial(Block, kernel_size=self.kernel_size, dtype=self.dtype)
-        norm = {"train": train, "mask": mask}
+        norm: Any = {"train": train, "mask": mask}
         out1 = block(self.filters, resize=max_pool, name="layer1")(x, **norm)
         out2 = block(2 * self.filters, resize=max_pool, name="layer2")(out1, **norm)
         out3 = block(2 * self.filters, dilation=self.dilation, name="layer3")(out2, **norm)

@@ -1,5 +1,6 @@
 """The palette: the colours that pixels are classified into, float32 [colors, 3] with values in 0–1."""
 
+import contextlib
 import hashlib
 from functools import partial
 from pathlib import Path
@@ -55,10 +56,8 @@ def fit_palette(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, se
         return load_palette(cached)
     except UserError:
         palette = _k_means(pictures, colors, seed)
-    try:
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs the next run a second
         write_atomically(cached, lambda file: np.save(file, palette))
-    except OSError:
-        pass  # a cache that cannot be written costs the next run a second
     return palette
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
@@ -11,16 +12,21 @@ from jaxcolor.files import write_atomically
 
 ENLARGED = 96  # pixels that a picture's longer side is drawn with, or the next multiple of its own
 GAP = 4
+MARGIN = 12
+TILE = 64  # the same for a channel in a drawing of activations
 COLUMNS = 16  # channels side by side in a drawing of activations
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 Picture = UInt8[np.ndarray, "height width channel"]  # grey (1 channel) or colour (3)
+Pictures = UInt8[np.ndarray, "n height width channel"]
 
 
-def draw_grid(path: Path, title: str, rows: Mapping[str, Sequence[Picture]]) -> None:
+def draw_grid(
+    path: Path, title: str, rows: Mapping[str, Pictures]
+) -> None:
     """A labelled row for each entry: its pictures side by side, enlarged without smoothing."""
     strips = {label: _row([_enlarged(picture) for picture in pictures]) for label, pictures in rows.items()}
-    _save(path, _sheet(title, strips))
+    _save(path, _sheet(title, strips, GAP))
 
 
 def draw_activations(
@@ -36,10 +42,10 @@ def draw_activations(
     strips = {", ".join(pictures): _row([_enlarged(picture) for picture in pictures.values()])}
     for name, values in layers.items():
         height, width, channels = values.shape
-        tiles = [_enlarged(_stretched(values[..., [c]]), ENLARGED // 2) for c in range(channels)]
+        tiles = [_enlarged(_stretched(values[..., [c]]), TILE) for c in range(channels)]
         lines = [_row(tiles[i : i + COLUMNS]) for i in range(0, channels, COLUMNS)]
         strips[f"{name}\n{channels} × {height}×{width}"] = _column(lines)
-    _save(path, _sheet(title, strips))
+    _save(path, _sheet(title, strips, MARGIN))
 
 
 def _enlarged(picture: Picture, size: int = ENLARGED) -> Image.Image:
@@ -65,31 +71,30 @@ def _row(images: Sequence[Image.Image]) -> Image.Image:
     return row
 
 
-def _column(images: Sequence[Image.Image]) -> Image.Image:
-    height = sum(image.height + GAP for image in images) - GAP
+def _column(images: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
+    height = sum(image.height + gap for image in images) - gap
     column = Image.new("RGB", (max(image.width for image in images), height), PAPER)
     top = 0
     for image in images:
         column.paste(image, (0, top))
-        top += image.height + GAP
+        top += image.height + gap
     return column
 
 
-def _sheet(title: str, strips: Mapping[str, Image.Image]) -> Image.Image:
+def _sheet(title: str, strips: Mapping[str, Image.Image], gap: int) -> Image.Image:
     """The title, and below it each strip behind its label."""
-    font = ImageFont.load_default(size=15)
+    font = ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size=14)
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    margin = 3 * GAP
     labels = max(measure.multiline_textbbox((0, 0), label, font)[2] for label in strips)
-    left, top = int(labels) + 2 * margin, 3 * margin
-    body = _column(list(strips.values()))
-    sheet = Image.new("RGB", (left + body.width + margin, top + body.height + margin), PAPER)
+    left, top = int(labels) + 2 * MARGIN, 3 * MARGIN
+    body = _column(list(strips.values()), gap)
+    sheet = Image.new("RGB", (left + body.width + MARGIN, top + body.height + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((left, top // 2), title, INK, font, anchor="lm")
     sheet.paste(body, (left, top))
     for label, strip in strips.items():
-        draw.multiline_text((margin, top + strip.height // 2), label, INK, font, anchor="lm")
-        top += strip.height + GAP
+        draw.multiline_text((MARGIN, top + strip.height // 2), label, INK, font, anchor="lm")
+        top += strip.height + gap
     return sheet
 
 

@@ -2,7 +2,5 @@
 
 from typing import Literal, get_args
 
-Category = Literal[
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
-]
+Category = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 CATEGORIES: tuple[str, ...] = get_args(Category)

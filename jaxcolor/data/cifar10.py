@@ -6,10 +6,10 @@ byte and then the red, green and blue planes of a 32×32 picture, row by row.
 """
 
 import io
+import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,9 +74,9 @@ def read_archive(archive: Path) -> dict[str, np.ndarray]:
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                name = Path(member.name)
-                if member.isfile() and name.parent.name == "cifar-10-batches-bin":
-                    batches[name.name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+                folder, name = Path(member.name).parts[-2:] if "/" in member.name else ("", member.name)
+                if member.isfile() and folder == "cifar-10-batches-bin":
+                    batches[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
     except (EOFError, zlib.error, tarfile.ReadError) as error:
         raise UserError(
             f"{archive} is truncated or not a tar archive ({reason(error)}): "
@@ -147,5 +147,7 @@ def _read(builder: Cifar10Binary, split: str, category: str) -> np.ndarray:
     label = None if category == "all" else CATEGORIES.index(category)
     kept = [r["image"] for r in (source[i] for i in range(len(source))) if label in (None, r["label"])]
     if not kept:
-        raise UserError(f"the archive has no {split} pictures of category {category}: choose another --category")
+        raise UserError(
+            f"the archive has no {split} pictures of category {category}: choose another --category"
+        )
     return np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in kept])

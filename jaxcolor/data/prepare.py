@@ -14,9 +14,7 @@ from jaxcolor.errors import UserError, reason
 Builder = TypeVar("Builder", bound=tfds.core.GeneratorBasedBuilder)
 
 
-def make_builder(
-    cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: Path | None
-) -> Builder:
+def make_builder(cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: Path | None) -> Builder:
     """A builder that needs no TensorFlow (array_record files); `data_dir` None is tfds's own folder."""
     try:
         with _quiet():

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 
@@ -52,7 +53,7 @@ def uniform_by_fan_in(fan_in: int) -> nn.initializers.Initializer:
     """U(−s, s) with s = 1/√fan_in: the assignment's initialisation of kernels and biases."""
     limit = fan_in**-0.5
 
-    def init(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+    def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, -limit, limit)
 
     return init
@@ -67,7 +68,7 @@ class Conv2d(nn.Module):
     features: int
     kernel_size: int = 3
     dilation: int = 1
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(

@@ -43,7 +43,8 @@ class BatchNorm(nn.Module):
             mean, variance = running_mean.value, running_variance.value
 
         multiplier = scale * lax.rsqrt(variance + self.epsilon)
-        return (x * multiplier + (bias - mean * multiplier)).astype(x.dtype)
+        normalised = x.astype(jnp.float32) * multiplier + (bias - mean * multiplier)
+        return normalised.astype(x.dtype)
 
 
 def batch_moments(

@@ -7,7 +7,9 @@ from jaxtyping import Array, Float
 def _corners(x: Array) -> tuple[Array, Array, Array, Array]:
     """The four pixels of each 2×2 square, row by row."""
     if x.shape[1] % 2 or x.shape[2] % 2:
-        raise ValueError(f"cannot halve a picture of {x.shape[1]}×{x.shape[2]} pixels: its sides must be even")
+        raise ValueError(
+            f"cannot halve a picture of {x.shape[1]}×{x.shape[2]} pixels: its sides must be even"
+        )
     return x[:, ::2, ::2], x[:, ::2, 1::2], x[:, 1::2, ::2], x[:, 1::2, 1::2]
 
 
@@ -27,7 +29,8 @@ def average_pool(
     x: Float[Array, "batch height width channel"],
 ) -> Float[Array, "batch height/2 width/2 channel"]:
     """The mean of each 2×2 square."""
-    return sum(_corners(x)) / 4
+    a, b, c, d = _corners(x)
+    return (a + b + c + d) / 4
 
 
 def upsample(

@@ -32,9 +32,7 @@ class Checkpoints:
     def save(self, epoch: int, state: TrainState, val_loss: float) -> None:
         """Keep the state after `epoch`; an older one stays only if it is the best."""
         try:
-            self._manager.save(
-                epoch, args=ocp.args.StandardSave(_tree(state)), metrics={METRIC: val_loss}
-            )
+            self._manager.save(epoch, args=ocp.args.StandardSave(_tree(state)), metrics={METRIC: val_loss})
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write a checkpoint into {self.folder}: {reason(error)}") from error
 

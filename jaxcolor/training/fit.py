@@ -20,9 +20,7 @@ class Task(Protocol):
 
     pictures: int  # an epoch's
 
-    def train_epoch(
-        self, state: TrainState, epoch: int, on_step: OnStep
-    ) -> tuple[TrainState, Metrics]:
+    def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all pictures once; the metrics hold `train_loss`."""
 
     def evaluate(self, state: TrainState) -> Metrics:
@@ -32,13 +30,11 @@ class Task(Protocol):
         """Write the pictures that belong to an epoch."""
 
 
-class NonFiniteLoss(Exception):
+class NonFiniteLossError(Exception):
     """The loss became infinite or not a number."""
 
 
-def fit(
-    task: Task, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int
-) -> Metrics:
+def fit(task: Task, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int) -> Metrics:
     """Train until `epochs` are done, and return the last epoch's metrics.
 
     What an epoch leaves is written before its checkpoint: whatever a kill cuts off is done again by the
@@ -56,7 +52,7 @@ def fit(
             start = time.perf_counter()
             try:
                 state, metrics = _epoch(task, state, epoch, progress)
-            except NonFiniteLoss as error:
+            except NonFiniteLossError as error:
                 raise UserError(_diverged(error, epoch, run, checkpoints)) from error
             metrics = {"epoch": epoch, **metrics, "seconds": round(time.perf_counter() - start, 3)}
             run.log(metrics)
@@ -64,27 +60,29 @@ def fit(
             task.draw(state, epoch, history, last=epoch == epochs)
             checkpoints.save(epoch, state, metrics["val_loss"])
             width = len(str(epochs))
-            numbers = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("epoch", "seconds"))
+            numbers = "  ".join(
+                f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("epoch", "seconds")
+            )
             progress.line(f"epoch {epoch:{width}}/{epochs}  {numbers}  {metrics['seconds']:.1f} s")
     return history[-1]
 
 
-def _epoch(
-    task: Task, state: TrainState, epoch: int, progress: Progress
-) -> tuple[TrainState, Metrics]:
+def _epoch(task: Task, state: TrainState, epoch: int, progress: Progress) -> tuple[TrainState, Metrics]:
     def on_step(pictures: int, loss: float) -> None:
         if not math.isfinite(loss):
-            raise NonFiniteLoss(f"the training loss became {loss}")
+            raise NonFiniteLossError(f"the training loss became {loss}")
         progress.advance(epoch, pictures, loss)
 
     state, metrics = task.train_epoch(state, epoch, on_step)
     metrics = metrics | task.evaluate(state)
     if not math.isfinite(metrics["val_loss"]):
-        raise NonFiniteLoss(f"the validation loss became {metrics['val_loss']}")
+        raise NonFiniteLossError(f"the validation loss became {metrics['val_loss']}")
     return state, metrics
 
 
-def _diverged(error: NonFiniteLoss, epoch: int, run: RunFolder, checkpoints: Checkpoints) -> str:
+def _diverged(error: NonFiniteLossError, epoch: int, run: RunFolder, checkpoints: Checkpoints) -> str:
     last = checkpoints.epoch("latest")
-    kept = f"the checkpoint after epoch {last} is kept in {run.path}" if last else "there is no checkpoint yet"
+    kept = (
+        f"the checkpoint after epoch {last} is kept in {run.path}" if last else "there is no checkpoint yet"
+    )
     return f"{error} in epoch {epoch}: lower --learning-rate; {kept}"

@@ -51,8 +51,8 @@ class EpochRunner:
     ) -> tuple[TrainState, dict[str, float]]:
         """The state after all batches, and the sums over them.
 
-        With `donate` the state that comes in is used up. `on_progress` hears, a little behind the device, how many
-        steps are done and what the latest of them added up to.
+        With `donate` the state that comes in is used up. `on_progress` hears, a little behind the
+        device, how many steps are done and what the latest of them added up to.
         """
         totals: dict[str, float] = {}
         in_flight: deque[tuple[int, Sums]] = deque()
@@ -82,11 +82,9 @@ def _calls(batches: Batches, steps: int) -> Iterator[tuple[int, tuple]]:
             yield 1, (indices, mask)
         return
     for start in range(0, len(batches.indices), steps):
-        window = [None if part is None else part[start : start + steps] for part in batches]
-        count = len(window[0])
-        if count < steps:
-            missing = ((0, steps - count), (0, 0))
-            window = [None if part is None else np.pad(part, missing) for part in window]
+        count = min(steps, len(batches.indices) - start)
+        missing = ((0, steps - count), (0, 0))
+        window = [None if part is None else np.pad(part[start : start + count], missing) for part in batches]
         yield count, (*window, np.int32(count))
 
 
