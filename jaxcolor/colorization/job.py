@@ -21,7 +21,7 @@ from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.fit import Metrics, OnStep
 from jaxcolor.training.loop import EpochRunner, keeping_state
 from jaxcolor.training.run_folder import RunFolder
-from jaxcolor.training.state import TrainState, create_state
+from jaxcolor.training.state import TrainState, initialize
 
 SAMPLES = 10  # pictures in a grid
 SECONDS_BETWEEN_CURVES = 10  # they take a tenth of a second to draw
@@ -67,7 +67,7 @@ class ColorizeJob:
         """Fresh weights from the seed, and Adam's state."""
         example = self.arrays["train"]["inputs"][:1]
         optimizer = optax.adam(self.config.learning_rate)
-        return create_state(build_model(self.config), example, optimizer, self.config.seed)
+        return initialize(build_model(self.config), example, optimizer, self.config.seed)
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all pictures once; `train_loss` is the mean of the steps' losses."""

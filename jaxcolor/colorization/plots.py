@@ -21,9 +21,7 @@ Picture = UInt8[np.ndarray, "height width channel"]  # grey (1 channel) or colou
 Pictures = UInt8[np.ndarray, "n height width channel"]
 
 
-def draw_grid(
-    path: Path, title: str, rows: Mapping[str, Pictures]
-) -> None:
+def draw_grid(path: Path, title: str, rows: Mapping[str, Pictures]) -> None:
     """A labelled row for each entry: its pictures side by side, enlarged without smoothing."""
     strips = {label: _row([_enlarged(picture) for picture in pictures]) for label, pictures in rows.items()}
     _save(path, _sheet(title, strips, GAP))

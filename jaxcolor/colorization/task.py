@@ -37,7 +37,7 @@ def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
         return sums["loss"] / sums["count"], (sums, updates["batch_stats"])
 
     gradients, (sums, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
-    return state.apply_gradients(grads=gradients, batch_stats=batch_stats), sums
+    return state.apply_gradients(gradients, batch_stats), sums
 
 
 def evaluate_step(state: TrainState, batch: Batch) -> Sums:

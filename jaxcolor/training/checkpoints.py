@@ -27,7 +27,10 @@ class Checkpoints:
             ),
             enable_async_checkpointing=False,
         )
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        try:
+            self._manager = ocp.CheckpointManager(self.folder, options=options)
+        except OSError as error:
+            raise UserError(f"cannot use the folder {self.folder}: {reason(error)}") from error
 
     def save(self, epoch: int, state: TrainState, val_loss: float) -> None:
         """Keep the state after `epoch`; an older one stays only if it is the best."""

@@ -1,30 +1,50 @@
 """All that training changes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from flax.training import train_state
+from flax import struct
 from jaxtyping import Array
 
 
-class TrainState(train_state.TrainState):
-    """Parameters, optimiser state and step, and BatchNorm's running statistics."""
+class TrainState(struct.PyTreeNode):
+    """Parameters, BatchNorm's running statistics, the optimiser's state, and the steps done."""
 
+    step: Any
+    params: Any
     batch_stats: Any
+    opt_state: Any
+    apply_fn: Callable[..., Any] = struct.field(pytree_node=False)
+    optimizer: optax.GradientTransformation = struct.field(pytree_node=False)
+
+    def apply_gradients(self, gradients: Any, batch_stats: Any) -> "TrainState":
+        """The state after a step of the optimiser, with the statistics that the step left."""
+        updates, opt_state = self.optimizer.update(gradients, self.opt_state, self.params)
+        params = optax.apply_updates(self.params, updates)
+        return self.replace(step=self.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state)
 
 
 def create_state(
-    model: nn.Module, example: Array, optimizer: optax.GradientTransformation, seed: int
+    apply_fn: Callable[..., Any], variables: dict[str, Any], optimizer: optax.GradientTransformation
 ) -> TrainState:
-    """A fresh state; `example` is a batch of inputs, of which only the shape counts."""
-    variables = jax.jit(model.init, static_argnames="train")(jax.random.key(seed), example, train=False)
-    state = TrainState.create(
-        apply_fn=model.apply,
+    """A state before the first step; `variables` holds `params` and `batch_stats`."""
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
         params=variables["params"],
         batch_stats=variables["batch_stats"],
-        tx=optimizer,
+        opt_state=optimizer.init(variables["params"]),
+        apply_fn=apply_fn,
+        optimizer=optimizer,
     )
-    return state.replace(step=jnp.zeros((), jnp.int32))
+
+
+def initialize(
+    model: nn.Module, example: Array, optimizer: optax.GradientTransformation, seed: int
+) -> TrainState:
+    """A state with fresh weights; `example` is a batch of inputs, of which only the shape counts."""
+    variables = jax.jit(model.init, static_argnames="train")(jax.random.key(seed), example, train=False)
+    return create_state(model.apply, variables, optimizer)

@@ -37,9 +37,7 @@ def test_unets_have_the_weights_of_wider_inputs_besides(
 
 @pytest.mark.parametrize("model", [CNN(4, 5), UNet(4, 5), DilatedUNet(4, 5), UNet(4, 5, kernel_size=5)])
 @pytest.mark.parametrize(("height", "width", "channels"), [(8, 12, 1), (4, 4, 3), (36, 8, 1)])
-def test_output_has_the_size_of_the_input(
-    model: nn.Module, height: int, width: int, channels: int
-) -> None:
+def test_output_has_the_size_of_the_input(model: nn.Module, height: int, width: int, channels: int) -> None:
     x = jnp.zeros((2, height, width, channels))
     out, _ = model.init_with_output(jax.random.key(0), x, train=False)
     assert out.shape == (2, height, width, 5)
@@ -48,7 +46,9 @@ def test_output_has_the_size_of_the_input(
 @pytest.mark.parametrize("model", [CNN(), UNet(), DilatedUNet()])
 @pytest.mark.parametrize("shape", [(30, 32), (32, 34), (7, 7)])
 def test_sides_that_do_not_divide_by_4_are_refused(model: nn.Module, shape: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=f"pictures of {shape[0]}×{shape[1]} pixels: both sides must divide by 4"):
+    with pytest.raises(
+        ValueError, match=f"pictures of {shape[0]}×{shape[1]} pixels: both sides must divide by 4"
+    ):
         model.init(jax.random.key(0), jnp.zeros((1, *shape, 1)), train=False)
 
 
@@ -94,14 +94,23 @@ def test_dilation_is_that_of_layer_3() -> None:
     variables = UNet(4, 5).init(jax.random.key(0), x, train=False)
 
     def layer3(model: nn.Module) -> jax.Array:
-        _, captured = model.apply(variables, x, train=False, capture_intermediates=True, mutable=["intermediates"])
+        _, captured = model.apply(
+            variables, x, train=False, capture_intermediates=True, mutable=["intermediates"]
+        )
         return captured["intermediates"]["layer3"]["conv"]["__call__"][0]
 
     kernel, bias = (variables["params"]["layer3"]["conv"][name] for name in ("kernel", "bias"))
-    _, captured = UNet(4, 5).apply(variables, x, train=False, capture_intermediates=True, mutable=["intermediates"])
+    _, captured = UNet(4, 5).apply(
+        variables, x, train=False, capture_intermediates=True, mutable=["intermediates"]
+    )
     out2 = captured["intermediates"]["layer2"]["__call__"][0]
     expected = jax.lax.conv_general_dilated(
-        out2, kernel, (1, 1), [(2, 2), (2, 2)], rhs_dilation=(2, 2), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        out2,
+        kernel,
+        (1, 1),
+        [(2, 2), (2, 2)],
+        rhs_dilation=(2, 2),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
     np.testing.assert_allclose(layer3(DilatedUNet(4, 5)), expected + bias, atol=1e-5)
     assert jnp.abs(layer3(DilatedUNet(4, 5)) - layer3(UNet(4, 5))).max() > 0.01

@@ -70,7 +70,9 @@ def test_gradients_equal_those_of_oracle(case: tuple[int, ...]) -> None:
         # Weighted, so that a transposed or shifted gradient would differ.
         def loss(*args: jax.Array) -> jax.Array:
             out = convolve(*args, case[1])
-            return jnp.sum(jnp.sin(out) * jnp.arange(out.size).reshape(out.shape).astype(jnp.float32) / out.size)
+            return jnp.sum(
+                jnp.sin(out) * jnp.arange(out.size).reshape(out.shape).astype(jnp.float32) / out.size
+            )
 
         return jax.grad(loss, argnums=(0, 1, 2))(x, kernel, bias)
 

@@ -1,0 +1,174 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from archives import archive_files, write_tar
+
+from jaxcolor.data import cifar10
+from jaxcolor.data.cifar10 import load_cifar10, read_archive
+from jaxcolor.data.download import file_md5
+from jaxcolor.errors import UserError
+
+
+def test_decodes_a_literal_record(tmp_path: Path) -> None:
+    record = np.zeros(3073, np.uint8)
+    record[0] = 7
+    record[1 + 1] = 11  # red of row 0, column 1
+    record[1 + 1024 + 32] = 22  # green of row 1, column 0
+    record[1 + 2048 + 1023] = 33  # blue of the last pixel
+    files = archive_files(5, 3) | {"cifar-10-batches-bin/test_batch.bin": record.tobytes()}
+    archive = write_tar(tmp_path / "a.tar.gz", files)
+    _, test, md5 = load_cifar10("horse", archive, tmp_path)
+    expected = np.zeros((1, 32, 32, 3), np.uint8)
+    expected[0, 0, 1, 0], expected[0, 1, 0, 1], expected[0, 31, 31, 2] = 11, 22, 33
+    np.testing.assert_array_equal(test, expected)
+    assert md5 == file_md5(archive)
+
+
+def test_categories_and_order(archive: Path, data_dir: Path) -> None:
+    horses, _, _ = load_cifar10("horse", archive, data_dir)
+    cats, test_cats, _ = load_cifar10("cat", archive, data_dir)
+    everything, test, _ = load_cifar10("all", archive, data_dir)
+    assert (len(horses), len(cats), len(test_cats)) == (40, 14, 4)
+    assert (len(everything), len(test)) == (54, 16)
+    raw = read_archive(archive)["train"]
+    np.testing.assert_array_equal(everything, raw[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+    np.testing.assert_array_equal(horses, everything[raw[:, 0] == 7])
+
+
+def test_a_category_that_is_not_there(archive: Path, data_dir: Path) -> None:
+    with pytest.raises(UserError, match="no train pictures of category frog"):
+        load_cifar10("frog", archive, data_dir)
+
+
+def test_warns_of_another_archive_with_both_checksums(
+    archive: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load_cifar10("horse", archive, data_dir)
+    warning = capsys.readouterr().err
+    assert file_md5(archive) in warning
+    assert cifar10.OFFICIAL_MD5 in warning
+    assert "54 of 50,000 train and 16 of 10,000 test" in warning
+
+
+def test_two_archives_are_never_mixed(archive: Path, tmp_path: Path) -> None:
+    other = write_tar(tmp_path / "other.tar.gz", archive_files(7, 2))
+    assert len(load_cifar10("horse", archive, tmp_path)[0]) == 40
+    assert len(load_cifar10("horse", other, tmp_path)[0]) == 7
+    assert len(load_cifar10("horse", archive, tmp_path)[0]) == 40
+
+
+def test_needs_no_tensorflow(archive: Path, data_dir: Path) -> None:
+    load_cifar10("horse", archive, data_dir)
+    assert "tensorflow" not in sys.modules
+
+
+def broken(name: str, archive: Path, tmp_path: Path) -> Path:
+    path = tmp_path / f"{name}.tar.gz"
+    data = archive.read_bytes()
+    files = archive_files(5, 3)
+    if name == "truncated":
+        path.write_bytes(data[: len(data) // 2])
+    elif name == "empty":
+        path.touch()
+    elif name == "text":
+        path.write_text("<html>404 not found</html>")
+    elif name == "foreign":
+        write_tar(path, {"photos/cat.jpg": b"x" * 1000})
+    elif name == "cut record":
+        write_tar(path, files | {"cifar-10-batches-bin/test_batch.bin": b"\x07" * 4000})
+    elif name == "bad label":
+        write_tar(path, files | {"cifar-10-batches-bin/test_batch.bin": b"\x0a" * 3073})
+    elif name == "no records":
+        write_tar(path, files | {"cifar-10-batches-bin/test_batch.bin": b""})
+    elif name == "cut tar":
+        with tarfile.open(archive) as tar:
+            tar.extractall(tmp_path, filter="data")
+        plain = tmp_path / "plain.tar"
+        with tarfile.open(plain, "w") as tar:
+            tar.add(tmp_path / "cifar-10-batches-bin", "cifar-10-batches-bin")
+        path.write_bytes(plain.read_bytes()[:100_000])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("truncated", "truncated or not a tar archive"),
+        ("empty", "truncated or not a tar archive"),
+        ("text", "truncated or not a tar archive"),
+        ("cut tar", "truncated or not a tar archive"),
+        ("foreign", r"cifar-10-batches-bin/data_batch_1.bin is missing"),
+        ("cut record", "test_batch.bin is not made of 3073-byte records"),
+        ("bad label", "a test record has label 10, above 9"),
+        ("no records", "holds no test records"),
+        ("missing", "cannot read .*No such file"),
+    ],
+)
+def test_broken_archives_are_refused_in_one_line(
+    name: str, message: str, archive: Path, tmp_path: Path
+) -> None:
+    path = broken(name, archive, tmp_path)
+    with pytest.raises(UserError, match=message) as error:
+        load_cifar10("horse", path, tmp_path / "data")
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    # Nothing stays behind that could be taken for a preparation.
+    assert not list((tmp_path / "data").rglob("dataset_info.json"))
+
+
+def test_a_folder_is_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Is a directory"):
+        load_cifar10("horse", tmp_path, tmp_path / "data")
+
+
+def test_without_network_the_official_archive_cannot_be_had(tmp_path: Path) -> None:
+    assert not cifar10.is_available(tmp_path)
+    with pytest.raises(UserError, match="no connection; give a local copy with --archive"):
+        load_cifar10("horse", None, tmp_path)
+
+
+def test_prepared_data_needs_no_archive(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cifar10, "OFFICIAL_MD5", file_md5(archive))
+    copy = shutil.copy(archive, tmp_path / "copy.tar.gz")
+    first, _, _ = load_cifar10("horse", copy, tmp_path)
+    copy.unlink()
+    assert cifar10.is_available(tmp_path)
+    np.testing.assert_array_equal(load_cifar10("horse", None, tmp_path)[0], first)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from jaxcolor.data import cifar10
+original = cifar10.Cifar10Binary._generate_examples
+def killed(self, records):
+    for i, example in enumerate(original(self, records)):
+        if i == 20:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield example
+cifar10.Cifar10Binary._generate_examples = killed
+cifar10.load_cifar10("horse", Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_killed_preparation_is_made_again(archive: Path, tmp_path: Path) -> None:
+    killed = subprocess.run([sys.executable, "-c", KILLED, archive, tmp_path], env=os.environ)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(tmp_path.rglob("*incomplete*")), "it was killed before it had begun"
+    train, test, _ = load_cifar10("horse", archive, tmp_path)
+    assert (len(train), len(test)) == (40, 12)
+
+
+def test_an_unusable_data_folder(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot"):
+        load_cifar10("horse", archive, tmp_path / "file" / "data")

@@ -1,0 +1,76 @@
+import hashlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import requests
+
+from jaxcolor.data.download import download, file_md5, is_reachable
+from jaxcolor.errors import UserError
+
+CONTENT = b"pictures" * 1000
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server on this machine that has `file.bin`."""
+    monkeypatch.undo()  # the tests' refusal of all connections
+    folder = tmp_path / "served"
+    folder.mkdir()
+    (folder / "file.bin").write_bytes(CONTENT)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_file_md5(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_md5(tmp_path / "a") == "900150983cd24fb0d6963f7d28e17f72"
+    with pytest.raises(UserError, match="cannot read .*: No such file"):
+        file_md5(tmp_path / "b")
+
+
+def test_downloads_once(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = download(f"{server}/file.bin", MD5, tmp_path / "downloads")
+    assert path.read_bytes() == CONTENT
+    monkeypatch.setattr(requests, "get", None)
+    assert download(f"{server}/file.bin", MD5, tmp_path / "downloads") == path
+
+
+def test_a_wrong_checksum_leaves_nothing(server: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is not the expected file"):
+        download(f"{server}/file.bin", "0" * 32, tmp_path / "downloads")
+    assert not list((tmp_path / "downloads").iterdir())
+
+
+def test_a_file_that_the_server_has_not(server: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot download"):
+        download(f"{server}/other.bin", MD5, tmp_path)
+
+
+def test_is_reachable(server: str) -> None:
+    assert is_reachable(f"{server}/file.bin")
+    assert not is_reachable(f"{server}/other.bin")
+
+
+def test_nothing_is_reachable_without_network(tmp_path: Path) -> None:
+    assert not is_reachable("https://example.org")
+    with pytest.raises(UserError, match="no connection"):
+        download("https://example.org/file.bin", MD5, tmp_path)
+
+
+def test_an_unwritable_folder(server: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write into"):
+        download(f"{server}/file.bin", MD5, tmp_path / "file" / "folder")

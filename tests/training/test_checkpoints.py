@@ -1,0 +1,76 @@
+import gc
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxcolor.errors import UserError
+from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.state import TrainState, create_state
+
+OPTIMIZER = optax.adam(0.1)
+
+
+def state(value: float, width: int = 3) -> TrainState:
+    variables = {"params": {"w": jnp.full(width, value)}, "batch_stats": {"mean": jnp.full(2, -value)}}
+    return create_state(abs, variables, OPTIMIZER).replace(step=jnp.asarray(value, jnp.int32))
+
+
+def test_latest_and_best_are_kept_and_come_back(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "c")
+    for epoch, loss in enumerate([3.0, 1.0, 2.0, 2.5], start=1):
+        checkpoints.save(epoch, state(epoch), loss)
+    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["2", "4"]
+    checkpoints.close()
+
+    again = Checkpoints(tmp_path / "c")
+    assert (again.epoch("latest"), again.epoch("best")) == (4, 2)
+    for which, epoch in (("latest", 4), ("best", 2)):
+        restored = again.restore(which, state(0))  # type: ignore[arg-type]
+        jax.tree.map(np.testing.assert_array_equal, restored, state(epoch))
+        assert int(restored.step) == epoch
+    again.close()
+
+
+def test_no_checkpoint_yet(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "c")
+    assert checkpoints.epoch("latest") is None
+    assert checkpoints.epoch("best") is None
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        checkpoints.restore("latest", state(0))
+
+
+# orbax leaves coroutines behind that it never awaits.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_checkpoint_of_another_shape_or_damaged_is_refused(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(1, state(1), 1.0)
+    with pytest.raises(UserError, match="damaged, or of another model"):
+        checkpoints.restore("latest", state(0, width=4))
+    for file in (tmp_path / "c" / "1" / "default").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    with pytest.raises(UserError, match="damaged, or of another model"):
+        checkpoints.restore("latest", state(0))
+    gc.collect()  # now, and not in the next test
+
+
+def test_a_checkpoint_cut_short_by_a_kill_is_none(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(1, state(1), 1.0)
+    checkpoints.close()
+    # What orbax leaves when it is killed while it writes the second one.
+    (tmp_path / "c" / "2.orbax-checkpoint-tmp").mkdir()
+    again = Checkpoints(tmp_path / "c")
+    assert again.epoch("latest") == 1
+    again.save(2, state(2), 0.5)
+    assert (again.epoch("latest"), again.epoch("best")) == (2, 2)
+
+
+def test_an_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot"):
+        Checkpoints(tmp_path / "file" / "c").save(1, state(1), 1.0)
