@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +10,11 @@ from archives import archive_files, write_tar
 # Shapes and dtypes of all annotated functions are checked, in tests only.
 from jaxtyping import install_import_hook
 
-install_import_hook("jaxcolor", "beartype.beartype")
+install_import_hook("jaxcolor", "typechecker.check")
 
 # The user's caches are not touched, and compiled programs are shared by the tests of a session.
 _CACHE = tempfile.TemporaryDirectory(prefix="jaxcolor-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
-
-import jax  # noqa: E402
-
-jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +30,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reaches the network: every connection fails as it does without one."""
     import requests
 
@@ -43,4 +38,3 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         raise requests.ConnectionError("no network in tests")
 
     monkeypatch.setattr(requests.Session, "request", refuse)
-    yield

@@ -125,6 +125,6 @@ class ColorizeConfig:
         )
 
 
-def _require(good: bool, field: str, range_: str, value: float) -> None:
+def _require(good: bool, field: str, range_: str, value: int | float) -> None:
     if not good:
         raise UserError(f"--{field.replace('_', '-')} must be {range_}, not {value}")

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
+from jaxtyping import Array
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import Pictures, make_arrays
@@ -103,10 +104,10 @@ class ColorizeJob:
 
     def draw_samples(self, state: TrainState, split: str, epoch: int) -> None:
         """A grid of what goes in, the truth and what comes out, for the first pictures of a split."""
-        inputs, labels = (np.asarray(array[:SAMPLES]) for array in self.arrays[split].values())
+        inputs, labels = self._examples(split, 0, SAMPLES)
         rows = {
-            "input" if self.config.downsize_input else "grey": to_bytes(inputs),
-            "truth": paint(labels, self.palette),
+            "input" if self.config.downsize_input else "grey": to_bytes(np.asarray(inputs)),
+            "truth": paint(np.asarray(labels), self.palette),
             "prediction": paint(np.asarray(self._predict(state, inputs)), self.palette),
         }
         if self.config.downsize_input:
@@ -117,26 +118,33 @@ class ColorizeJob:
     def draw_activations(self, state: TrainState) -> None:
         """What layers 1 to 5 make of one validation picture."""
         index = self.config.activations
-        inputs, labels = (np.asarray(array[[index]]) for array in self.arrays["validation"].values())
+        inputs, labels = self._examples("validation", index, index + 1)
         pictures = {
-            "input": to_bytes(inputs)[0],
+            "input": to_bytes(np.asarray(inputs))[0],
             "output": paint(np.asarray(self._predict(state, inputs)), self.palette)[0],
-            "truth": paint(labels, self.palette)[0],
+            "truth": paint(np.asarray(labels), self.palette)[0],
+        }
+        layers = {
+            name.replace("layer", "layer "): np.asarray(values[0], np.float32)
+            for name, values in sorted(jax.jit(block_outputs)(state, inputs).items())
         }
         path = self.run.path / "activations" / f"picture-{index}.png"
         title = f"{self.run.path.name}: activations of validation picture {index}"
-        draw_activations(path, title, pictures, block_outputs(state, inputs))
+        draw_activations(path, title, pictures, layers)
+
+    def _examples(self, split: str, start: int, stop: int) -> tuple[Array, Array]:
+        arrays = self.arrays[split]
+        return arrays["inputs"][start:stop], arrays["labels"][start:stop]
 
 
-def block_outputs(state: TrainState, inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Layer → its output for the first of some inputs: [height, width, channel]."""
+def block_outputs(state: TrainState, inputs: Array) -> dict[str, Array]:
+    """The output of each block: layer → [batch, height, width, channel]."""
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     _, captured = state.apply_fn(
-        variables, inputs, train=False, mutable=["intermediates"],
+        variables,
+        inputs,
+        train=False,
+        mutable=["intermediates"],
         capture_intermediates=lambda module, method: isinstance(module, Block),
-    )  # fmt: skip
-    layers = captured["intermediates"]
-    return {
-        name.replace("layer", "layer "): np.asarray(layers[name]["__call__"][0][0], np.float32)
-        for name in sorted(layers)
-    }
+    )
+    return {name: outputs["__call__"][0] for name, outputs in captured["intermediates"].items()}

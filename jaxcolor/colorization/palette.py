@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Integer, UInt8
 from PIL import Image, ImageDraw
 
 from jaxcolor.errors import UserError, reason
@@ -34,12 +34,12 @@ def nearest_color(
     return jax.lax.map(of_one, pictures, batch_size=batch_size)
 
 
-def paint(labels: Int[np.ndarray, "*shape"], palette: Palette) -> UInt8[np.ndarray, "*shape 3"]:
+def paint(labels: Integer[np.ndarray, "*shape"], palette: Palette) -> UInt8[np.ndarray, "*shape 3"]:
     """The picture whose pixels have the palette's colours."""
     return to_bytes(palette)[labels]
 
 
-def to_bytes(colors: Float[np.ndarray, "*shape 3"]) -> UInt8[np.ndarray, "*shape 3"]:
+def to_bytes(colors: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     """Values in 0–1 as uint8: the inverse of dividing by 256."""
     return np.clip(np.round(np.asarray(colors) * 256), 0, 255).astype(np.uint8)
 

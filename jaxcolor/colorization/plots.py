@@ -17,8 +17,10 @@ TILE = 64  # the same for a channel in a drawing of activations
 COLUMNS = 16  # channels side by side in a drawing of activations
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
-Picture = UInt8[np.ndarray, "height width channel"]  # grey (1 channel) or colour (3)
-Pictures = UInt8[np.ndarray, "n height width channel"]
+# Pictures of one drawing may differ in size, so that their axes have no names here.
+Picture = UInt8[np.ndarray, "_ _ _"]  # [height, width, channel], grey (1 channel) or colour (3)
+Pictures = UInt8[np.ndarray, "_ _ _ _"]
+Activations = Float[np.ndarray, "_ _ _"]
 
 
 def draw_grid(path: Path, title: str, rows: Mapping[str, Pictures]) -> None:
@@ -31,7 +33,7 @@ def draw_activations(
     path: Path,
     title: str,
     pictures: Mapping[str, Picture],
-    layers: Mapping[str, Float[np.ndarray, "height width channel"]],
+    layers: Mapping[str, Activations],
 ) -> None:
     """The pictures of one example, and below them every channel of each layer.
 
@@ -54,7 +56,7 @@ def _enlarged(picture: Picture, size: int = ENLARGED) -> Image.Image:
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
-def _stretched(channel: Float[np.ndarray, "height width 1"]) -> Picture:
+def _stretched(channel: Activations) -> Picture:
     low, high = channel.min(), channel.max()
     return np.round((channel - low) / max(high - low, 1e-12) * 255).astype(np.uint8)
 

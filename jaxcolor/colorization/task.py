@@ -15,8 +15,9 @@ def pixel_sums(
     mask: Float[Array, " batch"] | None,
 ) -> Sums:
     """Cross-entropy and right pixels, each a sum of the pictures' means, and the count of pictures."""
+    labels = labels.astype(jnp.int32)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels)
-    right = (logits.argmax(axis=-1) == labels).astype(jnp.float32)
+    right = (logits.argmax(axis=-1).astype(jnp.int32) == labels).astype(jnp.float32)
     counted = jnp.ones(len(labels)) if mask is None else mask
     return {
         "loss": losses.mean(axis=(1, 2)) @ counted,

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxcolor.errors import UserError
 from jaxcolor.training.checkpoints import Checkpoints
@@ -15,6 +15,7 @@ Metrics = dict[str, float]
 OnStep = Callable[[int, float], None]  # pictures done, their mean loss
 
 
+@runtime_checkable
 class Task(Protocol):
     """What `fit` needs to know of a task."""
 

@@ -138,7 +138,7 @@ def test_prepared_data_needs_no_archive(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cifar10, "OFFICIAL_MD5", file_md5(archive))
-    copy = shutil.copy(archive, tmp_path / "copy.tar.gz")
+    copy = Path(shutil.copy(archive, tmp_path / "copy.tar.gz"))
     first, _, _ = load_cifar10("horse", copy, tmp_path)
     copy.unlink()
     assert cifar10.is_available(tmp_path)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,7 @@ def test_running_statistics_on_hand_computed_values() -> None:
     # One channel, values 1, 2, 3, 6: mean 3, biased variance 3.5, unbiased 14/3.
     x = jnp.asarray([1.0, 2.0, 3.0, 6.0]).reshape(2, 2, 1, 1)
     layer = BatchNorm()
-    variables = layer.init(jax.random.key(0), x, train=False)
+    variables: Any = layer.init(jax.random.key(0), x, train=False)
     out, updates = layer.apply(variables, x, train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(updates["batch_stats"]["mean"], [0.9 * 0 + 0.1 * 3], rtol=1e-6)
     np.testing.assert_allclose(updates["batch_stats"]["variance"], [0.9 * 1 + 0.1 * 14 / 3], rtol=1e-6)
@@ -26,7 +28,7 @@ def test_evaluation_uses_running_statistics() -> None:
         "params": {"scale": jnp.asarray([2.0]), "bias": jnp.asarray([10.0])},
         "batch_stats": {"mean": jnp.asarray([1.0]), "variance": jnp.asarray([4.0 - 1e-5])},
     }
-    out = BatchNorm().apply(variables, x, train=False)
+    out: Any = BatchNorm().apply(variables, x, train=False)
     np.testing.assert_allclose(out.ravel(), [10, 14], rtol=1e-6)
 
 
@@ -35,7 +37,7 @@ def test_padding_does_not_count() -> None:
     padded = jnp.concatenate([x, jnp.full((3, 4, 4, 3), 1e3)])
     mask = jnp.asarray([1.0] * 5 + [0.0] * 3)
     layer = BatchNorm()
-    variables = layer.init(jax.random.key(0), x, train=False)
+    variables: Any = layer.init(jax.random.key(0), x, train=False)
     plain, plain_updates = layer.apply(variables, x, train=True, mutable=["batch_stats"])
     masked, masked_updates = layer.apply(variables, padded, train=True, mask=mask, mutable=["batch_stats"])
     np.testing.assert_allclose(masked[:5], plain, atol=1e-5)
@@ -45,7 +47,7 @@ def test_padding_does_not_count() -> None:
 def test_large_offsets_keep_their_variance() -> None:
     x = 1000 + jax.random.normal(jax.random.key(0), (8, 8, 8, 1))
     layer = BatchNorm()
-    variables = layer.init(jax.random.key(0), x, train=False)
+    variables: Any = layer.init(jax.random.key(0), x, train=False)
     out, _ = layer.apply(variables, x, train=True, mutable=["batch_stats"])
     assert float(out.std()) == pytest.approx(1, abs=1e-3)
 
@@ -59,7 +61,7 @@ def test_initialisation_leaves_the_running_statistics() -> None:
 def test_bfloat16_keeps_float32_statistics() -> None:
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 3)).astype(jnp.bfloat16)
     layer = BatchNorm()
-    variables = layer.init(jax.random.key(0), x, train=False)
+    variables: Any = layer.init(jax.random.key(0), x, train=False)
     out, updates = layer.apply(variables, x, train=True, mutable=["batch_stats"])
     assert out.dtype == jnp.bfloat16
     assert updates["batch_stats"]["mean"].dtype == jnp.float32

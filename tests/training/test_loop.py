@@ -1,3 +1,5 @@
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,6 @@ import pytest
 from jaxcolor.training.batches import make_batches
 from jaxcolor.training.loop import Batch, EpochRunner, Sums, keeping_state
 from jaxcolor.training.state import TrainState, create_state
-
 
 SGD = optax.sgd(0.01)
 
@@ -64,7 +65,8 @@ def test_one_program_is_compiled_for_all_batches(steps: int) -> None:
     runner = EpochRunner(step, steps=steps)
     for _ in range(2):
         runner(state(), DATA, make_batches(np.arange(23), 5))
-    assert runner._call._cache_size() == 1
+    compiled: Any = runner._call
+    assert compiled._cache_size() == 1
 
 
 @pytest.mark.parametrize("steps", [1, 4])

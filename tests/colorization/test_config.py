@@ -1,0 +1,78 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jaxcolor.cli import parse
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.errors import UserError
+
+
+def test_defaults_are_those_of_the_reference() -> None:
+    config = ColorizeConfig()
+    assert (config.kernel_size, config.filters, config.colors) == (3, 32, 24)
+    assert (config.learning_rate, config.batch_size, config.epochs, config.seed) == (1e-3, 100, 25, 0)
+    assert (config.category, config.shuffle, config.downsize_input) == ("horse", "once", False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"batch_size": 0}, "--batch-size must be at least 1, not 0"),
+        ({"filters": -4}, "--filters must be at least 1"),
+        ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"colors": 1}, "--colors must be 2 to 256"),
+        ({"colors": 257}, "--colors must be 2 to 256"),
+        ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
+        ({"learning_rate": float("nan")}, "--learning-rate must be above 0"),
+        ({"seed": -1}, "--seed must be 0 to"),
+        ({"plot_every": 0}, "--plot-every must be at least 1"),
+        ({"activations": -1}, "--activations must be 0 to"),
+        ({"dilation": 3}, "--dilation is for --model dunet"),
+        ({"resume": True, "overwrite": True}, "exclude each other"),
+        ({"evaluate": True, "resume": True}, "exclude each other"),
+        ({"init_from": Path("a"), "resume": True}, "--init-from is for new runs"),
+        ({"dataset": "sample", "archive": Path("a")}, "--archive is for CIFAR-10"),
+        ({"dataset": "sample", "category": "cat"}, "has no categories"),
+        ({"name": "../elsewhere"}, "must name a folder below"),
+        ({"name": "/tmp/elsewhere"}, "must name a folder below"),
+        ({"name": ""}, "must name a folder below"),
+    ],
+)
+def test_bad_settings_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ColorizeConfig(**settings)
+
+
+def test_settings_survive_json() -> None:
+    config = ColorizeConfig(model="dunet", dilation=4, archive=Path("/a/b.tar.gz"), runs_dir=Path("/runs"))
+    assert ColorizeConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_unknown_settings_are_refused() -> None:
+    with pytest.raises(UserError, match="unknown settings: depth"):
+        ColorizeConfig.from_json({"depth": 3})
+
+
+def test_a_resumed_run_keeps_its_settings_unless_told_otherwise(tmp_path: Path) -> None:
+    stored = ColorizeConfig(model="cnn", filters=8, epochs=3, overwrite=True, name="a", runs_dir=tmp_path)
+    stored.folder.create({"settings": stored.to_json()})
+    arguments = ["--name", "a", "--runs-dir", str(tmp_path), "--epochs", "5"]
+    config = parse(ColorizeConfig, [*arguments, "--resume"])
+    assert (config.model, config.filters, config.epochs) == ("cnn", 8, 5)
+    assert (config.resume, config.overwrite) == (True, False)
+    assert parse(ColorizeConfig, arguments).model == "unet"
+
+
+def test_help_is_quick_and_names_every_setting() -> None:
+    script = Path(__file__).parents[2] / "experiments" / "colorize.py"
+    start = time.perf_counter()
+    out = subprocess.run(
+        [sys.executable, script, "--help"], capture_output=True, text=True, check=True
+    ).stdout
+    assert time.perf_counter() - start < 2
+    for name in ColorizeConfig.__dataclass_fields__:
+        assert f"--{name.replace('_', '-')}" in out

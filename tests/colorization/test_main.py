@@ -1,0 +1,291 @@
+"""Whole runs on a small archive, and what goes wrong with them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxcolor.colorization import job as job_module
+from jaxcolor.colorization import main as main_module
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.main import main
+from jaxcolor.errors import UserError
+
+
+@pytest.fixture
+def config(archive: Path, data_dir: Path, tmp_path: Path) -> ColorizeConfig:
+    """A small network on 40 pictures: two epochs of three steps, the last one padded."""
+    return ColorizeConfig(
+        filters=4, colors=6, epochs=2, batch_size=16, learning_rate=1e-2,
+        archive=archive, data_dir=data_dir, runs_dir=tmp_path / "runs",
+    )  # fmt: skip
+
+
+def metrics_of(config: ColorizeConfig) -> list[dict[str, Any]]:
+    """The run's metrics without the seconds."""
+    return [{k: v for k, v in m.items() if k != "seconds"} for m in config.folder.read_metrics()]
+
+
+def test_a_run_leaves_everything(config: ColorizeConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = main(config)
+    folder = config.folder.path
+    files = {str(p.relative_to(folder)) for p in folder.rglob("*.*") if "checkpoints" not in p.parts}
+    samples = {f"samples/{s}-epoch-{e:03}.png" for s in ("train", "validation") for e in (1, 2)}
+    assert files == samples | {
+        "config.json", "metrics.jsonl", "curves.png", "palette.npy", "palette.png",
+        "activations/picture-0.png"
+    }  # fmt: skip
+    for file in files:
+        if file.endswith(".png"):
+            assert np.asarray(Image.open(folder / file)).std() > 5, f"{file} is empty"
+    assert {p.name for p in (folder / "checkpoints").iterdir()} <= {"1", "2"}
+
+    logged = config.folder.read_metrics()
+    assert [m["epoch"] for m in logged] == [1, 2]
+    assert set(logged[0]) == {"epoch", "train_loss", "val_loss", "val_accuracy", "seconds"}
+    assert metrics == logged[-1]
+    assert logged[-1]["train_loss"] < logged[0]["train_loss"] < 2.5
+
+    record = config.folder.read_config()
+    assert record["settings"]["filters"] == 4
+    assert record["dataset"]["train"] == 40
+    assert len(record["dataset"]["archive_md5"]) == 32
+    assert record["versions"]["jax"]
+    assert np.load(folder / "palette.npy").shape == (6, 3)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        lines[-1]
+        == f"final: val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f} {folder}"
+    )
+    assert sum(line.startswith("epoch ") for line in lines) == 2
+
+
+def test_the_same_seed_gives_the_same_numbers(config: ColorizeConfig) -> None:
+    runs = [
+        dataclasses.replace(config, name=name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    for run in runs:
+        main(run)
+    first, second, other = map(metrics_of, runs)
+    assert first == second
+    assert first != other
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("where", ["evaluate", "draw", "save"])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
+    config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch, where: str, epoch: int
+) -> None:
+    whole = dataclasses.replace(config, name="whole", shuffle="epoch")
+    main(whole)
+    stopped = dataclasses.replace(config, name="stopped", shuffle="epoch")
+    target = main_module.Checkpoints if where == "save" else job_module.ColorizeJob
+    original, calls = getattr(target, where), []
+
+    def stop(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == epoch:
+            raise KilledError
+        return original(self, *args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(target, where, stop)
+        with pytest.raises(KilledError):
+            main(stopped)
+    main(dataclasses.replace(stopped, resume=True))
+    assert metrics_of(stopped) == metrics_of(whole)
+    names = [{p.name for p in c.folder.path.rglob("*.png")} for c in (whole, stopped)]
+    assert names[0] == names[1]
+
+
+def test_resume_goes_on_to_more_epochs(config: ColorizeConfig) -> None:
+    longer = dataclasses.replace(config, name="longer", epochs=3)
+    main(longer)
+    main(config)
+    main(dataclasses.replace(config, resume=True, epochs=3))
+    assert metrics_of(config) == metrics_of(longer)
+    assert config.folder.read_config()["settings"]["epochs"] == 3
+
+
+def test_resume_of_a_finished_run_changes_nothing(config: ColorizeConfig) -> None:
+    metrics = main(config)
+    assert main(dataclasses.replace(config, resume=True)) == metrics
+
+
+def test_resume_refuses_other_settings_and_pictures(config: ColorizeConfig) -> None:
+    config = dataclasses.replace(config, name="run")
+    main(dataclasses.replace(config, epochs=1))
+    for change in (
+        {"seed": 3},
+        {"filters": 8},
+        {"model": "cnn"},
+        {"category": "cat"},
+        {"learning_rate": 1.0},
+    ):
+        with pytest.raises(UserError, match="was started with --"):
+            main(dataclasses.replace(config, resume=True, **change))
+    with pytest.raises(UserError, match="was started with other pictures"):
+        main(dataclasses.replace(config, resume=True, archive=None, dataset="sample"))
+    assert len(metrics_of(config)) == 1
+
+
+def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
+    main(config)
+    before = config.folder.metrics_file.read_bytes()
+    for which in ("latest", "best"):
+        metrics = main(dataclasses.replace(config, evaluate=True, checkpoint=which))  # type: ignore[arg-type]
+        logged = config.folder.read_metrics()
+        expected = logged[-1] if which == "latest" else min(logged, key=lambda m: m["val_loss"])
+        assert metrics["val_loss"] == expected["val_loss"]
+        assert metrics["val_accuracy"] == expected["val_accuracy"]
+    # The batch size does not matter: masked means are exact.
+    other = main(dataclasses.replace(config, evaluate=True, batch_size=5))
+    assert other["val_loss"] == pytest.approx(metrics_of(config)[-1]["val_loss"], rel=1e-5)
+    assert config.folder.metrics_file.read_bytes() == before
+
+
+def test_init_from_takes_weights_and_palette(config: ColorizeConfig) -> None:
+    first = main(dataclasses.replace(config, name="first"))
+    second = dataclasses.replace(config, name="second", init_from=Path("first"), learning_rate=1e-9, epochs=1)
+    metrics = main(second)
+    # A step of nearly nothing: only the running statistics move on.
+    assert metrics["train_loss"] < config_metrics(config, "first")[0]["train_loss"]
+    assert metrics["val_loss"] == pytest.approx(first["val_loss"], abs=0.3)
+    palettes = [np.load(config.runs_dir / name / "palette.npy") for name in ("first", "second")]
+    np.testing.assert_array_equal(*palettes)
+
+
+def config_metrics(config: ColorizeConfig, name: str) -> list[dict[str, Any]]:
+    return dataclasses.replace(config, name=name).folder.read_metrics()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model": "cnn"}, "model unet, not cnn"),
+        ({"filters": 8}, "filters 4, not 8"),
+        ({"kernel_size": 5}, "kernel size 3, not 5"),
+        ({"downsize_input": True}, "downsize input False, not True"),
+    ],
+)
+def test_weights_of_another_network_are_refused(config: ColorizeConfig, change: dict, message: str) -> None:
+    main(dataclasses.replace(config, name="first", epochs=1))
+    with pytest.raises(UserError, match=f"holds another network: {message}"):
+        main(dataclasses.replace(config, name="second", init_from=Path("first"), **change))
+    with pytest.raises(UserError, match=f"holds another network: {message}"):
+        main(dataclasses.replace(config, name="first", evaluate=True, **change))
+    assert not (config.runs_dir / "second").exists()
+
+
+def test_a_palette_of_ones_own(config: ColorizeConfig, tmp_path: Path) -> None:
+    palette = np.asarray([[0, 0, 0], [0.5, 0.5, 0.5], [0.9, 0.9, 0.9]], np.float32)
+    np.save(tmp_path / "p.npy", palette)
+    main(dataclasses.replace(config, epochs=1, palette=tmp_path / "p.npy"))
+    np.testing.assert_array_equal(np.load(config.folder.path / "palette.npy"), palette)
+    assert config.folder.read_config()["settings"]["colors"] == 3
+
+
+@pytest.mark.parametrize("model", ["cnn", "dunet"])
+def test_other_models_and_super_resolution(config: ColorizeConfig, model: Any) -> None:
+    main(dataclasses.replace(config, epochs=1, model=model, downsize_input=True, precision="bfloat16"))
+    grids = [np.asarray(Image.open(p)) for p in (config.runs_dir / model / "samples").iterdir()]
+    # Four rows: the bilinear baseline is the last.
+    assert all(grid.shape[0] > 4 * 96 for grid in grids)
+
+
+def test_samples_are_drawn_every_so_many_epochs(config: ColorizeConfig) -> None:
+    main(dataclasses.replace(config, epochs=5, plot_every=2))
+    drawn = sorted(p.name for p in (config.folder.path / "samples").glob("train-*"))
+    assert drawn == [f"train-epoch-{epoch:03}.png" for epoch in (2, 4, 5)]
+
+
+def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(config: ColorizeConfig) -> None:
+    main(dataclasses.replace(config, epochs=1))
+    # The learning rate is not one that resume may change, so it is changed in the record.
+    record = config.folder.read_config()
+    record["settings"]["learning_rate"] = 1e38
+    config.folder.write_config(record)
+    with pytest.raises(
+        UserError,
+        match=r"loss became (nan|inf) in epoch 2: lower --learning-rate; the checkpoint after epoch 1",
+    ):
+        main(dataclasses.replace(config, resume=True, epochs=3, learning_rate=1e38))
+    assert [m["epoch"] for m in metrics_of(config)] == [1]
+    assert [p.name for p in config.folder.checkpoints.iterdir()] == ["1"]
+
+
+def test_an_existing_run_is_an_error_before_any_work(
+    config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(dataclasses.replace(config, epochs=1))
+    monkeypatch.setattr(main_module, "load_pictures", None)
+    with pytest.raises(UserError, match="exists: continue it with --resume"):
+        main(config)
+
+
+def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(
+    config: ColorizeConfig, tmp_path: Path
+) -> None:
+    main(dataclasses.replace(config, epochs=1))
+    missing = dataclasses.replace(config, overwrite=True, archive=tmp_path / "missing.tar.gz")
+    with pytest.raises(UserError, match="No such file"):
+        main(missing)
+    assert len(metrics_of(config)) == 1
+    main(dataclasses.replace(config, overwrite=True, seed=5))
+    assert config.folder.read_config()["settings"]["seed"] == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"archive": Path("missing.tar.gz")}, "cannot read missing.tar.gz: No such file"),
+        ({"archive": None, "dataset": "cifar10", "data_dir": Path("empty")}, "cannot download"),
+        ({"category": "frog"}, "no train pictures of category frog"),
+        ({"palette": Path("missing.npy")}, "cannot read the palette missing.npy"),
+        ({"init_from": Path("nothing")}, "there is no run in"),
+        ({"evaluate": True}, "there is no run in"),
+        ({"activations": 12}, "the validation pictures are 0 to 11"),
+        ({"runs_dir": Path("/dev/null/runs")}, "Not a directory"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    config: ColorizeConfig, change: dict, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message) as error:
+        main(dataclasses.replace(config, **change))
+    assert "\n" not in str(error.value)
+    assert not config.runs_dir.exists()
+
+
+def test_without_cifar10_auto_takes_the_sample_and_says_so(
+    config: ColorizeConfig,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Few patches here; the whole sample is trained on in the slow tests."""
+    from jaxcolor.colorization import dataset
+
+    original = dataset.load_sample
+    monkeypatch.setattr(dataset, "load_sample", lambda: tuple(p[:20] for p in original()))
+    main(dataclasses.replace(config, archive=None, data_dir=tmp_path, epochs=1))
+    assert "CIFAR-10 IS NOT HERE" in capsys.readouterr().err
+    record = config.folder.read_config()
+    assert (record["dataset"]["name"], record["dataset"]["requested"]) == ("sample", "auto")
+    assert record["settings"]["dataset"] == "sample"
+
+
+def test_config_json_is_plain(config: ColorizeConfig) -> None:
+    main(dataclasses.replace(config, epochs=1))
+    settings = json.loads(config.folder.config_file.read_text())["settings"]
+    assert ColorizeConfig.from_json(settings).archive == config.archive

@@ -1,0 +1,132 @@
+"""The script as users start it."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
+
+
+def command(*options: object) -> list[str]:
+    return [sys.executable, str(SCRIPT), *map(str, options)]
+
+
+@pytest.fixture
+def options(archive: Path, data_dir: Path, tmp_path: Path) -> list[object]:
+    return [
+        "--filters", 4, "--colors", 6, "--batch-size", 16, "--archive", archive, "--data-dir", data_dir,
+        "--runs-dir", tmp_path / "runs",
+    ]  # fmt: skip
+
+
+def numbers(run: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+def wait_for(condition: Any, process: subprocess.Popen, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the run ended before it could be stopped"
+        assert time.monotonic() < end, "the run did not get so far"
+        time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_a_run_killed_twice_ends_with_the_numbers_of_a_whole_one(options: list, tmp_path: Path) -> None:
+    epochs = ["--epochs", 12]
+    subprocess.run(command(*options, *epochs, "--name", "whole"), check=True, capture_output=True)
+    whole, killed = tmp_path / "runs" / "whole", tmp_path / "runs" / "killed"
+
+    process = subprocess.Popen(command(*options, *epochs, "--name", "killed"), stdout=subprocess.DEVNULL)
+    wait_for(lambda: killed.exists(), process)  # before the first epoch is done
+    process.kill()
+    process.wait()
+    process = subprocess.Popen(
+        command(*options, *epochs, "--name", "killed", "--resume"), stdout=subprocess.DEVNULL
+    )
+    metrics = killed / "metrics.jsonl"
+    wait_for(lambda: metrics.exists() and len(metrics.read_text().splitlines()) >= 3, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+
+    # The settings come from the run's folder.
+    resume = ["--runs-dir", tmp_path / "runs", "--name", "killed", "--resume"]
+    done = subprocess.run(command(*resume), check=True, capture_output=True, text=True)
+    assert "Resuming after epoch" in done.stdout
+    assert numbers(killed) == numbers(whole)
+    samples = [sorted(p.name for p in (run / "samples").iterdir()) for run in (whole, killed)]
+    assert samples[0] == samples[1]
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_one_line(options: list, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command(*options, "--epochs", 1000), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: (tmp_path / "runs" / "unet" / "checkpoints").exists(), process)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted: the same command with --resume goes on" in err
+    assert "Traceback" not in err
+
+
+def failing(*arguments: object, **kwargs: Any) -> str:
+    """The last line of a run that fails with status 1 and no traceback."""
+    process = subprocess.run(command(*arguments), capture_output=True, text=True, **kwargs)
+    assert process.returncode == 1, process.stderr
+    assert "Traceback" not in process.stderr
+    return process.stderr.splitlines()[-1]
+
+
+def test_a_missing_archive_is_one_line(tmp_path: Path) -> None:
+    line = failing("--archive", tmp_path / "none.tar.gz", "--runs-dir", tmp_path / "runs")
+    assert line == f"error: cannot read {tmp_path / 'none.tar.gz'}: No such file or directory"
+
+
+def test_bad_settings_are_one_line() -> None:
+    assert failing("--batch-size", 0) == "error: --batch-size must be at least 1, not 0"
+    assert failing("--learning-rate", "nan").startswith("error: --learning-rate must be above 0")
+
+
+def test_a_read_only_place_is_one_line(options: list) -> None:
+    line = failing(*options, "--runs-dir", "/proc/runs")
+    assert line.startswith("error: cannot create the run folder /proc/runs/unet: ")
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(options: list, tmp_path: Path) -> None:
+    def full_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+    run = [*options, "--epochs", 2]
+    env = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "none")}
+    line = failing(*run, preexec_fn=full_disk, env=env)
+    assert line.startswith("error: cannot ")
+    assert "File too large" in line
+    done = subprocess.run(command(*run, "--resume"), check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].startswith("final: val_loss=")
+
+
+@pytest.mark.parametrize("option", ["--model", "--category", "--kernel-size", "--no-such-option"])
+def test_unknown_choices_are_named(option: str) -> None:
+    process = subprocess.run(command(option, "sparrow"), capture_output=True, text=True)
+    assert process.returncode == 2
+    assert option in process.stderr + process.stdout
+    assert "Traceback" not in process.stderr
+
+
+def test_the_script_runs_elsewhere(tmp_path: Path) -> None:
+    """Every path that it needs comes with the package."""
+    process = subprocess.run(command("--help"), cwd=tmp_path, env={"PATH": os.environ["PATH"]})
+    assert process.returncode == 0
