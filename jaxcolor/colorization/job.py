@@ -17,6 +17,7 @@ from jaxcolor.colorization.palette import Palette, paint, to_bytes
 from jaxcolor.colorization.plots import draw_activations, draw_grid
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
 from jaxcolor.colorization.task import evaluate_step, predict, train_step
+from jaxcolor.layers import write_out
 from jaxcolor.training.batches import epoch_order, make_batches
 from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.fit import Metrics, OnStep
@@ -147,4 +148,4 @@ def block_outputs(state: TrainState, inputs: Array) -> dict[str, Array]:
         mutable=["intermediates"],
         capture_intermediates=lambda module, method: isinstance(module, Block),
     )
-    return {name: outputs["__call__"][0] for name, outputs in captured["intermediates"].items()}
+    return {name: write_out(outputs["__call__"][0]) for name, outputs in captured["intermediates"].items()}

@@ -5,16 +5,15 @@ pictures [batch, height, width, 1 or 3] whose sides divide by 4, and returns log
 [batch, height, width, colors]. `mask` [batch] leaves padding pictures out of BatchNorm's statistics.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.layers import BatchNorm, Conv2d, max_pool, upsample
+from jaxcolor.layers import BatchNorm, Conv2d, Part, Upsampled, max_pool
 
 Pictures = Float[Array, "batch height width channel"]
 Logits = Float[Array, "batch height width color"]
@@ -22,22 +21,26 @@ Mask = Float[Array, " batch"]
 
 
 class Block(nn.Module):
-    """Convolution, resizing, BatchNorm, ReLU: the assignment's order."""
+    """Convolution, then pooling or upsampling, then BatchNorm, then ReLU.
+
+    Upsampling only repeats pixels, so BatchNorm and ReLU go before it: the same numbers, for a quarter
+    of the work. `parts` are seen side by side: more than one make a skip connection.
+    """
 
     features: int
     kernel_size: int = 3
-    resize: Callable[[Array], Array] = lambda x: x
+    resize: Literal["halve", "keep", "double"] = "keep"
     dilation: int = 1
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width in_channels"], *, train: bool, mask: Mask | None = None
-    ) -> Float[Array, "batch new_height new_width features"]:
-        x = Conv2d(self.features, self.kernel_size, self.dilation, self.dtype, name="conv")(x)
-        x = self.resize(x)
-        x = BatchNorm(name="norm")(x, train=train, mask=mask)
-        return nn.relu(x)
+    def __call__(self, *parts: Part, train: bool, mask: Mask | None = None) -> Part:
+        x = Conv2d(self.features, self.kernel_size, self.dilation, self.dtype, name="conv")(*parts)
+        if self.resize == "halve":
+            x = max_pool(x)
+        copies = 4 if self.resize == "double" else 1
+        x = nn.relu(BatchNorm(copies=copies, name="norm")(x, train=train, mask=mask))
+        return Upsampled(x) if self.resize == "double" else x
 
 
 class CNN(nn.Module):
@@ -53,12 +56,12 @@ class CNN(nn.Module):
         check_sides(x)
         block = partial(Block, kernel_size=self.kernel_size, dtype=self.dtype)
         norm: Any = {"train": train, "mask": mask}
-        x = block(self.filters, resize=max_pool, name="layer1")(x, **norm)
-        x = block(2 * self.filters, resize=max_pool, name="layer2")(x, **norm)
-        x = block(2 * self.filters, name="layer3")(x, **norm)
-        x = block(self.filters, resize=upsample, name="layer4")(x, **norm)
-        x = block(self.colors, resize=upsample, name="layer5")(x, **norm)
-        return Conv2d(self.colors, self.kernel_size, dtype=self.dtype, name="layer6")(x)
+        out1 = block(self.filters, resize="halve", name="layer1")(x, **norm)
+        out2 = block(2 * self.filters, resize="halve", name="layer2")(out1, **norm)
+        out3 = block(2 * self.filters, name="layer3")(out2, **norm)
+        out4 = block(self.filters, resize="double", name="layer4")(out3, **norm)
+        out5 = block(self.colors, resize="double", name="layer5")(out4, **norm)
+        return Conv2d(self.colors, self.kernel_size, dtype=self.dtype, name="layer6")(out5)
 
 
 class UNet(nn.Module):
@@ -79,23 +82,18 @@ class UNet(nn.Module):
         check_sides(x)
         block = partial(Block, kernel_size=self.kernel_size, dtype=self.dtype)
         norm: Any = {"train": train, "mask": mask}
-        out1 = block(self.filters, resize=max_pool, name="layer1")(x, **norm)
-        out2 = block(2 * self.filters, resize=max_pool, name="layer2")(out1, **norm)
+        out1 = block(self.filters, resize="halve", name="layer1")(x, **norm)
+        out2 = block(2 * self.filters, resize="halve", name="layer2")(out1, **norm)
         out3 = block(2 * self.filters, dilation=self.dilation, name="layer3")(out2, **norm)
-        out4 = block(self.filters, resize=upsample, name="layer4")(skip(out2, out3), **norm)
-        out5 = block(self.colors, resize=upsample, name="layer5")(skip(out1, out4), **norm)
-        return Conv2d(self.colors, self.kernel_size, dtype=self.dtype, name="layer6")(skip(x, out5))
+        out4 = block(self.filters, resize="double", name="layer4")(out2, out3, **norm)
+        out5 = block(self.colors, resize="double", name="layer5")(out1, out4, **norm)
+        return Conv2d(self.colors, self.kernel_size, dtype=self.dtype, name="layer6")(x, out5)
 
 
 class DilatedUNet(UNet):
     """The UNet with a dilated convolution in its lowest layer (Yu and Koltun, arXiv:1511.07122)."""
 
     dilation: int = 2
-
-
-def skip(before: Array, x: Array) -> Array:
-    """The skip connection: what an earlier layer saw, beside what the last one made of it."""
-    return jnp.concatenate([before.astype(x.dtype), x], axis=-1)
 
 
 def check_sides(x: Pictures) -> None:

@@ -2,6 +2,6 @@
 
 from jaxcolor.layers.conv import Conv2d
 from jaxcolor.layers.norm import BatchNorm
-from jaxcolor.layers.resize import average_pool, max_pool, upsample
+from jaxcolor.layers.resize import Part, Upsampled, average_pool, max_pool, upsample, write_out
 
-__all__ = ["BatchNorm", "Conv2d", "average_pool", "max_pool", "upsample"]
+__all__ = ["BatchNorm", "Conv2d", "Part", "Upsampled", "average_pool", "max_pool", "upsample", "write_out"]

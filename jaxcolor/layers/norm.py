@@ -10,12 +10,14 @@ class BatchNorm(nn.Module):
     """Normalises each channel by the batch's mean and biased variance, or by the running ones.
 
     The running variance is the unbiased one, over n − 1 values, unlike that of `flax.linen.BatchNorm`.
+    Each pixel counts `copies` times among them, as one that is upsampled afterwards has to.
     `mask` [batch] is 1 for pictures that count and 0 for padding; None counts all of them.
     Statistics are float32; the output has the dtype of the input.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
+    copies: int = 1
 
     @nn.compact
     def __call__(
@@ -33,6 +35,7 @@ class BatchNorm(nn.Module):
 
         if train:
             mean, variance, count = batch_moments(x, mask)
+            count = count * self.copies
             if not self.is_initializing():
                 unbiased = variance * count / jnp.maximum(count - 1, 1)
                 running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean

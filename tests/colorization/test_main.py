@@ -142,7 +142,7 @@ def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
     main(config)
     before = config.folder.metrics_file.read_bytes()
     for which in ("latest", "best"):
-        metrics = main(dataclasses.replace(config, evaluate=True, checkpoint=which))  # type: ignore[arg-type]
+        metrics = main(dataclasses.replace(config, evaluate=True, checkpoint=which))
         logged = config.folder.read_metrics()
         expected = logged[-1] if which == "latest" else min(logged, key=lambda m: m["val_loss"])
         assert metrics["val_loss"] == expected["val_loss"]

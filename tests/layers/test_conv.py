@@ -1,10 +1,16 @@
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
 
-from jaxcolor.layers.conv import Conv2d, conv2d, conv2d_by_shifts
+from jaxcolor.layers import fast_conv
+from jaxcolor.layers.conv import Conv2d, conv2d_by_shifts
+from jaxcolor.layers.fast_conv import conv2d
+from jaxcolor.layers.resize import Upsampled
 
 # kernel size, dilation, height, width, channels in and out
 CASES = [
@@ -18,11 +24,11 @@ CASES = [
 ]
 
 
-def arrays(case: tuple[int, ...]) -> tuple[jax.Array, jax.Array, jax.Array]:
+def arrays(case: tuple[int, ...], batch: int = 2) -> tuple[jax.Array, jax.Array, jax.Array]:
     size, _, height, width, ins, outs = case
     x, kernel, bias = jax.random.split(jax.random.key(0), 3)
     return (
-        jax.random.normal(x, (2, height, width, ins)),
+        jax.random.normal(x, (batch, height, width, ins)),
         jax.random.normal(kernel, (size, size, ins, outs)) / (size * ins**0.5),
         jax.random.normal(bias, (outs,)),
     )
@@ -31,7 +37,7 @@ def arrays(case: tuple[int, ...]) -> tuple[jax.Array, jax.Array, jax.Array]:
 def test_oracle_on_hand_computed_values() -> None:
     x = jnp.asarray([[1.0, 2.0], [3.0, 4.0]]).reshape(1, 2, 2, 1)
     kernel = jnp.arange(1.0, 10.0).reshape(3, 3, 1, 1)
-    out = conv2d_by_shifts(x, kernel, jnp.asarray([100.0]))
+    out = conv2d_by_shifts([x], kernel, jnp.asarray([100.0]))
     # The pixel above and left of the centre meets the first tap, zero beyond the border.
     # top left: 5·1 + 6·2 + 8·3 + 9·4 = 77, and so on.
     np.testing.assert_allclose(out[0, :, :, 0], [[177, 167], [147, 137]])
@@ -40,44 +46,70 @@ def test_oracle_on_hand_computed_values() -> None:
 def test_oracle_with_dilation_on_hand_computed_values() -> None:
     x = jnp.arange(1.0, 6.0).reshape(1, 1, 5, 1)
     kernel = jnp.zeros((3, 3, 1, 1)).at[1, :, 0, 0].set(jnp.asarray([1.0, 10.0, 100.0]))
-    out = conv2d_by_shifts(x, kernel, jnp.zeros(1), dilation=2)
+    out = conv2d_by_shifts([x], kernel, jnp.zeros(1), dilation=2)
     np.testing.assert_allclose(out[0, 0, :, 0], [310, 420, 531, 42, 53])
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_fast_convolution_equals_oracle(case: tuple[int, ...]) -> None:
-    x, kernel, bias = arrays(case)
-    fast, plain = (f(x, kernel, bias, case[1]) for f in (conv2d, conv2d_by_shifts))
-    np.testing.assert_allclose(fast, plain, atol=2e-5)
+def test_oracle_sees_parts_side_by_side_and_upsampled() -> None:
+    picture = jnp.full((1, 2, 2, 1), 5.0)
+    small = jnp.full((1, 1, 1, 2), 7.0)
+    kernel = jnp.asarray([1.0, 10.0, 100.0]).reshape(1, 1, 3, 1)
+    out = conv2d_by_shifts([picture, Upsampled(small)], kernel, jnp.zeros(1))
+    np.testing.assert_allclose(out, np.full((1, 2, 2, 1), 5 + 70 + 700))
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_convolution_equals_lax(case: tuple[int, ...]) -> None:
+def test_oracle_equals_lax(case: tuple[int, ...]) -> None:
     x, kernel, bias = arrays(case)
     reach = case[1] * (case[0] // 2)
     expected = lax.conv_general_dilated(
         x, kernel, (1, 1), [(reach, reach)] * 2, rhs_dilation=(case[1], case[1]),
         dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=lax.Precision.HIGHEST,
     )  # fmt: skip
-    np.testing.assert_allclose(conv2d_by_shifts(x, kernel, bias, case[1]), expected + bias, atol=2e-5)
+    np.testing.assert_allclose(conv2d_by_shifts([x], kernel, bias, case[1]), expected + bias, atol=2e-5)
+
+
+def check_equal(parts: list[Any], kernel: jax.Array, bias: jax.Array, dilation: int) -> None:
+    """Values and gradients of the fast convolution are those of the oracle."""
+
+    def values_and_gradients(convolve: Callable[..., jax.Array]) -> Any:
+        def loss(*args: Any) -> tuple[jax.Array, jax.Array]:
+            out = convolve(*args, dilation)
+            # Weighted, so that a transposed or shifted gradient would differ.
+            weights = jnp.arange(out.size).reshape(out.shape).astype(jnp.float32) / out.size
+            return jnp.sum(jnp.sin(out) * weights), out
+
+        return jax.jit(jax.grad(loss, argnums=(0, 1, 2), has_aux=True))(parts, kernel, bias)
+
+    fast, plain = values_and_gradients(conv2d), values_and_gradients(conv2d_by_shifts)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4), fast, plain)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_equal_those_of_oracle(case: tuple[int, ...]) -> None:
+def test_one_picture(case: tuple[int, ...]) -> None:
     x, kernel, bias = arrays(case)
+    check_equal([x], kernel, bias, case[1])
 
-    def gradients(convolve):  # type: ignore[no-untyped-def]
-        # Weighted, so that a transposed or shifted gradient would differ.
-        def loss(*args: jax.Array) -> jax.Array:
-            out = convolve(*args, case[1])
-            return jnp.sum(
-                jnp.sin(out) * jnp.arange(out.size).reshape(out.shape).astype(jnp.float32) / out.size
-            )
 
-        return jax.grad(loss, argnums=(0, 1, 2))(x, kernel, bias)
+@pytest.mark.parametrize("case", CASES)
+def test_an_upsampled_picture(case: tuple[int, ...]) -> None:
+    x, kernel, bias = arrays(case)
+    check_equal([Upsampled(x)], kernel, bias, case[1])
 
-    for fast, plain in zip(gradients(conv2d), gradients(conv2d_by_shifts), strict=True):
-        np.testing.assert_allclose(fast, plain, atol=1e-4, rtol=1e-4)
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_pictures_side_by_side(size: int) -> None:
+    x, kernel, bias = arrays((size, 1, 6, 10, 5, 4))
+    small = jax.random.normal(jax.random.key(3), (2, 3, 5, 2))
+    check_equal([x[..., :1], Upsampled(small), x[..., 1:3]], kernel, bias, 1)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 7])
+def test_batches_taken_in_pieces(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gradient for the kernel sums over pieces of the batch; the last one may be smaller."""
+    monkeypatch.setattr(fast_conv, "PIXELS_AT_ONCE", 100)
+    x, kernel, bias = arrays((3, 1, 7, 9, 3, 2), batch)
+    check_equal([x], kernel, bias, 1)
 
 
 @pytest.mark.parametrize(("kernel_size", "ins", "features"), [(1, 1, 4), (3, 3, 8), (5, 2, 3), (7, 4, 2)])

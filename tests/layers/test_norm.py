@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxcolor.layers.norm import BatchNorm
+from jaxcolor.layers.resize import upsample
 
 
 def test_running_statistics_on_hand_computed_values() -> None:
@@ -65,3 +66,12 @@ def test_bfloat16_keeps_float32_statistics() -> None:
     out, updates = layer.apply(variables, x, train=True, mutable=["batch_stats"])
     assert out.dtype == jnp.bfloat16
     assert updates["batch_stats"]["mean"].dtype == jnp.float32
+
+
+def test_copies_count_as_upsampled_pixels_do() -> None:
+    x = jax.random.normal(jax.random.key(0), (3, 4, 2, 5))
+    variables = BatchNorm().init(jax.random.key(0), x, train=False)
+    few, few_updates = BatchNorm(copies=4).apply(variables, x, train=True, mutable=["batch_stats"])
+    many, many_updates = BatchNorm().apply(variables, upsample(x), train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(upsample(few), many, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), few_updates, many_updates)
