@@ -7,9 +7,9 @@ from jaxcolor.colorization.config import ColorizeConfig
 def main() -> None:
     config = cli.parse(ColorizeConfig)
     # Imported here, so that --help need not wait for JAX.
-    from jaxcolor.colorization.main import main
+    from jaxcolor.colorization.main import colorize
 
-    main(config)
+    colorize(config)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ STRUCTURE = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_
 TRAINING = (*STRUCTURE, "batch_size", "learning_rate", "seed", "shuffle", "precision", "category")
 
 
-def main(config: ColorizeConfig) -> Metrics:
+def colorize(config: ColorizeConfig) -> Metrics:
     """Train, resume or evaluate a run, and return its last metrics; `UserError` says what went wrong."""
     cache_compilations()
     return evaluate(config) if config.evaluate else train(config)
@@ -39,7 +39,7 @@ def train(config: ColorizeConfig) -> Metrics:
         print(f"There is no run in {run.path} yet: starting it", flush=True)
     if not resuming:
         run.check_free(config.overwrite)
-    source = find_run(config.init_from, config.runs_dir) if config.init_from else None
+    source = find_run(config.runs_dir / config.init_from, config.init_from) if config.init_from else None
 
     pictures = load_pictures(config)
     if config.activations >= len(pictures.validation):
@@ -70,7 +70,7 @@ def train(config: ColorizeConfig) -> Metrics:
 
 def evaluate(config: ColorizeConfig) -> Metrics:
     """The validation metrics of a checkpoint; nothing in the run's folder changes but a drawing."""
-    run = find_run(config.folder.path, Path())
+    run = find_run(config.folder.path)
     pictures = load_pictures(config)
     palette = load_palette(run.path / "palette.npy")
     job = ColorizeJob(config, pictures, palette, run)
@@ -81,12 +81,12 @@ def evaluate(config: ColorizeConfig) -> Metrics:
     return metrics
 
 
-def find_run(name: Path, runs_dir: Path) -> RunFolder:
-    """The run of a name below `runs_dir`, or in a folder."""
-    for run in (RunFolder(runs_dir / name), RunFolder(name)):
+def find_run(*candidates: Path) -> RunFolder:
+    """The first of some folders that holds a run."""
+    for run in map(RunFolder, candidates):
         if run.has_config():
             return run
-    raise UserError(f"there is no run in {runs_dir / name}: a run's folder has a config.json")
+    raise UserError(f"there is no run in {candidates[0]}: a run's folder has a config.json")
 
 
 def choose_palette(config: ColorizeConfig, pictures: Pictures, earlier: RunFolder | None) -> Palette:

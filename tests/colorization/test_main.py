@@ -12,7 +12,7 @@ from PIL import Image
 from jaxcolor.colorization import job as job_module
 from jaxcolor.colorization import main as main_module
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.main import main
+from jaxcolor.colorization.main import colorize
 from jaxcolor.errors import UserError
 
 
@@ -31,7 +31,7 @@ def metrics_of(config: ColorizeConfig) -> list[dict[str, Any]]:
 
 
 def test_a_run_leaves_everything(config: ColorizeConfig, capsys: pytest.CaptureFixture[str]) -> None:
-    metrics = main(config)
+    metrics = colorize(config)
     folder = config.folder.path
     files = {str(p.relative_to(folder)) for p in folder.rglob("*.*") if "checkpoints" not in p.parts}
     samples = {f"samples/{s}-epoch-{e:03}.png" for s in ("train", "validation") for e in (1, 2)}
@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_numbers(config: ColorizeConfig) -> None:
         dataclasses.replace(config, name=name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))
     ]
     for run in runs:
-        main(run)
+        colorize(run)
     first, second, other = map(metrics_of, runs)
     assert first == second
     assert first != other
@@ -86,7 +86,7 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
     config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch, where: str, epoch: int
 ) -> None:
     whole = dataclasses.replace(config, name="whole", shuffle="epoch")
-    main(whole)
+    colorize(whole)
     stopped = dataclasses.replace(config, name="stopped", shuffle="epoch")
     target = main_module.Checkpoints if where == "save" else job_module.ColorizeJob
     original, calls = getattr(target, where), []
@@ -100,8 +100,8 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
     with monkeypatch.context() as patch:
         patch.setattr(target, where, stop)
         with pytest.raises(KilledError):
-            main(stopped)
-    main(dataclasses.replace(stopped, resume=True))
+            colorize(stopped)
+    colorize(dataclasses.replace(stopped, resume=True))
     assert metrics_of(stopped) == metrics_of(whole)
     names = [{p.name for p in c.folder.path.rglob("*.png")} for c in (whole, stopped)]
     assert names[0] == names[1]
@@ -109,21 +109,21 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
 
 def test_resume_goes_on_to_more_epochs(config: ColorizeConfig) -> None:
     longer = dataclasses.replace(config, name="longer", epochs=3)
-    main(longer)
-    main(config)
-    main(dataclasses.replace(config, resume=True, epochs=3))
+    colorize(longer)
+    colorize(config)
+    colorize(dataclasses.replace(config, resume=True, epochs=3))
     assert metrics_of(config) == metrics_of(longer)
     assert config.folder.read_config()["settings"]["epochs"] == 3
 
 
 def test_resume_of_a_finished_run_changes_nothing(config: ColorizeConfig) -> None:
-    metrics = main(config)
-    assert main(dataclasses.replace(config, resume=True)) == metrics
+    metrics = colorize(config)
+    assert colorize(dataclasses.replace(config, resume=True)) == metrics
 
 
 def test_resume_refuses_other_settings_and_pictures(config: ColorizeConfig) -> None:
     config = dataclasses.replace(config, name="run")
-    main(dataclasses.replace(config, epochs=1))
+    colorize(dataclasses.replace(config, epochs=1))
     for change in (
         {"seed": 3},
         {"filters": 8},
@@ -132,31 +132,31 @@ def test_resume_refuses_other_settings_and_pictures(config: ColorizeConfig) -> N
         {"learning_rate": 1.0},
     ):
         with pytest.raises(UserError, match="was started with --"):
-            main(dataclasses.replace(config, resume=True, **change))
+            colorize(dataclasses.replace(config, resume=True, **change))
     with pytest.raises(UserError, match="was started with other pictures"):
-        main(dataclasses.replace(config, resume=True, archive=None, dataset="sample"))
+        colorize(dataclasses.replace(config, resume=True, archive=None, dataset="sample"))
     assert len(metrics_of(config)) == 1
 
 
 def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
-    main(config)
+    colorize(config)
     before = config.folder.metrics_file.read_bytes()
     for which in ("latest", "best"):
-        metrics = main(dataclasses.replace(config, evaluate=True, checkpoint=which))
+        metrics = colorize(dataclasses.replace(config, evaluate=True, checkpoint=which))
         logged = config.folder.read_metrics()
         expected = logged[-1] if which == "latest" else min(logged, key=lambda m: m["val_loss"])
         assert metrics["val_loss"] == expected["val_loss"]
         assert metrics["val_accuracy"] == expected["val_accuracy"]
     # The batch size does not matter: masked means are exact.
-    other = main(dataclasses.replace(config, evaluate=True, batch_size=5))
+    other = colorize(dataclasses.replace(config, evaluate=True, batch_size=5))
     assert other["val_loss"] == pytest.approx(metrics_of(config)[-1]["val_loss"], rel=1e-5)
     assert config.folder.metrics_file.read_bytes() == before
 
 
 def test_init_from_takes_weights_and_palette(config: ColorizeConfig) -> None:
-    first = main(dataclasses.replace(config, name="first"))
+    first = colorize(dataclasses.replace(config, name="first"))
     second = dataclasses.replace(config, name="second", init_from=Path("first"), learning_rate=1e-9, epochs=1)
-    metrics = main(second)
+    metrics = colorize(second)
     # A step of nearly nothing: only the running statistics move on.
     assert metrics["train_loss"] < config_metrics(config, "first")[0]["train_loss"]
     assert metrics["val_loss"] == pytest.approx(first["val_loss"], abs=0.3)
@@ -178,38 +178,38 @@ def config_metrics(config: ColorizeConfig, name: str) -> list[dict[str, Any]]:
     ],
 )
 def test_weights_of_another_network_are_refused(config: ColorizeConfig, change: dict, message: str) -> None:
-    main(dataclasses.replace(config, name="first", epochs=1))
+    colorize(dataclasses.replace(config, name="first", epochs=1))
     with pytest.raises(UserError, match=f"holds another network: {message}"):
-        main(dataclasses.replace(config, name="second", init_from=Path("first"), **change))
+        colorize(dataclasses.replace(config, name="second", init_from=Path("first"), **change))
     with pytest.raises(UserError, match=f"holds another network: {message}"):
-        main(dataclasses.replace(config, name="first", evaluate=True, **change))
+        colorize(dataclasses.replace(config, name="first", evaluate=True, **change))
     assert not (config.runs_dir / "second").exists()
 
 
 def test_a_palette_of_ones_own(config: ColorizeConfig, tmp_path: Path) -> None:
     palette = np.asarray([[0, 0, 0], [0.5, 0.5, 0.5], [0.9, 0.9, 0.9]], np.float32)
     np.save(tmp_path / "p.npy", palette)
-    main(dataclasses.replace(config, epochs=1, palette=tmp_path / "p.npy"))
+    colorize(dataclasses.replace(config, epochs=1, palette=tmp_path / "p.npy"))
     np.testing.assert_array_equal(np.load(config.folder.path / "palette.npy"), palette)
     assert config.folder.read_config()["settings"]["colors"] == 3
 
 
 @pytest.mark.parametrize("model", ["cnn", "dunet"])
 def test_other_models_and_super_resolution(config: ColorizeConfig, model: Any) -> None:
-    main(dataclasses.replace(config, epochs=1, model=model, downsize_input=True, precision="bfloat16"))
+    colorize(dataclasses.replace(config, epochs=1, model=model, downsize_input=True, precision="bfloat16"))
     grids = [np.asarray(Image.open(p)) for p in (config.runs_dir / model / "samples").iterdir()]
     # Four rows: the bilinear baseline is the last.
     assert all(grid.shape[0] > 4 * 96 for grid in grids)
 
 
 def test_samples_are_drawn_every_so_many_epochs(config: ColorizeConfig) -> None:
-    main(dataclasses.replace(config, epochs=5, plot_every=2))
+    colorize(dataclasses.replace(config, epochs=5, plot_every=2))
     drawn = sorted(p.name for p in (config.folder.path / "samples").glob("train-*"))
     assert drawn == [f"train-epoch-{epoch:03}.png" for epoch in (2, 4, 5)]
 
 
 def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(config: ColorizeConfig) -> None:
-    main(dataclasses.replace(config, epochs=1))
+    colorize(dataclasses.replace(config, epochs=1))
     # The learning rate is not one that resume may change, so it is changed in the record.
     record = config.folder.read_config()
     record["settings"]["learning_rate"] = 1e38
@@ -218,7 +218,7 @@ def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(config: Colori
         UserError,
         match=r"loss became (nan|inf) in epoch 2: lower --learning-rate; the checkpoint after epoch 1",
     ):
-        main(dataclasses.replace(config, resume=True, epochs=3, learning_rate=1e38))
+        colorize(dataclasses.replace(config, resume=True, epochs=3, learning_rate=1e38))
     assert [m["epoch"] for m in metrics_of(config)] == [1]
     assert [p.name for p in config.folder.checkpoints.iterdir()] == ["1"]
 
@@ -226,21 +226,21 @@ def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(config: Colori
 def test_an_existing_run_is_an_error_before_any_work(
     config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    main(dataclasses.replace(config, epochs=1))
+    colorize(dataclasses.replace(config, epochs=1))
     monkeypatch.setattr(main_module, "load_pictures", None)
     with pytest.raises(UserError, match="exists: continue it with --resume"):
-        main(config)
+        colorize(config)
 
 
 def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(
     config: ColorizeConfig, tmp_path: Path
 ) -> None:
-    main(dataclasses.replace(config, epochs=1))
+    colorize(dataclasses.replace(config, epochs=1))
     missing = dataclasses.replace(config, overwrite=True, archive=tmp_path / "missing.tar.gz")
     with pytest.raises(UserError, match="No such file"):
-        main(missing)
+        colorize(missing)
     assert len(metrics_of(config)) == 1
-    main(dataclasses.replace(config, overwrite=True, seed=5))
+    colorize(dataclasses.replace(config, overwrite=True, seed=5))
     assert config.folder.read_config()["settings"]["seed"] == 5
 
 
@@ -262,7 +262,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message) as error:
-        main(dataclasses.replace(config, **change))
+        colorize(dataclasses.replace(config, **change))
     assert "\n" not in str(error.value)
     assert not config.runs_dir.exists()
 
@@ -278,7 +278,7 @@ def test_without_cifar10_auto_takes_the_sample_and_says_so(
 
     original = dataset.load_sample
     monkeypatch.setattr(dataset, "load_sample", lambda: tuple(p[:20] for p in original()))
-    main(dataclasses.replace(config, archive=None, data_dir=tmp_path, epochs=1))
+    colorize(dataclasses.replace(config, archive=None, data_dir=tmp_path, epochs=1))
     assert "CIFAR-10 IS NOT HERE" in capsys.readouterr().err
     record = config.folder.read_config()
     assert (record["dataset"]["name"], record["dataset"]["requested"]) == ("sample", "auto")
@@ -286,6 +286,6 @@ def test_without_cifar10_auto_takes_the_sample_and_says_so(
 
 
 def test_config_json_is_plain(config: ColorizeConfig) -> None:
-    main(dataclasses.replace(config, epochs=1))
+    colorize(dataclasses.replace(config, epochs=1))
     settings = json.loads(config.folder.config_file.read_text())["settings"]
     assert ColorizeConfig.from_json(settings).archive == config.archive
