@@ -1,5 +1,6 @@
 """What the scripts in `experiments/` share: settings from the command line, errors in one line."""
 
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from typing import Any, TypeVar
 import tyro
 
 from jaxcolor.errors import UserError, reason
+from jaxcolor.training.run_folder import RunFolder
 
 Config = TypeVar("Config", bound=Any)
 
@@ -16,13 +18,16 @@ def parse(cls: type[Config], arguments: Sequence[str] | None = None) -> Config:
     """Settings from the command line; those of an existing run are the defaults where one is named.
 
     With `--resume` or `--evaluate`, options that are not given keep the values in the run's
-    config.json. `cls` is a dataclass with `folder`, `resume` and `evaluate`.
+    config.json. `cls` is a dataclass with `name`, `runs_dir`, `folder`, `resume` and `evaluate`.
     """
     markers = (tyro.conf.FlagCreatePairsOff,)
     config = tyro.cli(cls, args=arguments, config=markers)
-    if (config.resume or config.evaluate) and config.folder.has_config():
-        stored = cls.from_json(config.folder.read_config()["settings"]).to_continue()
-        config = tyro.cli(cls, args=arguments, default=stored, config=markers)
+    run = RunFolder(config.folder)
+    if (config.resume or config.evaluate) and run.is_run():
+        # The folder may have been moved since: what was asked for now says where it is.
+        stored = cls.from_json(run.read_config()["settings"])
+        default = dataclasses.replace(stored.to_continue(), name=config.name, runs_dir=config.runs_dir)
+        config = tyro.cli(cls, args=arguments, default=default, config=markers)
     return config
 
 
@@ -36,5 +41,5 @@ def run_script(main: Callable[[], None]) -> None:
         where = f" {error.filename}" if error.filename else ""
         sys.exit(f"error: cannot read or write{where}: {reason(error)}")
     except KeyboardInterrupt:
-        print("\ninterrupted: the same command with --resume goes on from the last epoch", file=sys.stderr)
+        print("\ninterrupted: with --name and --resume a run goes on after its last epoch", file=sys.stderr)
         os._exit(130)  # at once, without waiting for steps that the device still computes

@@ -8,6 +8,8 @@ from typing import IO
 
 import platformdirs
 
+TEMPORARY = ".tmp"
+
 
 def cache_folder() -> Path:
     """The user's folder for things that cost only time to make again."""
@@ -17,14 +19,20 @@ def cache_folder() -> Path:
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a file that takes the place of `path` only once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
     except BaseException:
-        os.unlink(temporary)
+        os.unlink(name)
         raise
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what a kill in `write_atomically` has left anywhere in a folder."""
+    for path in folder.rglob(f".*{TEMPORARY}"):
+        path.unlink()

@@ -15,6 +15,8 @@ install_import_hook("jaxcolor", "typechecker.check")
 # The user's caches are not touched, and compiled programs are shared by the tests of a session.
 _CACHE = tempfile.TemporaryDirectory(prefix="jaxcolor-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
+# Tolerances are those of float32 on a CPU.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from jaxcolor.data.categories import Category
 from jaxcolor.errors import UserError
-from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.batches import Shuffle
 
+MAX_COLORS = 256  # labels are uint8
 DILATION = 2
 
 
@@ -27,7 +28,7 @@ class ColorizeConfig:
     filters: int = 32
     """Filters of the first layer; the layers below it have twice as many."""
     colors: int = 24
-    """Colours of the palette, 2 to 256. With --palette, the file says how many."""
+    """Colours of the palette, 2 to 256. With --palette or --init-from, those say how many."""
     dilation: int = DILATION
     """Distance of the taps in the lowest layer of --model dunet; 1 is the plain UNet."""
     downsize_input: bool = False
@@ -36,15 +37,15 @@ class ColorizeConfig:
     epochs: int = 25
     """How many times the training pictures are seen."""
     batch_size: int = 100
-    """Pictures a step."""
+    """Pictures per step."""
     learning_rate: float = 1e-3
     """Adam's learning rate."""
     seed: int = 0
-    """Of the initial weights, the order of the pictures and the palette."""
-    shuffle: Literal["once", "epoch"] = "once"
+    """Seed of the initial weights, the order of the pictures and the palette."""
+    shuffle: Shuffle = "once"
     """Shuffle the training pictures once, as the reference does, or anew for each epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """What the layers compute in; parameters, statistics and the loss are float32 in any case."""
+    """Number format of the layers' arithmetic; parameters, statistics and the loss stay float32."""
 
     dataset: Literal["auto", "cifar10", "sample"] = "auto"
     """CIFAR-10, or patches of built-in photographs. auto: CIFAR-10 where it can be had, or else those."""
@@ -72,35 +73,32 @@ class ColorizeConfig:
     checkpoint: Literal["latest", "best"] = "latest"
     """Which checkpoint --evaluate and --init-from read."""
     plot_every: int = 1
-    """Draw sample pictures each so many epochs; after the last one in any case."""
+    """Draw sample pictures every this many epochs, and after the last one."""
     activations: int = 0
     """Index of the validation picture whose activations are drawn at the end."""
 
     def __post_init__(self) -> None:
         for field in ("filters", "dilation", "epochs", "batch_size", "plot_every"):
             _require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
-        _require(2 <= self.colors <= 256, "colors", "2 to 256", self.colors)
+        _require(2 <= self.colors <= MAX_COLORS, "colors", "2 to 256", self.colors)
         _require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
         for field in ("seed", "activations"):
             _require(0 <= getattr(self, field) < 2**32, field, "0 to 2³² − 1", getattr(self, field))
-        if self.model != "dunet" and self.dilation != DILATION:
-            raise UserError(f"--dilation is for --model dunet: leave it out for {self.model}")
         if self.resume + self.overwrite + self.evaluate > 1:
             raise UserError("--resume, --overwrite and --evaluate exclude each other: choose one")
-        if self.init_from and (self.resume or self.evaluate):
-            raise UserError("--init-from is for new runs: leave out --resume and --evaluate")
+        if self.checkpoint != "latest" and not (self.evaluate or self.init_from):
+            raise UserError("--checkpoint is for --evaluate and --init-from: leave it out")
         if self.dataset == "sample" and self.category not in ("horse", "all"):
             raise UserError("the built-in sample has no categories: leave out --category")
         if self.dataset == "sample" and self.archive:
             raise UserError("--archive is for CIFAR-10: leave out --dataset sample")
-        if self.name is not None and (
-            not self.name or Path(self.name).is_absolute() or ".." in Path(self.name).parts
-        ):
-            raise UserError(f"--name {self.name!r} must name a folder below {self.runs_dir}")
+        if self.name is not None and (self.name in ("", ".", "..") or Path(self.name).name != self.name):
+            raise UserError(f"--name {self.name!r} must be the name of a folder; --runs-dir says where")
 
     @property
-    def folder(self) -> RunFolder:
-        return RunFolder(self.runs_dir / (self.name or self.model))
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self.runs_dir / (self.name or self.model)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as plain values."""
@@ -115,14 +113,15 @@ class ColorizeConfig:
         if unknown:
             raise UserError(f"config.json has unknown settings: {', '.join(sorted(unknown))}")
         paths = {name for name, hint in hints.items() if hint is Path or Path in typing.get_args(hint)}
-        settings: Any = {n: Path(v) if n in paths and v is not None else v for n, v in values.items()}
-        return cls(**settings)
+        try:
+            settings: Any = {n: Path(v) if n in paths and v is not None else v for n, v in values.items()}
+            return cls(**settings)
+        except TypeError as error:
+            raise UserError(f"config.json has settings of a wrong type: {error}") from error
 
     def to_continue(self) -> "ColorizeConfig":
         """The settings of a run as the defaults for going on with it."""
-        return dataclasses.replace(
-            self, resume=False, overwrite=False, evaluate=False, init_from=None, checkpoint="latest"
-        )
+        return dataclasses.replace(self, resume=False, overwrite=False, evaluate=False)
 
 
 def _require(good: bool, field: str, range_: str, value: int | float) -> None:

@@ -15,6 +15,7 @@ from jaxcolor.colorization.palette import Palette, nearest_color
 from jaxcolor.colorization.preprocess import network_input
 from jaxcolor.data.cifar10 import is_available, load_cifar10
 from jaxcolor.data.photographs import load_sample
+from jaxcolor.errors import UserError
 
 NO_CIFAR10 = """\
 ┌──────────────────────────────────────────────────────────────────────────────┐
@@ -39,6 +40,11 @@ def load_pictures(config: ColorizeConfig) -> Pictures:
     if name == "auto":
         available = config.archive is not None or is_available(config.data_dir)
         name = "cifar10" if available else "sample"
+        if not available and config.category not in ("horse", "all"):
+            raise UserError(
+                f"CIFAR-10's {config.category} pictures cannot be downloaded now, and the built-in sample "
+                "has no categories: give a local copy with --archive FILE"
+            )
         if not available:
             print(NO_CIFAR10, file=sys.stderr, flush=True)
     if name == "cifar10":

@@ -45,7 +45,7 @@ def build_model(config: ColorizeConfig) -> nn.Module:
 
 
 class ColorizeJob:
-    """The data of a run on the device, and the compiled steps over it; a `fit.Task`."""
+    """The data of a run on the device, and the compiled steps over it; a `fit.Job`."""
 
     def __init__(self, config: ColorizeConfig, pictures: Pictures, palette: Palette, run: RunFolder):
         self.config = config
@@ -140,9 +140,8 @@ class ColorizeJob:
 
 def block_outputs(state: TrainState, inputs: Array) -> dict[str, Array]:
     """The output of each block: layer → [batch, height, width, channel]."""
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
     _, captured = state.apply_fn(
-        variables,
+        state.variables,
         inputs,
         train=False,
         mutable=["intermediates"],

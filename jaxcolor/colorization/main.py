@@ -1,13 +1,14 @@
 """A colourization run, from its settings to its folder."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.config import DILATION, ColorizeConfig
 from jaxcolor.colorization.dataset import Pictures, load_pictures
 from jaxcolor.colorization.job import ColorizeJob
 from jaxcolor.colorization.palette import Palette, draw_palette, fit_palette, load_palette
@@ -19,47 +20,54 @@ from jaxcolor.training.fit import Metrics, fit
 from jaxcolor.training.run_folder import RunFolder, environment
 from jaxcolor.training.state import TrainState
 
+PALETTE = "palette.npy"
 # What decides whether the weights of one network fit another.
 STRUCTURE = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_input")
 # What decides the numbers of a run, and so must stay as it was when it is resumed.
-TRAINING = (*STRUCTURE, "batch_size", "learning_rate", "seed", "shuffle", "precision", "category")
+TRAINING = (
+    *STRUCTURE, "batch_size", "learning_rate", "seed", "shuffle", "precision", "category",
+    "palette", "init_from",
+)  # fmt: skip
 
 
 def colorize(config: ColorizeConfig) -> Metrics:
     """Train, resume or evaluate a run, and return its last metrics; `UserError` says what went wrong."""
+    if config.model != "dunet" and config.dilation != DILATION:
+        raise UserError(f"--dilation is for --model dunet: leave it out for {config.model}")
     cache_compilations()
     return evaluate(config) if config.evaluate else train(config)
 
 
 def train(config: ColorizeConfig) -> Metrics:
     """Train a run to its end, from the start or from where it stopped."""
-    run = config.folder
-    resuming = config.resume and run.has_config()
+    run = RunFolder(config.folder)
+    resuming = config.resume and run.is_run()
     if config.resume and not resuming:
         print(f"There is no run in {run.path} yet: starting it", flush=True)
+    config = with_absolute_paths(config)
     if not resuming:
         run.check_free(config.overwrite)
-    source = find_run(config.runs_dir / config.init_from, config.init_from) if config.init_from else None
+        if config.init_from:
+            find_run(config.init_from)
 
     pictures = load_pictures(config)
-    if config.activations >= len(pictures.validation):
-        last = len(pictures.validation) - 1
-        raise UserError(f"--activations {config.activations}: the validation pictures are 0 to {last}")
-    palette = choose_palette(config, pictures, run if resuming else source)
+    check_activations(config, pictures)
+    palette = choose_palette(config, pictures, run if resuming else None)
     config = dataclasses.replace(config, colors=len(palette), dataset=pictures.facts["name"])
     if resuming:
         check_same(config, pictures, run)
     job = ColorizeJob(config, pictures, palette, run)
     state = job.initial_state()
-    if source:
-        state = load_weights(config, source, state)
+    if config.init_from and not (resuming and run.checkpoints.exists()):
+        state = load_weights(config, find_run(config.init_from), state)
 
     record = describe(config, pictures, state)
     if resuming:
-        run.write_config(record)
+        earlier = run.read_config()
+        parts = [*earlier.get("resumed", []), environment()]
+        run.write_config(earlier | {"settings": record["settings"], "resumed": parts})
     else:
-        run.create(record, config.overwrite)
-    write_palette(palette, run)
+        run.create(record, partial(write_palette, palette), config.overwrite)
     announce(record, run)
     checkpoints = Checkpoints(run.checkpoints)
     metrics = fit(job, state, run, checkpoints, config.epochs)
@@ -70,32 +78,55 @@ def train(config: ColorizeConfig) -> Metrics:
 
 def evaluate(config: ColorizeConfig) -> Metrics:
     """The validation metrics of a checkpoint; nothing in the run's folder changes but a drawing."""
-    run = find_run(config.folder.path)
+    run = find_run(config.folder)
     pictures = load_pictures(config)
-    palette = load_palette(run.path / "palette.npy")
+    check_activations(config, pictures)
+    palette = load_palette(run.path / PALETTE)
     job = ColorizeJob(config, pictures, palette, run)
     state = load_weights(config, run, job.initial_state())
     metrics = job.evaluate(state)
-    job.draw_activations(state)
     print_final(metrics, run)
+    job.draw_activations(state)
     return metrics
 
 
-def find_run(*candidates: Path) -> RunFolder:
-    """The first of some folders that holds a run."""
-    for run in map(RunFolder, candidates):
-        if run.has_config():
-            return run
-    raise UserError(f"there is no run in {candidates[0]}: a run's folder has a config.json")
+def with_absolute_paths(config: ColorizeConfig) -> ColorizeConfig:
+    """The settings as they can be read again from anywhere."""
+    source = config.init_from
+    if source and RunFolder(config.runs_dir / source).is_run():
+        source = config.runs_dir / source
+    return dataclasses.replace(
+        config,
+        archive=config.archive and config.archive.absolute(),
+        data_dir=config.data_dir and config.data_dir.absolute(),
+        palette=config.palette and config.palette.absolute(),
+        init_from=source and source.absolute(),
+    )
 
 
-def choose_palette(config: ColorizeConfig, pictures: Pictures, earlier: RunFolder | None) -> Palette:
-    """One's own palette, that of the run to go on from, or a new one."""
-    file = earlier.path / "palette.npy" if earlier else None
-    if config.palette and not config.resume:
+def find_run(folder: Path) -> RunFolder:
+    """The run in a folder."""
+    run = RunFolder(folder)
+    if not run.is_run():
+        raise UserError(f"there is no run in {folder}: a run's folder has a config.json")
+    return run
+
+
+def check_activations(config: ColorizeConfig, pictures: Pictures) -> None:
+    """Refuse an index beyond the validation pictures."""
+    if config.activations >= len(pictures.validation):
+        last = len(pictures.validation) - 1
+        raise UserError(f"--activations {config.activations}: the validation pictures are 0 to {last}")
+
+
+def choose_palette(config: ColorizeConfig, pictures: Pictures, resumed: RunFolder | None) -> Palette:
+    """The palette of the run to resume, one's own, that of the run to start from, or a new one."""
+    if resumed:
+        return load_palette(resumed.path / PALETTE)
+    if config.palette:
         return load_palette(config.palette)
-    if file and file.exists():
-        return load_palette(file)
+    if config.init_from:
+        return load_palette(config.init_from / PALETTE)
     return fit_palette(pictures.train, config.colors, config.seed)
 
 
@@ -156,10 +187,10 @@ def announce(record: dict[str, Any], run: RunFolder) -> None:
     )
 
 
-def write_palette(palette: Palette, run: RunFolder) -> None:
-    write_atomically(run.path / "palette.npy", lambda file: np.save(file, palette))
+def write_palette(palette: Palette, folder: Path) -> None:
+    write_atomically(folder / PALETTE, lambda file: np.save(file, palette))
     picture = draw_palette(palette)
-    write_atomically(run.path / "palette.png", lambda file: picture.save(file, format="png"))
+    write_atomically(folder / "palette.png", lambda file: picture.save(file, format="png"))
 
 
 def print_final(metrics: Metrics, run: RunFolder) -> None:

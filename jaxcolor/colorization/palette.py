@@ -2,21 +2,22 @@
 
 import contextlib
 import hashlib
+import zipfile
 from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, UInt8
+from jaxtyping import Array, Float, Int, Integer, UInt8
 from PIL import Image, ImageDraw
 
+from jaxcolor.colorization.config import MAX_COLORS
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import cache_folder, write_atomically
 
 Palette = Float[np.ndarray, "colors 3"]
 PICTURES_AT_ONCE = 64  # bounds the memory of `nearest_color`: 64 × 32 × 32 × 24 distances are 6 MiB
-MAX_COLORS = 256  # labels are uint8
 
 
 @partial(jax.jit, static_argnames="batch_size")
@@ -49,7 +50,7 @@ def fit_palette(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, se
 
     The result is kept in the user's cache folder under a hash of the inputs.
     """
-    digest = hashlib.sha256(f"palette 1 {pictures.shape} {colors} {seed}".encode())
+    digest = hashlib.sha256(f"palette 2 {pictures.shape} {colors} {seed}".encode())
     digest.update(np.ascontiguousarray(pictures))
     cached = cache_folder() / "palettes" / f"{digest.hexdigest()[:32]}.npy"
     try:
@@ -62,22 +63,41 @@ def fit_palette(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, se
 
 
 def _k_means(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, seed: int) -> Palette:
+    """The best of ten fits to coarse pixels, refined on all of them."""
     # Imported here: they take a second, and a cached palette does without.
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 
-    # Equal pixels are one point with a weight: exact, and several times faster.
-    red, green, blue = pictures.reshape(-1, 3).astype(np.int64).T
-    counts = np.bincount((red << 16) | (green << 8) | blue)
-    codes = counts.nonzero()[0]
-    if len(codes) < colors:
-        raise UserError(f"the pictures have only {len(codes)} different colours: lower --colors {colors}")
-    pixels = np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=1) / 256
+    counts = count_colors(pictures)
+    if (different := np.count_nonzero(counts)) < colors:
+        raise UserError(f"the pictures have only {different} different colours: lower --colors {colors}")
+    cube = counts.reshape(256, 256, 256)
+    coarse = cube.reshape(32, 8, 32, 8, 32, 8).sum(axis=(1, 3, 5))
+    points, weights = _points(coarse if np.count_nonzero(coarse) >= colors else cube)
     # One thread, because the order in which several add up is not fixed.
     with threadpool_limits(1):
-        k_means = KMeans(colors, n_init=1, random_state=seed).fit(pixels, sample_weight=counts[codes])
-    palette = k_means.cluster_centers_.astype(np.float32)
+        fits = KMeans(colors, n_init=10, random_state=seed).fit(points, sample_weight=weights)
+        points, weights = _points(cube)
+        fits = KMeans(colors, n_init=1, init=fits.cluster_centers_).fit(points, sample_weight=weights)
+    palette = fits.cluster_centers_.astype(np.float32)
     return palette[palette.sum(axis=1).argsort()]
+
+
+def count_colors(pictures: UInt8[np.ndarray, "n height width 3"]) -> Int[np.ndarray, " 16777216"]:
+    """How many pixels have each of the 2²⁴ colours; the index of (r, g, b) is 65536·r + 256·g + b."""
+    counts = np.zeros(2**24, np.int64)
+    for start in range(0, len(pictures), 1000):
+        red, green, blue = pictures[start : start + 1000].reshape(-1, 3).astype(np.int32).T
+        codes, occurrences = np.unique((red << 16) | (green << 8) | blue, return_counts=True)
+        counts[codes] += occurrences
+    return counts
+
+
+def _points(cube: Int[np.ndarray, "s s s"]) -> tuple[np.ndarray, np.ndarray]:
+    """The middles of a cube's filled cells [m, 3] in 0–1, and how much is in them."""
+    filled = np.argwhere(cube)
+    step = 256 // len(cube)
+    return (filled * step + (step - 1) / 2) / 256, cube[cube > 0]
 
 
 def load_palette(path: Path) -> Palette:
@@ -86,11 +106,10 @@ def load_palette(path: Path) -> Palette:
         palette = np.load(path, allow_pickle=False)
     except OSError as error:
         raise UserError(f"cannot read the palette {path}: {reason(error)}") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path} is not a plain .npy array ({reason(error)}): convert it once with "
-            "numpy.save('palette.npy', numpy.asarray(colors, dtype='float32')), "
-            "where colors is a list of [red, green, blue] in 0–1"
+            f"{path} is not a plain .npy array ({reason(error)}): if you trust it, convert it once with "
+            f"numpy.save('palette.npy', numpy.load('{path}', allow_pickle=True, encoding='bytes')[0])"
         ) from error
     if not isinstance(palette, np.ndarray) or palette.ndim != 2 or palette.shape[1] != 3:
         shape = list(palette.shape) if isinstance(palette, np.ndarray) else "an archive"

@@ -51,8 +51,8 @@ def draw_activations(
 def _enlarged(picture: Picture, size: int = ENLARGED) -> Image.Image:
     """Every pixel as a square of whole pixels: sharp, whatever the size."""
     factor = max(1, -(-size // max(picture.shape[:2])))
-    grey = picture.shape[2] == 1
-    image = Image.fromarray(picture[..., 0] if grey else picture).convert("RGB")
+    is_gray = picture.shape[2] == 1
+    image = Image.fromarray(picture[..., 0] if is_gray else picture).convert("RGB")
     return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 

@@ -14,7 +14,7 @@ def scale(pictures: UInt8[Array, "batch height width 3"]) -> Color:
     return pictures.astype(jnp.float32) / 256
 
 
-def grey(pictures: Color) -> Float[Array, "batch height width 1"]:
+def gray(pictures: Color) -> Float[Array, "batch height width 1"]:
     """The plain mean of red, green and blue."""
     return pictures.mean(axis=-1, keepdims=True)
 
@@ -34,4 +34,4 @@ def network_input(
     pictures: UInt8[Array, "batch height width 3"], downsize_input: bool
 ) -> Float[Array, "batch height width channel"]:
     """Grey pictures to be coloured, or small colour pictures to be made sharp."""
-    return downsize(scale(pictures)) if downsize_input else grey(scale(pictures))
+    return downsize(scale(pictures)) if downsize_input else gray(scale(pictures))

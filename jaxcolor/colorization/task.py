@@ -20,8 +20,8 @@ def pixel_sums(
     right = (logits.argmax(axis=-1).astype(jnp.int32) == labels).astype(jnp.float32)
     counted = jnp.ones(len(labels)) if mask is None else mask
     return {
-        "loss": losses.mean(axis=(1, 2)) @ counted,
-        "right": right.mean(axis=(1, 2)) @ counted,
+        "loss": (losses.mean(axis=(1, 2)) * counted).sum(),
+        "right": (right.mean(axis=(1, 2)) * counted).sum(),
         "count": counted.sum(),
     }
 
@@ -30,9 +30,12 @@ def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     """One step of the optimiser on a batch's `inputs` and `labels`; `mask` leaves padding out."""
 
     def loss_of(params: dict) -> tuple[Array, tuple[Sums, dict]]:
-        variables = {"params": params, "batch_stats": state.batch_stats}
         logits, updates = state.apply_fn(
-            variables, batch["inputs"], train=True, mask=batch["mask"], mutable=["batch_stats"]
+            state.variables | {"params": params},
+            batch["inputs"],
+            train=True,
+            mask=batch["mask"],
+            mutable=["batch_stats"],
         )
         sums = pixel_sums(logits, batch["labels"], batch["mask"])
         return sums["loss"] / sums["count"], (sums, updates["batch_stats"])
@@ -43,8 +46,7 @@ def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
 
 def evaluate_step(state: TrainState, batch: Batch) -> Sums:
     """The sums of a batch, with BatchNorm's running statistics."""
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-    logits = state.apply_fn(variables, batch["inputs"], train=False)
+    logits = state.apply_fn(state.variables, batch["inputs"], train=False)
     return pixel_sums(logits, batch["labels"], batch["mask"])
 
 
@@ -52,5 +54,4 @@ def predict(
     state: TrainState, inputs: Float[Array, "batch height width channel"]
 ) -> UInt[Array, "batch height width"]:
     """The palette index of each pixel's likeliest colour."""
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-    return state.apply_fn(variables, inputs, train=False).argmax(axis=-1).astype(jnp.uint8)
+    return state.apply_fn(state.variables, inputs, train=False).argmax(axis=-1).astype(jnp.uint8)

@@ -6,19 +6,21 @@ byte and then the red, green and blue planes of a 32×32 picture, row by row.
 """
 
 import io
+import lzma
 import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import tensorflow_datasets as tfds
+from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcolor.data.categories import CATEGORIES
-from jaxcolor.data.download import download, file_md5, is_reachable
+from jaxcolor.data.download import download, file_md5, is_downloaded, is_reachable
 from jaxcolor.data.prepare import make_builder, prepare
 from jaxcolor.errors import UserError, reason
 
@@ -68,16 +70,16 @@ class Cifar10Binary(tfds.core.GeneratorBasedBuilder):
             yield key, {"image": io.BytesIO(png.getvalue()), "label": int(record[0])}
 
 
-def read_archive(archive: Path) -> dict[str, np.ndarray]:
-    """The records of an archive: split → uint8 [n, 3073]; a `UserError` says what is wrong with it."""
+def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
+    """The records of an archive by split; a `UserError` says what is wrong with it."""
     batches = {}
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                folder, name = Path(member.name).parts[-2:] if "/" in member.name else ("", member.name)
-                if member.isfile() and folder == "cifar-10-batches-bin":
-                    batches[name] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    except (EOFError, zlib.error, tarfile.ReadError) as error:
+                path = PurePosixPath(member.name)
+                if member.isfile() and path.parent.name == "cifar-10-batches-bin":
+                    batches[path.name] = tar.extractfile(member).read()  # type: ignore[union-attr]
+    except (EOFError, zlib.error, lzma.LZMAError, tarfile.ReadError) as error:
         raise UserError(
             f"{archive} is truncated or not a tar archive ({reason(error)}): "
             f"delete it and download {URL} again"
@@ -108,8 +110,8 @@ def read_archive(archive: Path) -> dict[str, np.ndarray]:
 
 def load_cifar10(
     category: str, archive: Path | None = None, data_dir: Path | None = None
-) -> tuple[np.ndarray, np.ndarray, str]:
-    """Train pictures, test pictures (uint8 [n, 32, 32, 3], in the archive's order) and the archive's md5.
+) -> tuple[UInt8[np.ndarray, "train 32 32 3"], UInt8[np.ndarray, "test 32 32 3"], str]:
+    """Train pictures and test pictures, in the archive's order, and the archive's md5.
 
     `category` is one of `CATEGORIES` or "all". Without `archive` the official one is used: as prepared
     in `data_dir` (None: tfds's own folder), or downloaded. Raises `UserError` where it cannot be had.
@@ -117,8 +119,7 @@ def load_cifar10(
     md5 = file_md5(archive) if archive else OFFICIAL_MD5
     builder = _builder(md5, archive, data_dir)
     if archive is None and not builder.is_prepared():
-        folder = Path(builder.data_path).parents[2] / "downloads"
-        builder = _builder(md5, download(URL, OFFICIAL_MD5, folder), data_dir)
+        builder = _builder(md5, download(URL, OFFICIAL_MD5, _downloads(builder)), data_dir)
     prepare(builder)
     counts = {split: builder.info.splits[split].num_examples for split in FILES}
     if archive and md5 != OFFICIAL_MD5:
@@ -133,8 +134,13 @@ def load_cifar10(
 
 
 def is_available(data_dir: Path | None = None) -> bool:
-    """Whether the official pictures are prepared in `data_dir` or their server answers now."""
-    return _builder(OFFICIAL_MD5, None, data_dir).is_prepared() or is_reachable(URL)
+    """Whether the official pictures are prepared or downloaded in `data_dir`, or their server answers."""
+    builder = _builder(OFFICIAL_MD5, None, data_dir)
+    return builder.is_prepared() or is_downloaded(URL, OFFICIAL_MD5, _downloads(builder)) or is_reachable(URL)
+
+
+def _downloads(builder: Cifar10Binary) -> Path:
+    return Path(builder.data_path).parents[2] / "downloads"
 
 
 def _builder(md5: str, archive: Path | None, data_dir: Path | None) -> Cifar10Binary:
@@ -142,7 +148,7 @@ def _builder(md5: str, archive: Path | None, data_dir: Path | None) -> Cifar10Bi
 
 
 def _read(builder: Cifar10Binary, split: str, category: str) -> np.ndarray:
-    # Labels are read first, so that only the pictures of the category are decoded.
+    # Only the pictures of the category are decoded.
     source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     label = None if category == "all" else CATEGORIES.index(category)
     kept = [r["image"] for r in (source[i] for i in range(len(source))) if label in (None, r["label"])]

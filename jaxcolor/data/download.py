@@ -40,17 +40,23 @@ def is_reachable(url: str) -> bool:
     return answers == [True]
 
 
+def is_downloaded(url: str, md5: str, folder: Path) -> bool:
+    """Whether the file behind `url` lies in `folder` already, with this md5."""
+    path = folder / _file_name(url)
+    return path.is_file() and file_md5(path) == md5
+
+
 def download(url: str, md5: str, folder: Path) -> Path:
     """The file behind `url` in `folder`, downloaded if it is not there with this md5 already."""
     pooch.get_logger().setLevel("WARNING")
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
     try:
         path = pooch.retrieve(
-            url, known_hash=f"md5:{md5}", fname=url.rsplit("/", 1)[-1], path=folder, downloader=downloader
+            url, known_hash=f"md5:{md5}", fname=_file_name(url), path=folder, downloader=downloader
         )
     except requests.RequestException as error:
         raise UserError(
-            f"cannot download {url}: no connection; give a local copy with --archive FILE, "
+            f"cannot download {url} ({reason(error)}): give a local copy with --archive FILE, "
             "or train on the built-in pictures with --dataset sample"
         ) from error
     except ValueError as error:  # pooch: the checksum is another one
@@ -58,3 +64,7 @@ def download(url: str, md5: str, folder: Path) -> Path:
     except OSError as error:
         raise UserError(f"cannot write into {folder}: {reason(error)}") from error
     return Path(path)
+
+
+def _file_name(url: str) -> str:
+    return url.rsplit("/", 1)[-1]

@@ -7,6 +7,7 @@ nothing of another's; so the left part of each is trained on, and the right part
 from importlib.resources import as_file, files
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 # Package and file of each photograph. All are free to use; the packages name the photographers.
@@ -26,8 +27,8 @@ TRAIN_STRIDE = 3 / 8  # of the window
 VALIDATION_STRIDE = 1 / 2
 
 
-def load_photographs() -> list[np.ndarray]:
-    """The photographs, each uint8 [height, width, 3]."""
+def load_photographs() -> list[UInt8[np.ndarray, "_ _ 3"]]:
+    """The photographs, each of its own height and width."""
     return [_load(package, name) for package, name in PHOTOGRAPHS]
 
 
@@ -36,8 +37,10 @@ def _load(package: str, name: str) -> np.ndarray:
         return np.asarray(photograph.convert("RGB"))
 
 
-def load_sample(side: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Train and validation patches of the photographs at several scales: uint8 [n, side, side, 3] each.
+def load_sample(
+    side: int = 32,
+) -> tuple[UInt8[np.ndarray, "train side side 3"], UInt8[np.ndarray, "validation side side 3"]]:
+    """Train and validation patches of the photographs, at several scales.
 
     Deterministic: neighbouring patches overlap, patches of the two splits never do. Each split is
     shuffled once, so that its first pictures come from different photographs.

@@ -20,7 +20,7 @@ def make_builder(cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: 
         with _quiet():
             return cls(config=config, data_dir=data_dir, file_format="array_record")
     except OSError as error:
-        raise UserError(f"cannot use the data folder {data_dir}: {reason(error)}") from error
+        raise UserError(f"cannot use the data folder {data_dir or 'of tfds'}: {reason(error)}") from error
 
 
 def prepare(builder: tfds.core.GeneratorBasedBuilder) -> None:
@@ -35,7 +35,7 @@ def prepare(builder: tfds.core.GeneratorBasedBuilder) -> None:
     try:
         with _quiet():
             builder.download_and_prepare()
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # array_record raises the latter where a disk is full
         raise UserError(f"cannot write prepared data to {builder.data_path}: {reason(error)}") from error
 
 

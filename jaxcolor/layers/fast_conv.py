@@ -1,8 +1,9 @@
 """The convolution of `jaxcolor.layers.conv`, fast: exact rewrites that leave out what need not be computed.
 
 - Pictures side by side are never concatenated: a convolution of a concatenation is a sum of convolutions.
-- An upsampled picture is never written out: where a 3×3 kernel meets equal neighbours their weights can
-  be summed beforehand, so that each of the four pixels of a square is a 2×2 convolution of the small picture.
+- An upsampled picture is never written out: where a 3×3 kernel meets equal neighbours their weights are
+  summed beforehand, so that each of the four pixels of a square is a convolution of the small picture. The
+  four are one convolution with four times the features, and its gradients are two matrix products.
 - The gradient for the weights, the dear part on a CPU, is written as the convolution that XLA is good at.
 """
 
@@ -76,6 +77,7 @@ def _convolve_backward(saved: tuple[Picture, Kernel], gradient: Output) -> tuple
 _convolve.defvjp(_convolve_forward, _convolve_backward)
 
 PIXELS_AT_ONCE = 6400  # of a piece of the batch, so that it stays in the cache
+MAX_PIECES = 16  # each is compiled by itself
 
 
 def kernel_gradient(x: Picture, gradient: Output, size: int) -> Kernel:
@@ -85,7 +87,7 @@ def kernel_gradient(x: Picture, gradient: Output, size: int) -> Kernel:
     the number of channels: so it is one convolution with one input channel a picture of the batch.
     """
     batch, height, width, _ = x.shape
-    pieces = max(1, round(batch * height * width / PIXELS_AT_ONCE))
+    pieces = min(max(1, round(batch * height * width / PIXELS_AT_ONCE)), MAX_PIECES)
     step = -(-batch // pieces)
     total = jnp.zeros((), x.dtype)
     for start in range(0, batch, step):

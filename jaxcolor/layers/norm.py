@@ -46,8 +46,8 @@ class BatchNorm(nn.Module):
             mean, variance = running_mean.value, running_variance.value
 
         multiplier = scale * lax.rsqrt(variance + self.epsilon)
-        normalised = x.astype(jnp.float32) * multiplier + (bias - mean * multiplier)
-        return normalised.astype(x.dtype)
+        normalized = x.astype(jnp.float32) * multiplier + (bias - mean * multiplier)
+        return normalized.astype(x.dtype)
 
 
 def batch_moments(

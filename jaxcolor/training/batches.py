@@ -20,6 +20,7 @@ class Batches(NamedTuple):
 
 def make_batches(order: Int[np.ndarray, " n"], batch_size: int) -> Batches:
     """Cut an order of pictures into batches."""
+    batch_size = min(batch_size, len(order))
     steps = -(-len(order) // batch_size)
     padding = steps * batch_size - len(order)
     if not padding:

@@ -22,8 +22,8 @@ def draw_curves(
     ):
         for name, split in names.items():
             values = [metrics[name] for metrics in history]
-            label = f"{split}: {values[-1]:.4f}"
-            axes.plot(epochs, values, color=COLORS[split], label=label, marker="o", markersize=2.5)
+            legend = f"{split}: {values[-1]:.4f}"
+            axes.plot(epochs, values, color=COLORS[split], label=legend, marker="o", markersize=2.5)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+import jax
+
 from jaxcolor.errors import UserError
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.progress import Progress
@@ -16,8 +18,8 @@ OnStep = Callable[[int, float], None]  # pictures done, their mean loss
 
 
 @runtime_checkable
-class Task(Protocol):
-    """What `fit` needs to know of a task."""
+class Job(Protocol):
+    """What `fit` needs: the data of a run, and the steps over it."""
 
     pictures: int  # an epoch's
 
@@ -27,63 +29,74 @@ class Task(Protocol):
     def evaluate(self, state: TrainState) -> Metrics:
         """The metrics of the validation pictures; they hold `val_loss`."""
 
-    def draw(self, state: TrainState, epoch: int, metrics: list[dict], last: bool) -> None:
-        """Write the pictures that belong to an epoch."""
+    def draw(self, state: TrainState, epoch: int, history: list[dict], last: bool) -> None:
+        """Write the pictures that belong to an epoch; `history` holds the metrics so far."""
 
 
 class NonFiniteLossError(Exception):
     """The loss became infinite or not a number."""
 
 
-def fit(task: Task, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int) -> Metrics:
+def fit(job: Job, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int) -> Metrics:
     """Train until `epochs` are done, and return the last epoch's metrics.
 
     What an epoch leaves is written before its checkpoint: whatever a kill cuts off is done again by the
     run that resumes, and what is done again is the same, bit for bit.
     """
     done = checkpoints.epoch("latest") or 0
+    if done > epochs:
+        raise UserError(f"{run.path} has done {done} epochs already: --epochs must be at least that")
     if done:
         state = checkpoints.restore("latest", state)
         print(f"Resuming after epoch {done} of {epochs}", flush=True)
-    run.rewind_metrics(done)
+    run.rewind(done)
     history = run.read_metrics()
 
-    with Progress(epochs * task.pictures, done * task.pictures) as progress:
+    with Progress(epochs * job.pictures, done * job.pictures) as progress:
         for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
             try:
-                state, metrics = _epoch(task, state, epoch, progress)
+                state, metrics = _epoch(job, state, epoch, progress)
             except NonFiniteLossError as error:
-                raise UserError(_diverged(error, epoch, run, checkpoints)) from error
+                raise UserError(f"{error} in epoch {epoch}: {_advice(run, checkpoints)}") from error
+            except jax.errors.JaxRuntimeError as error:
+                if "RESOURCE_EXHAUSTED" not in str(error):
+                    raise
+                raise UserError("the device has too little memory: lower --batch-size") from error
             metrics = {"epoch": epoch, **metrics, "seconds": round(time.perf_counter() - start, 3)}
             run.log(metrics)
             history.append(metrics)
-            task.draw(state, epoch, history, last=epoch == epochs)
+            job.draw(state, epoch, history, last=epoch == epochs)
             checkpoints.save(epoch, state, metrics["val_loss"])
-            width = len(str(epochs))
-            numbers = "  ".join(
-                f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("epoch", "seconds")
-            )
-            progress.line(f"epoch {epoch:{width}}/{epochs}  {numbers}  {metrics['seconds']:.1f} s")
+            progress.line(describe(metrics, epochs))
     return history[-1]
 
 
-def _epoch(task: Task, state: TrainState, epoch: int, progress: Progress) -> tuple[TrainState, Metrics]:
+def describe(metrics: Metrics, epochs: int) -> str:
+    """The line on the terminal: `epoch  3/25  train_loss 1.6123  …  5.3 s`."""
+    numbers = (f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("epoch", "seconds"))
+    epoch = f"epoch {metrics['epoch']:{len(str(epochs))}}/{epochs}"
+    return "  ".join([epoch, *numbers, f"{metrics['seconds']:.1f} s"])
+
+
+def _epoch(job: Job, state: TrainState, epoch: int, progress: Progress) -> tuple[TrainState, Metrics]:
     def on_step(pictures: int, loss: float) -> None:
         if not math.isfinite(loss):
             raise NonFiniteLossError(f"the training loss became {loss}")
         progress.advance(epoch, pictures, loss)
 
-    state, metrics = task.train_epoch(state, epoch, on_step)
-    metrics = metrics | task.evaluate(state)
+    state, metrics = job.train_epoch(state, epoch, on_step)
+    metrics = metrics | job.evaluate(state)
     if not math.isfinite(metrics["val_loss"]):
         raise NonFiniteLossError(f"the validation loss became {metrics['val_loss']}")
     return state, metrics
 
 
-def _diverged(error: NonFiniteLossError, epoch: int, run: RunFolder, checkpoints: Checkpoints) -> str:
+def _advice(run: RunFolder, checkpoints: Checkpoints) -> str:
     last = checkpoints.epoch("latest")
-    kept = (
-        f"the checkpoint after epoch {last} is kept in {run.path}" if last else "there is no checkpoint yet"
+    if not last:
+        return "start again with a lower --learning-rate"
+    return (
+        f"the checkpoint after epoch {last} is kept; go on from it in a new run with "
+        f"--init-from {run.path.name}, another --name and a lower --learning-rate"
     )
-    return f"{error} in epoch {epoch}: lower --learning-rate; {kept}"

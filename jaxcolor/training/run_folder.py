@@ -2,22 +2,26 @@
 
 import json
 import os
-import shutil
+import platform
 import subprocess
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from jaxcolor.errors import UserError, reason
-from jaxcolor.files import write_atomically
+from jaxcolor.files import remove_temporary, write_atomically
 
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+PACKAGES = (
+    "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy", "scikit-learn"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`runs/NAME`; nothing is written before `create`."""
+    """`runs/NAME`: a folder with a config.json of ours. Nothing is written before `create`."""
 
     path: Path
 
@@ -33,21 +37,18 @@ class RunFolder:
     def metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
 
-    def has_config(self) -> bool:
-        return self.config_file.is_file()
-
-    def is_free(self) -> bool:
-        """Whether a new run may use the folder: it does not exist, or is empty."""
-        try:
-            return not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir()))
-        except OSError as error:
-            raise UserError(f"cannot read the run folder {self.path}: {reason(error)}") from error
+    def is_run(self) -> bool:
+        """Whether the folder holds a run, and not something else that happens to have a config.json."""
+        return self.config_file.is_file() and {"task", "settings"} <= self.read_config().keys()
 
     def check_free(self, overwrite: bool) -> None:
-        """Refuse an existing folder, unless it is a run and may be overwritten."""
-        if self.is_free():
-            return
-        if not self.has_config():
+        """Refuse a folder with something in it, unless it is a run and may be overwritten."""
+        try:
+            if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+                return
+        except OSError as error:
+            raise UserError(f"cannot read the run folder {self.path}: {reason(error)}") from error
+        if not self.is_run():
             raise UserError(f"{self.path} exists and is not a run: choose another --name")
         if not overwrite:
             raise UserError(
@@ -55,14 +56,28 @@ class RunFolder:
                 "replace it with --overwrite, or choose another --name"
             )
 
-    def create(self, config: dict[str, Any], overwrite: bool = False) -> None:
-        """Make the folder with its config.json; what an overwritten run left goes away."""
+    def create(
+        self,
+        config: dict[str, Any],
+        fill: Callable[[Path], object] = lambda folder: None,
+        overwrite: bool = False,
+    ) -> None:
+        """Make the folder with its config.json and what `fill` puts into it, all at once.
+
+        It is made under another name first, so that a kill leaves a run or none. What an overwritten
+        run left goes away.
+        """
         self.check_free(overwrite)
         try:
-            if self.path.exists():
-                shutil.rmtree(self.path)
-            self.path.mkdir(parents=True)
-            self.write_config(config)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=f".{self.path.name}.") as folder:
+                new, old = Path(folder, "new"), Path(folder, "old")
+                new.mkdir()
+                RunFolder(new).write_config(config)
+                fill(new)
+                if self.path.exists():
+                    self.path.rename(old)
+                new.rename(self.path)
         except OSError as error:
             raise UserError(f"cannot create the run folder {self.path}: {reason(error)}") from error
 
@@ -71,9 +86,12 @@ class RunFolder:
 
     def read_config(self) -> dict[str, Any]:
         try:
-            return json.loads(self.config_file.read_text())
+            config = json.loads(self.config_file.read_text())
         except (OSError, ValueError) as error:
             raise UserError(f"cannot read {self.config_file}: {reason(error)}") from error
+        if not isinstance(config, dict):
+            raise UserError(f"{self.config_file} is not that of a run")
+        return config
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Append the metrics of an epoch as one line."""
@@ -94,11 +112,12 @@ class RunFolder:
                 break
         return lines
 
-    def rewind_metrics(self, epoch: int) -> None:
-        """Forget the metrics of epochs after `epoch`: they will be run again."""
+    def rewind(self, epoch: int) -> None:
+        """Forget what was begun after `epoch`: metrics of later epochs, and half-written files."""
         kept = [line for line in self.read_metrics() if line["epoch"] <= epoch]
         data = b"".join(_json(line) + b"\n" for line in kept)
         write_atomically(self.metrics_file, lambda file: file.write(data))
+        remove_temporary(self.path)
 
 
 def _json(value: Any, indent: int | None = None) -> bytes:
@@ -112,8 +131,9 @@ def environment() -> dict[str, Any]:
     import jaxcolor
 
     device = jax.devices()[0]
+    versions = {"jaxcolor": jaxcolor.__version__, "python": platform.python_version()}
     return {
-        "versions": {"jaxcolor": jaxcolor.__version__} | {name: version(name) for name in PACKAGES},
+        "versions": versions | {name: version(name) for name in PACKAGES},
         "device": f"{device.platform}: {device.device_kind} ({os.cpu_count()} CPU cores)",
         "git_revision": _git_revision(),
     }

@@ -21,6 +21,11 @@ class TrainState(struct.PyTreeNode):
     apply_fn: Callable[..., Any] = struct.field(pytree_node=False)
     optimizer: optax.GradientTransformation = struct.field(pytree_node=False)
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What `apply_fn` is given."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
     def apply_gradients(self, gradients: Any, batch_stats: Any) -> "TrainState":
         """The state after a step of the optimiser, with the statistics that the step left."""
         updates, opt_state = self.optimizer.update(gradients, self.opt_state, self.params)

@@ -9,6 +9,7 @@ import pytest
 from jaxcolor.cli import parse
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
+from jaxcolor.training.run_folder import RunFolder
 
 
 def test_defaults_are_those_of_the_reference() -> None:
@@ -31,15 +32,15 @@ def test_defaults_are_those_of_the_reference() -> None:
         ({"seed": -1}, "--seed must be 0 to"),
         ({"plot_every": 0}, "--plot-every must be at least 1"),
         ({"activations": -1}, "--activations must be 0 to"),
-        ({"dilation": 3}, "--dilation is for --model dunet"),
         ({"resume": True, "overwrite": True}, "exclude each other"),
         ({"evaluate": True, "resume": True}, "exclude each other"),
-        ({"init_from": Path("a"), "resume": True}, "--init-from is for new runs"),
+        ({"checkpoint": "best"}, "--checkpoint is for --evaluate and --init-from"),
         ({"dataset": "sample", "archive": Path("a")}, "--archive is for CIFAR-10"),
         ({"dataset": "sample", "category": "cat"}, "has no categories"),
-        ({"name": "../elsewhere"}, "must name a folder below"),
-        ({"name": "/tmp/elsewhere"}, "must name a folder below"),
-        ({"name": ""}, "must name a folder below"),
+        ({"name": "../elsewhere"}, "must be the name of a folder"),
+        ({"name": "/tmp/elsewhere"}, "must be the name of a folder"),
+        ({"name": "."}, "must be the name of a folder"),
+        ({"name": ""}, "must be the name of a folder"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict, message: str) -> None:
@@ -57,14 +58,37 @@ def test_unknown_settings_are_refused() -> None:
         ColorizeConfig.from_json({"depth": 3})
 
 
-def test_a_resumed_run_keeps_its_settings_unless_told_otherwise(tmp_path: Path) -> None:
-    stored = ColorizeConfig(model="cnn", filters=8, epochs=3, overwrite=True, name="a", runs_dir=tmp_path)
-    stored.folder.create({"settings": stored.to_json()})
-    arguments = ["--name", "a", "--runs-dir", str(tmp_path), "--epochs", "5"]
-    config = parse(ColorizeConfig, [*arguments, "--resume"])
-    assert (config.model, config.filters, config.epochs) == ("cnn", 8, 5)
+@pytest.fixture
+def stored(tmp_path: Path) -> ColorizeConfig:
+    """The settings of a run that is there."""
+    stored = ColorizeConfig(
+        model="dunet", dilation=4, filters=8, epochs=3, overwrite=True, name="a", runs_dir=tmp_path / "runs"
+    )
+    RunFolder(stored.folder).create({"task": "colorize", "settings": stored.to_json()})
+    return stored
+
+
+def test_a_resumed_run_keeps_its_settings_unless_told_otherwise(stored: ColorizeConfig) -> None:
+    arguments = ["--name", "a", "--runs-dir", str(stored.runs_dir)]
+    config = parse(ColorizeConfig, [*arguments, "--epochs", "5", "--dilation", "4", "--resume"])
+    assert (config.model, config.filters, config.epochs, config.dilation) == ("dunet", 8, 5, 4)
     assert (config.resume, config.overwrite) == (True, False)
+    assert parse(ColorizeConfig, [*arguments, "--evaluate"]).model == "dunet"
     assert parse(ColorizeConfig, arguments).model == "unet"
+
+
+def test_a_moved_run_is_found_where_it_is_now(stored: ColorizeConfig, tmp_path: Path) -> None:
+    moved = tmp_path / "elsewhere" / "b"
+    moved.parent.mkdir()
+    stored.folder.rename(moved)
+    config = parse(ColorizeConfig, ["--name", "b", "--runs-dir", str(moved.parent), "--resume"])
+    assert config.folder == moved
+    assert config.filters == 8
+
+
+def test_settings_of_a_wrong_type_are_refused() -> None:
+    with pytest.raises(UserError, match="settings of a wrong type"):
+        ColorizeConfig.from_json({"filters": "many"})
 
 
 def test_help_is_quick_and_names_every_setting() -> None:

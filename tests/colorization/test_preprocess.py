@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcolor.colorization.preprocess import bilinear_baseline, downsize, grey, network_input, scale
+from jaxcolor.colorization.preprocess import bilinear_baseline, downsize, gray, network_input, scale
 
 
 def test_scale_divides_by_256() -> None:
@@ -9,9 +9,9 @@ def test_scale_divides_by_256() -> None:
     np.testing.assert_array_equal(scale(pixels).ravel(), [0, 0.25, 255 / 256])
 
 
-def test_grey_is_the_plain_mean() -> None:
+def test_gray_is_the_plain_mean() -> None:
     pixels = jnp.asarray([[0.1, 0.2, 0.6], [1.0, 0.0, 0.5]]).reshape(1, 1, 2, 3)
-    np.testing.assert_allclose(grey(pixels), np.asarray([0.3, 0.5]).reshape(1, 1, 2, 1), rtol=1e-6)
+    np.testing.assert_allclose(gray(pixels), np.asarray([0.3, 0.5]).reshape(1, 1, 2, 1), rtol=1e-6)
 
 
 def test_downsize_averages_squares_of_4() -> None:

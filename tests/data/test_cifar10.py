@@ -64,9 +64,28 @@ def test_two_archives_are_never_mixed(archive: Path, tmp_path: Path) -> None:
     assert len(load_cifar10("horse", archive, tmp_path)[0]) == 40
 
 
-def test_needs_no_tensorflow(archive: Path, data_dir: Path) -> None:
-    load_cifar10("horse", archive, data_dir)
-    assert "tensorflow" not in sys.modules
+def test_needs_no_tensorflow(archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "tensorflow.py").write_text("raise SystemError('TensorFlow was imported')")
+    program = "import sys; from pathlib import Path; from jaxcolor.data.cifar10 import load_cifar10\n"
+    program += f"load_cifar10('horse', Path({str(archive)!r}), Path({str(tmp_path / 'data')!r}))"
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=env, check=True, capture_output=True)
+
+
+def test_an_archive_made_with_a_leading_dot(tmp_path: Path) -> None:
+    files = {f"./{name}": data for name, data in archive_files(5, 3).items()}
+    assert len(read_archive(write_tar(tmp_path / "a.tar.gz", files))["train"]) == 7
+
+
+def test_a_full_disk(archive: Path, tmp_path: Path) -> None:
+    program = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
+    program += "from pathlib import Path; from jaxcolor.data.cifar10 import load_cifar10\n"
+    program += "from jaxcolor.errors import UserError\n"
+    program += f"try: load_cifar10('horse', Path({str(archive)!r}), Path({str(tmp_path)!r}))\n"
+    program += "except UserError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "cannot write prepared data" in done.stdout
+    assert len(load_cifar10("horse", archive, tmp_path)[0]) == 40
 
 
 def broken(name: str, archive: Path, tmp_path: Path) -> Path:
@@ -130,7 +149,7 @@ def test_a_folder_is_no_archive(tmp_path: Path) -> None:
 
 def test_without_network_the_official_archive_cannot_be_had(tmp_path: Path) -> None:
     assert not cifar10.is_available(tmp_path)
-    with pytest.raises(UserError, match="no connection; give a local copy with --archive"):
+    with pytest.raises(UserError, match="cannot download .*: give a local copy with --archive"):
         load_cifar10("horse", None, tmp_path)
 
 

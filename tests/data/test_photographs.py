@@ -4,7 +4,7 @@ from jaxcolor.data import photographs
 from jaxcolor.data.photographs import load_photographs, load_sample
 
 
-def test_photographs_are_colourful() -> None:
+def test_photographs_are_colorful() -> None:
     pictures = load_photographs()
     assert len(pictures) == 8
     for picture in pictures:

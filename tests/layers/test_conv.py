@@ -20,6 +20,7 @@ CASES = [
     (3, 2, 8, 8, 4, 3),
     (3, 4, 5, 6, 2, 2),
     (5, 1, 6, 9, 3, 4),
+    (7, 1, 9, 8, 2, 3),
     (7, 3, 11, 4, 2, 3),
 ]
 
@@ -113,7 +114,7 @@ def test_batches_taken_in_pieces(batch: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(("kernel_size", "ins", "features"), [(1, 1, 4), (3, 3, 8), (5, 2, 3), (7, 4, 2)])
-def test_initialisation_is_the_assignments(kernel_size: int, ins: int, features: int) -> None:
+def test_initialization_is_the_assignments(kernel_size: int, ins: int, features: int) -> None:
     params = Conv2d(features, kernel_size).init(jax.random.key(1), jnp.zeros((1, 8, 8, ins)))["params"]
     limit = (ins * kernel_size**2) ** -0.5
     assert params["kernel"].shape == (kernel_size, kernel_size, ins, features)

@@ -53,7 +53,7 @@ def test_large_offsets_keep_their_variance() -> None:
     assert float(out.std()) == pytest.approx(1, abs=1e-3)
 
 
-def test_initialisation_leaves_the_running_statistics() -> None:
+def test_initialization_leaves_the_running_statistics() -> None:
     variables = BatchNorm().init(jax.random.key(0), jnp.ones((2, 2, 2, 3)), train=True)
     np.testing.assert_array_equal(variables["batch_stats"]["mean"], np.zeros(3))
     np.testing.assert_array_equal(variables["batch_stats"]["variance"], np.ones(3))

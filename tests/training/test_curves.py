@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from jaxcolor.training.curves import draw_curves
@@ -24,3 +26,13 @@ def test_draws_a_panel_for_each_entry(tmp_path: Path) -> None:
     assert not blue[:, half:].any()
     assert red[:, :half].any()
     assert red[:, half:].any()
+
+
+def test_axes_and_legends_are_labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    history = [{"epoch": 1, "train_loss": 2.0, "val_loss": 3.0}]
+    draw_curves(tmp_path / "c.png", history, {"the loss": {"train_loss": "train", "val_loss": "validation"}})
+    (axes,) = drawn[0].axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "the loss")
+    assert axes.get_legend_handles_labels()[1] == ["train: 2.0000", "validation: 3.0000"]

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -7,35 +8,57 @@ from jaxcolor.errors import UserError
 from jaxcolor.training.run_folder import RunFolder, environment
 
 
+def record(value: int) -> dict[str, Any]:
+    return {"task": "test", "settings": {"value": value}}
+
+
 def test_a_new_run_is_created_and_an_existing_one_refused(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "deep" / "run")
-    run.create({"a": 1})
-    assert run.read_config() == {"a": 1}
-    with pytest.raises(UserError, match=r"exists: continue it with --resume, replace it with --overwrite"):
-        run.create({"a": 2})
-    assert run.read_config() == {"a": 1}
+    run.create(record(1), lambda folder: (folder / "file").write_text("x"))
+    assert run.read_config() == record(1)
+    assert (run.path / "file").exists()
+    with pytest.raises(UserError, match="exists: continue it with --resume, replace it with --overwrite"):
+        run.create(record(2))
+    assert run.read_config() == record(1)
 
 
 def test_overwrite_replaces_everything(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    run.create({"a": 1})
+    run.create(record(1))
     run.log({"epoch": 1})
-    run.create({"a": 2}, overwrite=True)
-    assert run.read_config() == {"a": 2}
+    run.create(record(2), overwrite=True)
+    assert run.read_config() == record(2)
     assert run.read_metrics() == []
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
-def test_overwrite_deletes_nothing_but_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", ["chapter1.tex", "config.json"])
+def test_overwrite_deletes_nothing_but_runs(tmp_path: Path, file: str) -> None:
+    """Many programs have a config.json."""
     (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter1.tex").write_text("…")
+    (tmp_path / "thesis" / file).write_text("{}")
     with pytest.raises(UserError, match="exists and is not a run"):
-        RunFolder(tmp_path / "thesis").create({}, overwrite=True)
-    assert (tmp_path / "thesis" / "chapter1.tex").exists()
+        RunFolder(tmp_path / "thesis").create(record(1), overwrite=True)
+    assert (tmp_path / "thesis" / file).exists()
+
+
+def test_a_creation_that_fails_leaves_the_old_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.create(record(1))
+
+    def fail(folder: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="No space left on device"):
+        run.create(record(2), fail, overwrite=True)
+    assert run.read_config() == record(1)
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
 def test_an_empty_folder_is_free(tmp_path: Path) -> None:
-    RunFolder(tmp_path).create({"a": 1})
-    assert RunFolder(tmp_path).has_config()
+    (tmp_path / "run").mkdir()
+    RunFolder(tmp_path / "run").create(record(1))
+    assert RunFolder(tmp_path / "run").is_run()
 
 
 def test_metrics_are_lines_and_a_cut_one_is_dropped(tmp_path: Path) -> None:
@@ -46,8 +69,11 @@ def test_metrics_are_lines_and_a_cut_one_is_dropped(tmp_path: Path) -> None:
     with open(run.metrics_file, "a") as file:
         file.write('{"epoch": 3, "val_l')
     assert [m["epoch"] for m in run.read_metrics()] == [1, 2]
-    run.rewind_metrics(1)
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / ".grid.png.x.tmp").touch()
+    run.rewind(1)
     assert run.metrics_file.read_text() == '{"epoch": 1, "val_loss": 0.5}\n'
+    assert not any((tmp_path / "samples").iterdir())
 
 
 def test_a_damaged_config(tmp_path: Path) -> None:
@@ -59,7 +85,7 @@ def test_a_damaged_config(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="Not a directory"):
-        RunFolder(tmp_path / "file" / "run").create({})
+        RunFolder(tmp_path / "file" / "run").create(record(1))
 
 
 def test_environment_names_versions_and_device() -> None:
