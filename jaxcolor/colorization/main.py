@@ -58,7 +58,7 @@ def train(config: ColorizeConfig) -> Metrics:
         check_same(config, pictures, run)
     job = ColorizeJob(config, pictures, palette, run)
     state = job.initial_state()
-    if config.init_from and not (resuming and run.checkpoints.exists()):
+    if config.init_from and not (resuming and Checkpoints(run.checkpoints).epoch("latest")):
         state = load_weights(config, find_run(config.init_from), state)
 
     record = describe(config, pictures, state)

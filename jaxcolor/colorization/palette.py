@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import warnings
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -9,14 +10,16 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer, UInt8
+from jaxtyping import Array, Float, Integer, UInt8
 from PIL import Image, ImageDraw
+from scipy.cluster.vq import kmeans2
 
 from jaxcolor.colorization.config import MAX_COLORS
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import cache_folder, write_atomically
 
 Palette = Float[np.ndarray, "colors 3"]
+PIXELS = 200_000  # that the palette is fitted to
 PICTURES_AT_ONCE = 64  # bounds the memory of `nearest_color`: 64 × 32 × 32 × 24 distances are 6 MiB
 
 
@@ -46,11 +49,11 @@ def to_bytes(colors: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]
 
 
 def fit_palette(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, seed: int) -> Palette:
-    """K-means over all pixels, from dark to light; the same inputs give the same palette, bit for bit.
+    """K-means over pixels drawn at random, from dark to light; the same inputs give the same palette.
 
     The result is kept in the user's cache folder under a hash of the inputs.
     """
-    digest = hashlib.sha256(f"palette 2 {pictures.shape} {colors} {seed}".encode())
+    digest = hashlib.sha256(f"palette 1 {pictures.shape} {colors} {seed}".encode())
     digest.update(np.ascontiguousarray(pictures))
     cached = cache_folder() / "palettes" / f"{digest.hexdigest()[:32]}.npy"
     try:
@@ -63,47 +66,22 @@ def fit_palette(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, se
 
 
 def _k_means(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, seed: int) -> Palette:
-    """The best of ten fits to coarse pixels, refined on all of them."""
-    # Imported here: they take a second, and a cached palette does without.
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    counts = count_colors(pictures)
-    if (different := np.count_nonzero(counts)) < colors:
+    rng = np.random.default_rng(seed)
+    pixels = pictures.reshape(-1, 3)
+    pixels = pixels[rng.choice(len(pixels), min(PIXELS, len(pixels)), replace=False)]
+    if (different := len(np.unique(pixels, axis=0))) < colors:
         raise UserError(f"the pictures have only {different} different colours: lower --colors {colors}")
-    cube = counts.reshape(256, 256, 256)
-    coarse = cube.reshape(32, 8, 32, 8, 32, 8).sum(axis=(1, 3, 5))
-    points, weights = _points(coarse if np.count_nonzero(coarse) >= colors else cube)
-    # One thread, because the order in which several add up is not fixed.
-    with threadpool_limits(1):
-        fits = KMeans(colors, n_init=10, random_state=seed).fit(points, sample_weight=weights)
-        points, weights = _points(cube)
-        fits = KMeans(colors, n_init=1, init=fits.cluster_centers_).fit(points, sample_weight=weights)
-    palette = fits.cluster_centers_.astype(np.float32)
-    return palette[palette.sum(axis=1).argsort()]
-
-
-def count_colors(pictures: UInt8[np.ndarray, "n height width 3"]) -> Int[np.ndarray, " 16777216"]:
-    """How many pixels have each of the 2²⁴ colours; the index of (r, g, b) is 65536·r + 256·g + b."""
-    counts = np.zeros(2**24, np.int64)
-    for start in range(0, len(pictures), 1000):
-        red, green, blue = pictures[start : start + 1000].reshape(-1, 3).astype(np.int32).T
-        codes, occurrences = np.unique((red << 16) | (green << 8) | blue, return_counts=True)
-        counts[codes] += occurrences
-    return counts
-
-
-def _points(cube: Int[np.ndarray, "s s s"]) -> tuple[np.ndarray, np.ndarray]:
-    """The middles of a cube's filled cells [m, 3] in 0–1, and how much is in them."""
-    filled = np.argwhere(cube)
-    step = 256 // len(cube)
-    return (filled * step + (step - 1) / 2) / 256, cube[cube > 0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a cluster that loses its pixels keeps its colour
+        palette, _ = kmeans2(pixels / 256, colors, minit="++", rng=rng)
+    return palette[palette.sum(axis=1).argsort()].astype(np.float32)
 
 
 def load_palette(path: Path) -> Palette:
     """A palette of one's own from a `.npy` file: [n, 3], 2 to 256 colours, values in 0–1."""
     try:
-        palette = np.load(path, allow_pickle=False)
+        with open(path, "rb") as file:
+            palette = np.load(file, allow_pickle=False)
     except OSError as error:
         raise UserError(f"cannot read the palette {path}: {reason(error)}") from error
     except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:

@@ -15,7 +15,7 @@ from jaxcolor.errors import UserError, reason
 from jaxcolor.files import remove_temporary, write_atomically
 
 PACKAGES = (
-    "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy", "scikit-learn"
+    "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy", "scipy"
 )  # fmt: skip
 
 

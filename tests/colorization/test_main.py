@@ -160,13 +160,33 @@ def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
 
 def test_init_from_takes_weights_and_palette(config: ColorizeConfig) -> None:
     first = colorize(dataclasses.replace(config, name="first"))
-    second = dataclasses.replace(config, name="second", init_from=Path("first"), learning_rate=1e-9, epochs=1)
+    second = dataclasses.replace(
+        config, name="second", init_from=Path("first"), learning_rate=1e-9, epochs=1, seed=1
+    )
     metrics = colorize(second)
-    # A step of nearly nothing: only the running statistics move on.
+    # Steps of nearly nothing: only the running statistics move on.
     assert metrics["train_loss"] < config_metrics(config, "first")[0]["train_loss"]
     assert metrics["val_loss"] == pytest.approx(first["val_loss"], abs=0.3)
     palettes = [np.load(config.runs_dir / name / "palette.npy") for name in ("first", "second")]
-    np.testing.assert_array_equal(*palettes)
+    np.testing.assert_array_equal(palettes[0], palettes[1])
+
+
+@pytest.mark.parametrize("origin", ["init_from", "palette"])
+def test_a_run_killed_before_its_first_checkpoint_resumes_from_its_origin(
+    config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: str
+) -> None:
+    colorize(dataclasses.replace(config, name="first", epochs=1))
+    np.save(tmp_path / "mine.npy", np.linspace(0, 0.9, 6)[:, None].repeat(3, 1))
+    change: Any = {"init_from": Path("first"), "palette": tmp_path / "mine.npy"}[origin]
+    whole = dataclasses.replace(config, name="whole", seed=1, **{origin: change})
+    colorize(whole)
+    killed = dataclasses.replace(whole, name="killed")
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module.ColorizeJob, "train_epoch", None)
+        with pytest.raises(TypeError):
+            colorize(killed)
+    colorize(dataclasses.replace(killed, resume=True))
+    assert metrics_of(killed) == metrics_of(whole)
 
 
 def config_metrics(config: ColorizeConfig, name: str) -> list[dict[str, Any]]:
@@ -259,6 +279,11 @@ def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(
         ({"init_from": Path("nothing")}, "there is no run in"),
         ({"evaluate": True}, "there is no run in"),
         ({"activations": 12}, "the validation pictures are 0 to 11"),
+        (
+            {"archive": None, "data_dir": Path("empty"), "category": "dog"},
+            "the built-in sample has no categories",
+        ),
+        ({"dilation": 3}, "--dilation is for --model dunet"),
         ({"runs_dir": Path("/dev/null/runs")}, "Not a directory"),
     ],
 )
