@@ -104,7 +104,10 @@ BAD: dict[str, tuple[np.ndarray, str]] = {
     "one": (PALETTE[:1], "has 1 colours: 2 to 256"),
     "many": (np.zeros((257, 3)), "has 257 colours"),
     "text": (np.full((4, 3), "red"), "real numbers"),
-    "objects": (np.asarray([[{}] * 3] * 2, object), "not a plain .npy array .*: if you trust it, convert it once with"),
+    "objects": (
+        np.asarray([[{}] * 3] * 2, object),
+        "not a plain .npy array .*: if you trust it, convert it once with",
+    ),
 }
 
 

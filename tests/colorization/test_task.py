@@ -6,6 +6,8 @@ import pytest
 
 from jaxcolor.colorization.models import CNN, UNet
 from jaxcolor.colorization.task import evaluate_step, pixel_sums, predict, train_step
+from jaxcolor.training.batches import make_batches
+from jaxcolor.training.loop import EpochRunner
 from jaxcolor.training.state import TrainState, initialize
 
 
@@ -103,3 +105,18 @@ def test_evaluation_and_prediction_agree() -> None:
     sums = jax.jit(evaluate_step)(trained, batch())
     right = (jax.jit(predict)(trained, batch()["inputs"]) == batch()["labels"]).mean()
     assert float(sums["right"] / sums["count"]) == pytest.approx(float(right), abs=1e-6)
+
+
+def test_an_epoch_in_one_call_is_an_epoch_in_many() -> None:
+    """What a GPU runs in one call, and a CPU in one for each step, do the same."""
+    data = {name: batch(7)[name] for name in ("inputs", "labels")}
+    batches = make_batches(np.asarray([3, 1, 0, 6, 2, 5, 4]), 3)
+    (one, one_sums), (many, many_sums) = (
+        EpochRunner(train_step, steps=steps)(state(), data, batches) for steps in (1, 5)
+    )
+    assert one_sums == pytest.approx(many_sums, rel=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-3),
+        one.opt_state[0].mu,
+        many.opt_state[0].mu,
+    )

@@ -84,7 +84,7 @@ def test_a_damaged_config(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="Not a directory"):
+    with pytest.raises(UserError, match="cannot create the run folder"):
         RunFolder(tmp_path / "file" / "run").create(record(1))
 
 

@@ -1,0 +1,28 @@
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from jaxcolor.files import remove_temporary, write_atomically
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    write_atomically(path, lambda file: file.write(b"old"))
+
+    def fail(file: IO[bytes]) -> None:
+        file.write(b"ne")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_kill_leaves_is_removed(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "kept", lambda file: file.write(b"x"))
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / ".grid.png.abc.tmp").touch()
+    remove_temporary(tmp_path)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["deep", "kept"]
