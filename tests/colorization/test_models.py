@@ -39,7 +39,7 @@ def test_unets_have_the_weights_of_wider_inputs_besides(
 @pytest.mark.parametrize(("height", "width", "channels"), [(8, 12, 1), (4, 4, 3), (36, 8, 1)])
 def test_output_has_the_size_of_the_input(model: nn.Module, height: int, width: int, channels: int) -> None:
     x = jnp.zeros((2, height, width, channels))
-    out, _ = model.init_with_output(jax.random.key(0), x, train=False)
+    out, _ = jax.jit(model.init_with_output, static_argnames="train")(jax.random.key(0), x, train=False)
     assert out.shape == (2, height, width, 5)
 
 

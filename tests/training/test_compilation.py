@@ -1,0 +1,36 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import jax, jax.numpy as jnp
+from jaxcolor.training.compilation import cache_compilations
+cache_compilations()
+print(jax.jit(lambda x: x + 1)(jnp.ones(3)).sum())
+"""
+
+
+def run(cache: Path) -> str:
+    env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    env["XDG_CACHE_HOME"] = str(cache)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PROGRAM], env=env, capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_programs_are_kept(tmp_path: Path) -> None:
+    assert run(tmp_path) == "6.0\n"
+    kept = sorted((tmp_path / "jaxcolor" / "compiled").iterdir())
+    assert kept
+    assert run(tmp_path) == "6.0\n"
+    assert len(sorted((tmp_path / "jaxcolor" / "compiled").iterdir())) == len(kept)
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_a_place_that_cannot_be_written_is_done_without(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    assert run(tmp_path / place) == "6.0\n"
