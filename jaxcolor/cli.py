@@ -27,6 +27,8 @@ def parse(cls: type[Config], arguments: Sequence[str] | None = None) -> Config:
         # The folder may have been moved since: what was asked for now says where it is.
         stored = cls.from_json(run.read_config()["settings"])
         default = dataclasses.replace(stored.to_continue(), name=config.name, runs_dir=config.runs_dir)
+        if config.evaluate:
+            default = dataclasses.replace(default, init_from=None, checkpoint="latest")
         config = tyro.cli(cls, args=arguments, default=default, config=markers)
     return config
 

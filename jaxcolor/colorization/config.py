@@ -86,6 +86,8 @@ class ColorizeConfig:
             _require(0 <= getattr(self, field) < 2**32, field, "0 to 2³² − 1", getattr(self, field))
         if self.resume + self.overwrite + self.evaluate > 1:
             raise UserError("--resume, --overwrite and --evaluate exclude each other: choose one")
+        if self.init_from and self.evaluate:
+            raise UserError("--init-from is for new runs: leave out --evaluate")
         if self.checkpoint != "latest" and not (self.evaluate or self.init_from):
             raise UserError("--checkpoint is for --evaluate and --init-from: leave it out")
         if self.dataset == "sample" and self.category not in ("horse", "all"):

@@ -101,14 +101,14 @@ class ColorizeJob:
             draw_curves(self.run.path / "curves.png", history, PANELS)
             self._curves_drawn = time.monotonic()
         if last:
-            self.draw_activations(state)
+            self.draw_activations(state, epoch)
 
     def draw_samples(self, state: TrainState, split: str, epoch: int) -> None:
         """A grid of what goes in, the truth and what comes out, for the first pictures of a split."""
         inputs, labels = self._examples(split, 0, SAMPLES)
         rows = {
             "input" if self.config.downsize_input else "grey": to_bytes(np.asarray(inputs)),
-            "truth": paint(np.asarray(labels), self.palette),
+            "truth (palette)": paint(np.asarray(labels), self.palette),
             "prediction": paint(np.asarray(self._predict(state, inputs)), self.palette),
         }
         if self.config.downsize_input:
@@ -116,21 +116,21 @@ class ColorizeJob:
         path = self.run.path / "samples" / f"{split}-epoch-{epoch:03}.png"
         draw_grid(path, f"{self.run.path.name}: {split}, after epoch {epoch}", rows)
 
-    def draw_activations(self, state: TrainState) -> None:
+    def draw_activations(self, state: TrainState, epoch: int | None) -> None:
         """What layers 1 to 5 make of one validation picture."""
         index = self.config.activations
         inputs, labels = self._examples("validation", index, index + 1)
         pictures = {
             "input": to_bytes(np.asarray(inputs))[0],
-            "output": paint(np.asarray(self._predict(state, inputs)), self.palette)[0],
+            "prediction": paint(np.asarray(self._predict(state, inputs)), self.palette)[0],
             "truth": paint(np.asarray(labels), self.palette)[0],
         }
         layers = {
             name.replace("layer", "layer "): np.asarray(values[0], np.float32)
             for name, values in sorted(jax.jit(block_outputs)(state, inputs).items())
         }
-        path = self.run.path / "activations" / f"picture-{index}.png"
-        title = f"{self.run.path.name}: activations of validation picture {index}"
+        path = self.run.path / "activations" / f"picture-{index}-epoch-{epoch:03}.png"
+        title = f"{self.run.path.name}: activations of validation picture {index}, after epoch {epoch}"
         draw_activations(path, title, pictures, layers)
 
     def _examples(self, split: str, start: int, stop: int) -> tuple[Array, Array]:

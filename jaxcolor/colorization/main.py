@@ -59,7 +59,7 @@ def train(config: ColorizeConfig) -> Metrics:
     job = ColorizeJob(config, pictures, palette, run)
     state = job.initial_state()
     if config.init_from and not (resuming and Checkpoints(run.checkpoints).epoch("latest")):
-        state = load_weights(config, find_run(config.init_from), state)
+        state, _ = load_weights(config, find_run(config.init_from), state)
 
     record = describe(config, pictures, state)
     if resuming:
@@ -70,23 +70,24 @@ def train(config: ColorizeConfig) -> Metrics:
         run.create(record, partial(write_palette, palette), config.overwrite)
     announce(record, run)
     checkpoints = Checkpoints(run.checkpoints)
-    metrics = fit(job, state, run, checkpoints, config.epochs)
+    with run.locked():
+        metrics = fit(job, state, run, checkpoints, config.epochs)
     checkpoints.close()
     print_final(metrics, run)
     return metrics
 
 
 def evaluate(config: ColorizeConfig) -> Metrics:
-    """The validation metrics of a checkpoint; nothing in the run's folder changes but a drawing."""
+    """The validation metrics of a checkpoint; the folder gains a drawing of the activations."""
     run = find_run(config.folder)
     pictures = load_pictures(config)
     check_activations(config, pictures)
     palette = load_palette(run.path / PALETTE)
     job = ColorizeJob(config, pictures, palette, run)
-    state = load_weights(config, run, job.initial_state())
+    state, epoch = load_weights(config, run, job.initial_state())
     metrics = job.evaluate(state)
     print_final(metrics, run)
-    job.draw_activations(state)
+    job.draw_activations(state, epoch)
     return metrics
 
 
@@ -148,8 +149,10 @@ def check_same(config: ColorizeConfig, pictures: Pictures, run: RunFolder) -> No
             )
 
 
-def load_weights(config: ColorizeConfig, source: RunFolder, state: TrainState) -> TrainState:
-    """`state` with the weights and running statistics of another run's checkpoint."""
+def load_weights(
+    config: ColorizeConfig, source: RunFolder, state: TrainState
+) -> tuple[TrainState, int | None]:
+    """`state` with the weights and running statistics of another run's checkpoint, and its epoch."""
     stored = ColorizeConfig.from_json(source.read_config()["settings"])
     different = [
         f"{name.replace('_', ' ')} {getattr(stored, name)}, not {getattr(config, name)}"
@@ -160,8 +163,9 @@ def load_weights(config: ColorizeConfig, source: RunFolder, state: TrainState) -
         raise UserError(f"{source.path} holds another network: {'; '.join(different)}")
     checkpoints = Checkpoints(source.checkpoints)
     restored = checkpoints.restore(config.checkpoint, state)
+    epoch = checkpoints.epoch(config.checkpoint)
     checkpoints.close()
-    return state.replace(params=restored.params, batch_stats=restored.batch_stats)
+    return state.replace(params=restored.params, batch_stats=restored.batch_stats), epoch
 
 
 def describe(config: ColorizeConfig, pictures: Pictures, state: TrainState) -> dict[str, Any]:

@@ -86,14 +86,18 @@ def load_palette(path: Path) -> Palette:
         raise UserError(f"cannot read the palette {path}: {reason(error)}") from error
     except (ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise UserError(
-            f"{path} is not a plain .npy array ({reason(error)}): if you trust it, convert it once with "
-            f"numpy.save('palette.npy', numpy.load('{path}', allow_pickle=True, encoding='bytes')[0])"
+            f"{path} is not a plain .npy array ({reason(error)}): write one with numpy.save('palette.npy', "
+            "numpy.asarray(colors, 'float32')), where colors is a list of [red, green, blue] in 0–1; what "
+            "numpy.load(FILE, allow_pickle=True, encoding='bytes') reads can be saved so, if you trust it"
         ) from error
-    if not isinstance(palette, np.ndarray) or palette.ndim != 2 or palette.shape[1] != 3:
-        shape = list(palette.shape) if isinstance(palette, np.ndarray) else "an archive"
-        raise UserError(f"the palette {path} has shape {shape}: it must be [n, 3], a row a colour")
+    if not isinstance(palette, np.ndarray):
+        raise UserError(f"the palette {path} is an archive: write a single array with numpy.save")
+    if palette.ndim != 2 or palette.shape[1] != 3:
+        raise UserError(
+            f"the palette {path} has shape {list(palette.shape)}: it must be [n, 3], a row a colour"
+        )
     if not 2 <= len(palette) <= MAX_COLORS:
-        raise UserError(f"the palette {path} has {len(palette)} colours: 2 to {MAX_COLORS} are possible")
+        raise UserError(f"the palette {path} must have 2 to {MAX_COLORS} colours, not {len(palette)}")
     if not np.issubdtype(palette.dtype, np.number) or np.iscomplexobj(palette):
         raise UserError(f"the palette {path} holds {palette.dtype} values: real numbers in 0–1 are needed")
     if not (np.isfinite(palette).all() and palette.min() >= 0 and palette.max() <= 1):

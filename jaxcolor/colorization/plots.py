@@ -44,7 +44,7 @@ def draw_activations(
         height, width, channels = values.shape
         tiles = [_enlarged(_stretched(values[..., [c]]), TILE) for c in range(channels)]
         lines = [_row(tiles[i : i + COLUMNS]) for i in range(0, channels, COLUMNS)]
-        strips[f"{name}\n{channels} × {height}×{width}"] = _column(lines)
+        strips[f"{name}\n{channels} channels\n{height}×{width}"] = _column(lines)
     _save(path, _sheet(title, strips, MARGIN))
 
 

@@ -56,8 +56,8 @@ def download(url: str, md5: str, folder: Path) -> Path:
         )
     except requests.RequestException as error:
         raise UserError(
-            f"cannot download {url} ({reason(error)}): give a local copy with --archive FILE, "
-            "or train on the built-in pictures with --dataset sample"
+            f"cannot download {url}: give a local copy with --archive FILE, "
+            f"or train on the built-in pictures with --dataset sample ({reason(error)})"
         ) from error
     except ValueError as error:  # pooch: the checksum is another one
         raise UserError(f"what {url} sent is not the expected file: {reason(error)}") from error

@@ -41,12 +41,8 @@ def prepare(builder: tfds.core.GeneratorBasedBuilder) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep tfds's chatter off the terminal, which is addressed to authors of builders."""
-    level = absl_logging.get_verbosity()
+    """Keep what tfds prints, addressed to authors of builders, off the terminal."""
     absl_logging.set_verbosity(absl_logging.ERROR)
     tfds.disable_progress_bar()
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        absl_logging.set_verbosity(level)
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -52,7 +52,7 @@ class Checkpoints:
             tree = self._manager.restore(epoch, args=ocp.args.StandardRestore(_tree(state)))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
-                f"cannot restore the checkpoint {self.folder / str(epoch)}: {reason(error)}; "
+                f"cannot restore the checkpoint {self.folder / str(epoch)}: "
                 "it is damaged, or of another model"
             ) from error
         return state.replace(**tree)

@@ -49,6 +49,11 @@ def fit(job: Job, state: TrainState, run: RunFolder, checkpoints: Checkpoints, e
     if done:
         state = checkpoints.restore("latest", state)
         print(f"Resuming after epoch {done} of {epochs}", flush=True)
+    if (history := run.read_metrics()) and history[-1]["epoch"] > done + 1:
+        raise UserError(
+            f"{run.path} has the metrics of {history[-1]['epoch']} epochs but no checkpoint of them: "
+            "replace it with --overwrite"
+        )
     run.rewind(done)
     history = run.read_metrics()
 

@@ -15,7 +15,8 @@ class Progress:
     def __init__(self, total: int, done: int):
         self._bar = tqdm(
             total=total, initial=done, unit=" pictures", unit_scale=True, disable=None, leave=False,
-            dynamic_ncols=True, bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
+            smoothing=0.05, dynamic_ncols=True,
+            bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
         )  # fmt: skip
 
     def __enter__(self) -> "Progress":

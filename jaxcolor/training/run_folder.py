@@ -1,11 +1,13 @@
 """The folder that a run leaves behind: settings, metrics, pictures, checkpoints."""
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -81,6 +83,16 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"cannot create the run folder {self.path}: {reason(error)}") from error
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training into the folder; a kill gives it free, too."""
+        with open(self.path / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UserError(f"another process is training into {self.path}") from error
+            yield
+
     def write_config(self, config: dict[str, Any]) -> None:
         write_atomically(self.config_file, lambda file: file.write(_json(config, indent=2)))
 
@@ -88,7 +100,7 @@ class RunFolder:
         try:
             config = json.loads(self.config_file.read_text())
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {self.config_file}: {reason(error)}") from error
+            raise UserError(f"{self.config_file} is damaged: {reason(error)}") from error
         if not isinstance(config, dict):
             raise UserError(f"{self.config_file} is not that of a run")
         return config

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ def metrics_of(config: ColorizeConfig) -> list[dict[str, Any]]:
 def test_a_run_leaves_everything(config: ColorizeConfig, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = colorize(config)
     folder = config.folder
-    files = {str(p.relative_to(folder)) for p in folder.rglob("*.*") if "checkpoints" not in p.parts}
+    files = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*.*") if "checkpoints" not in p.parts}
     samples = {f"samples/{s}-epoch-{e:03}.png" for s in ("train", "validation") for e in (1, 2)}
     assert files == samples | {
         "config.json", "metrics.jsonl", "curves.png", "palette.npy", "palette.png",
-        "activations/picture-0.png"
+        "activations/picture-0-epoch-002.png"
     }  # fmt: skip
     for file in files:
         if file.endswith(".png"):
@@ -141,6 +142,14 @@ def test_resume_refuses_other_settings_and_pictures(config: ColorizeConfig) -> N
     with pytest.raises(UserError, match="was started with other pictures"):
         colorize(dataclasses.replace(config, resume=True, archive=None, dataset="sample"))
     assert len(metrics_of(config)) == 1
+
+
+def test_resume_refuses_a_run_that_lost_its_checkpoints(config: ColorizeConfig) -> None:
+    colorize(config)
+    shutil.rmtree(run_of(config).checkpoints)
+    with pytest.raises(UserError, match="has the metrics of 2 epochs but no checkpoint"):
+        colorize(dataclasses.replace(config, resume=True))
+    assert len(metrics_of(config)) == 2
 
 
 def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:

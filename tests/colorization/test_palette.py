@@ -101,12 +101,12 @@ BAD: dict[str, tuple[np.ndarray, str]] = {
     "bytes": ((PALETTE * 255).astype(np.uint8), "values outside 0–1"),
     "negative": (PALETTE - 1, "values outside 0–1"),
     "nan": (PALETTE * np.nan, "values outside 0–1"),
-    "one": (PALETTE[:1], "has 1 colours: 2 to 256"),
-    "many": (np.zeros((257, 3)), "has 257 colours"),
+    "one": (PALETTE[:1], "must have 2 to 256 colours, not 1"),
+    "many": (np.zeros((257, 3)), "must have 2 to 256 colours, not 257"),
     "text": (np.full((4, 3), "red"), "real numbers"),
     "objects": (
         np.asarray([[{}] * 3] * 2, object),
-        "not a plain .npy array .*: if you trust it, convert it once with",
+        "not a plain .npy array .*: write one with numpy.save",
     ),
 }
 
@@ -126,7 +126,7 @@ def test_files_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a plain .npy array"):
         load_palette(tmp_path / "text.npy")
     np.savez(tmp_path / "p.npz", PALETTE)
-    with pytest.raises(UserError, match="has shape an archive"):
+    with pytest.raises(UserError, match="is an archive"):
         load_palette(tmp_path / "p.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "p.npz").read_bytes()[:100])
     with pytest.raises(UserError, match="not a plain .npy array"):

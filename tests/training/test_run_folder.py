@@ -78,7 +78,7 @@ def test_metrics_are_lines_and_a_cut_one_is_dropped(tmp_path: Path) -> None:
 
 def test_a_damaged_config(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(UserError, match=r"cannot read .*config.json"):
+    with pytest.raises(UserError, match=r"config.json is damaged"):
         RunFolder(tmp_path).read_config()
 
 
@@ -94,3 +94,11 @@ def test_environment_names_versions_and_device() -> None:
     facts = environment()
     assert facts["versions"]["jax"] == jax.__version__
     assert facts["device"].startswith("cpu")
+
+
+def test_two_processes_cannot_train_into_one_folder(tmp_path: Path) -> None:
+    first, second = RunFolder(tmp_path), RunFolder(tmp_path)
+    with first.locked(), pytest.raises(UserError, match="another process is training"), second.locked():
+        pass
+    with second.locked():
+        pass
