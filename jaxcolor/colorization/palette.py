@@ -54,7 +54,7 @@ def fit_palette(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, se
     The result is kept in the user's cache folder under a hash of the inputs.
     """
     digest = hashlib.sha256(f"kmeans2 {pictures.shape} {colors} {seed}".encode())
-    digest.update(np.ascontiguousarray(pictures))
+    digest.update(pictures.tobytes())
     cached = cache_folder() / "palettes" / f"{digest.hexdigest()[:32]}.npy"
     try:
         return load_palette(cached)
