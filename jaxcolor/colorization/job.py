@@ -19,6 +19,7 @@ from jaxcolor.colorization.preprocess import bilinear_baseline, scale
 from jaxcolor.colorization.task import evaluate_step, predict, train_step
 from jaxcolor.layers import write_out
 from jaxcolor.training.batches import epoch_order, make_batches
+from jaxcolor.training.compilation import jit
 from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.fit import Metrics, OnStep
 from jaxcolor.training.loop import EpochRunner, keeping_state
@@ -62,7 +63,7 @@ class ColorizeJob:
         self.pictures = len(pictures.train)
         self._train = EpochRunner(train_step)
         self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
-        self._predict = jax.jit(predict)
+        self._predict = jit(predict)
         self._curves_drawn = float("-inf")
 
     def initial_state(self) -> TrainState:

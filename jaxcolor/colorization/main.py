@@ -17,6 +17,7 @@ from jaxcolor.files import write_atomically
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.compilation import cache_compilations
 from jaxcolor.training.fit import Metrics, fit
+from jaxcolor.training.memory import keep_freed_memory
 from jaxcolor.training.run_folder import RunFolder, environment
 from jaxcolor.training.state import TrainState
 
@@ -34,6 +35,7 @@ def colorize(config: ColorizeConfig) -> Metrics:
     """Train, resume or evaluate a run, and return its last metrics; `UserError` says what went wrong."""
     if config.model != "dunet" and config.dilation != DILATION:
         raise UserError(f"--dilation is for --model dunet: leave it out for {config.model}")
+    keep_freed_memory()
     cache_compilations()
     return evaluate(config) if config.evaluate else train(config)
 

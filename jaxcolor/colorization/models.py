@@ -35,10 +35,8 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, *parts: Part, train: bool, mask: Mask | None = None) -> Part:
-        conv = Conv2d(
-            self.features, self.kernel_size, self.dilation, self.dtype, separate_bias=True, name="conv"
-        )
-        x, bias = conv(*parts)
+        conv = Conv2d(self.features, self.kernel_size, self.dilation, self.dtype, name="conv")
+        x, bias = conv.without_bias(*parts)
         x = max_pool(x) if self.resize == "halve" else write_out(x)
         copies = 4 if self.resize == "double" else 1
         x = nn.relu(BatchNorm(copies=copies, name="norm")(x, train=train, mask=mask, shift=bias))

@@ -16,7 +16,8 @@ def scale(pictures: UInt8[Array, "batch height width 3"]) -> Color:
 
 def gray(pictures: Color) -> Float[Array, "batch height width 1"]:
     """The plain mean of red, green and blue."""
-    return pictures.mean(axis=-1, keepdims=True)
+    red, green, blue = (pictures[..., i : i + 1] for i in range(3))
+    return (red + green + blue) / 3
 
 
 def downsize(pictures: Color) -> Color:

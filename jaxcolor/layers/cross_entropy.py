@@ -1,55 +1,85 @@
-"""The softmax cross-entropy, with a gradient that goes over the logits once."""
+"""The loss of classified pixels, and the likeliest class of each.
+
+Logits may come in squares: labels are cut into squares then, which is less work than writing out logits.
+"""
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Integer, UInt8
+from jax import lax
+from jaxtyping import Array, Float, UInt, UInt8
 
-Logits = Float[Array, "pixels classes"]
-Labels = Integer[Array, " pixels"]
-Weights = Float[Array, " pixels"]
+from jaxcolor.layers.resize import Part, Squares, write_out
+
+Labels = UInt[Array, "batch height width"]
 
 
-def plain_cross_entropy(logits: Logits, labels: Labels, weights: Weights) -> Float[Array, ""]:
-    """The definition: the sum of −log softmax at the labels, each pixel's weighted."""
+def plain_cross_entropy(logits: Part, labels: Labels, weights: Float[Array, " batch"]) -> Float[Array, ""]:
+    """The sum over pictures of `weights` times the mean over their pixels of −log softmax at the label.
+
+    `logits` are [batch, height, width, class] once written out; the sums are taken in float32.
+    """
+    logits = write_out(logits).astype(jnp.float32)
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels.astype(jnp.int32))
-    return jnp.sum(losses * weights)
+    return jnp.sum(losses.mean(axis=(1, 2)) * weights)
+
+
+def cross_entropy(logits: Part, labels: Labels, weights: Float[Array, " batch"]) -> Float[Array, ""]:
+    """`plain_cross_entropy`, fast on a CPU; labels and weights have no gradient."""
+    if jax.default_backend() != "cpu":
+        return plain_cross_entropy(logits, labels, weights)
+    _, height, width = labels.shape
+    weights = jnp.broadcast_to((weights / (height * width))[:, None, None], labels.shape)
+    if isinstance(logits, Squares):
+        values, offset = logits.pixels, logits.offset
+        labels, weights = (Squares.cut(array[..., None], offset).pixels for array in (labels, weights))
+    else:
+        values = write_out(logits)
+    # Without the barrier XLA rearranges labels and weights again for each class.
+    labels, weights = lax.optimization_barrier((labels.reshape(-1), weights.reshape(-1)))
+    return _sum_of_losses(values.reshape(-1, values.shape[-1]).astype(jnp.float32), labels, weights)
 
 
 @jax.custom_vjp
-def cross_entropy(logits: Logits, labels: Labels, weights: Weights) -> Float[Array, ""]:
-    """`plain_cross_entropy`; the labels and weights have no gradient."""
+def _sum_of_losses(
+    logits: Float[Array, "pixels class"], labels: UInt[Array, " pixels"], weights: Float[Array, " pixels"]
+) -> Float[Array, ""]:
     return _forward(logits, labels, weights)[0]
 
 
-def _forward(logits: Logits, labels: Labels, weights: Weights) -> tuple[Array, tuple[Array, ...]]:
-    # The barriers keep XLA from computing maxima and exponentials again for every class.
-    maxima = jax.lax.optimization_barrier(logits.max(axis=1, keepdims=True))
-    exponentials = jax.lax.optimization_barrier(jnp.exp(logits - maxima))
-    sums = jax.lax.optimization_barrier(exponentials.sum(axis=1))
-    at_labels = jnp.take_along_axis(
-        logits, labels[:, None].astype(jnp.int32), axis=1, mode="promise_in_bounds"
-    )
+def _forward(logits: Array, labels: Array, weights: Array) -> tuple[Array, tuple[Array, ...]]:
+    # The barriers keep XLA from computing maxima and exponentials again for each class.
+    maxima = lax.optimization_barrier(logits.max(axis=1, keepdims=True))
+    exponentials = lax.optimization_barrier(jnp.exp(logits - maxima))
+    sums = lax.optimization_barrier(exponentials.sum(axis=1))
+    indices = labels[:, None].astype(jnp.int32)
+    at_labels = jnp.take_along_axis(logits, indices, axis=1, mode="promise_in_bounds")
     losses = jnp.log(sums) + (maxima - at_labels)[:, 0]
     return jnp.sum(losses * weights), (exponentials, sums, labels, weights)
 
 
 def _backward(saved: tuple[Array, ...], gradient: Array) -> tuple[Array, None, None]:
+    """Softmax minus one at the label."""
     exponentials, sums, labels, weights = saved
-    weights = jax.lax.optimization_barrier(gradient * weights)
+    weights = gradient * weights
+    shares, weights = lax.optimization_barrier((weights / sums, weights))
     is_label = labels[:, None] == jnp.arange(exponentials.shape[1], dtype=labels.dtype)
-    shares = jax.lax.optimization_barrier(weights / sums)
     return exponentials * shares[:, None] - jnp.where(is_label, weights[:, None], 0), None, None
 
 
-cross_entropy.defvjp(_forward, _backward)
+_sum_of_losses.defvjp(_forward, _backward)
 
 
-def argmax(logits: Float[Array, "*pixels classes"]) -> UInt8[Array, "*pixels"]:
-    """The class with the largest logit, of equal ones the first, among at most 256.
+def argmax(logits: Part) -> UInt8[Array, "batch height width"]:
+    """The class with the largest logit, of equal ones the first, among at most 256."""
+    if isinstance(logits, Squares):
+        likeliest = _argmax(logits.pixels)[..., None]
+        return write_out(logits.replace(pixels=likeliest))[..., 0]
+    return _argmax(write_out(logits))
 
-    Two plain reductions, each of which a CPU does for many pixels at once; `jnp.argmax` does not.
-    """
+
+def _argmax(logits: Float[Array, "*pixels class"]) -> UInt8[Array, "*pixels"]:
+    """Two plain reductions, each of which a CPU does for many pixels at once, unlike that of `jnp.argmax`."""
     is_largest = logits == logits.max(axis=-1, keepdims=True)
     classes = jnp.arange(logits.shape[-1], dtype=jnp.float32)
     return jnp.where(is_largest, classes, jnp.inf).min(axis=-1).astype(jnp.uint8)

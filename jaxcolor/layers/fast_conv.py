@@ -18,47 +18,44 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcolor.layers.resize import Part, Squares, Upsampled, write_out
-from jaxcolor.layers.squares import OF_UPSAMPLED, convolve_to_squares, side_by_side, spread, windows
+from jaxcolor.layers.squares import OF_UPSAMPLED, convolve_to_squares, spread
+from jaxcolor.layers.windows import side_by_side, windows
 
 Picture = Float[Array, "batch height width in_channels"]
 Kernel = Float[Array, "k k in_channels out_channels"]
-Output = Float[Array, "batch height width out_channels"]
+Output = Float[Array, "batch rows columns out_channels"]
 
 FEW_CHANNELS = 4  # 4×4 windows of so few are worth one matrix product
 
 
 def conv2d(
-    parts: Sequence[Part],
-    kernel: Kernel,
-    bias: Float[Array, " out_channels"] | None = None,
-    dilation: int = 1,
+    parts: Sequence[Part], kernel: Kernel, bias: Float[Array, " out_channels"], dilation: int = 1
 ) -> Part:
-    """`conv2d_by_shifts`; the output is written out where it has to be. None is a bias of zero."""
+    """`conv2d_by_shifts`; the output is written out, or left in squares where it comes in squares."""
     if jax.default_backend() != "cpu":
         x = jnp.concatenate([write_out(part) for part in parts], axis=-1)
-        out = _xla_convolve(x, kernel, kernel.shape[0] // 2 * dilation, dilation)
-        return out if bias is None else out + bias
-    parts = [write_out(part) if isinstance(part, Squares) else part for part in parts]
-    in_squares = [kernel.shape[0] == 3 and dilation == 1 and _is_cheap_in_squares(part) for part in parts]
-    if all(in_squares):
-        return convolve_to_squares(parts, kernel, bias)
+        return _xla_convolve(x, kernel, kernel.shape[0] // 2 * dilation, dilation) + bias
 
-    channels = [jax.tree.leaves(part)[0].shape[-1] for part in parts]
-    kernels = jnp.split(kernel, np.cumsum(channels)[:-1], axis=2)
+    parts = [write_out(part) if isinstance(part, Squares) else part for part in parts]
+    ends = np.cumsum([jax.tree.leaves(part)[0].shape[-1] for part in parts])
+    kernels = jnp.split(kernel, ends[:-1], axis=2)
+    in_squares = kernel.shape[0] == 3 and dilation == 1
+    if in_squares and all(_is_cheap_in_squares(part) for part in parts):
+        return convolve_to_squares(parts, kernels, bias)
     outs = [
         convolve_upsampled(part.small, part_kernel)
-        if is_cheap and isinstance(part, Upsampled)
+        if in_squares and isinstance(part, Upsampled)
         else convolve(write_out(part), part_kernel, dilation)
-        for part, part_kernel, is_cheap in zip(parts, kernels, in_squares, strict=True)
+        for part, part_kernel in zip(parts, kernels, strict=True)
     ]
-    out = sum(outs[1:], outs[0])
-    return out if bias is None else out + bias
+    return sum(outs[1:], outs[0]) + bias
 
 
 def _is_cheap_in_squares(part: Part) -> bool:
-    if isinstance(part, Upsampled):
-        return True
-    return part.shape[-1] <= FEW_CHANNELS and part.shape[1] % 2 == 0 and part.shape[2] % 2 == 0
+    if isinstance(part, jax.Array):
+        _, height, width, channels = part.shape
+        return channels <= FEW_CHANNELS and height % 2 == 0 and width % 2 == 0
+    return isinstance(part, Upsampled)
 
 
 def convolve(x: Picture, kernel: Kernel, dilation: int = 1) -> Output:
@@ -66,24 +63,12 @@ def convolve(x: Picture, kernel: Kernel, dilation: int = 1) -> Output:
     return _convolve(x, kernel, kernel.shape[0] // 2 * dilation, dilation)
 
 
-def convolve_upsampled(small: Picture, kernel: Float[Array, "3 3 in_channels out_channels"]) -> Output:
+def convolve_upsampled(
+    small: Picture, kernel: Float[Array, "3 3 in_channels out_channels"]
+) -> Float[Array, "batch 2*height 2*width out_channels"]:
     """The 3×3 convolution of the picture of which `small` has one pixel for four."""
     squares = _convolve(small, spread(kernel, OF_UPSAMPLED), 1, 1)
-    return _write_out(squares, kernel.shape[-1])
-
-
-from functools import partial as _p
-@_p(jax.custom_vjp, nondiff_argnums=(1,))
-def _write_out(squares, features):
-    return write_out(Squares.from_channels(squares, offset=1))
-
-
-def _cut(features, _, gradient):
-    return (side_by_side(windows(gradient, size=2, stride=2, padding=1)),)
-
-
-_write_out.defvjp(lambda s, f: (_write_out(s, f), None), _cut)
-
+    return write_out(Squares(squares.reshape(*squares.shape[:3], 4, -1), offset=1))
 
 
 def _xla_convolve(x: Picture, kernel: Kernel, padding: int, dilation: int) -> Output:
@@ -102,7 +87,9 @@ def _convolve(x: Picture, kernel: Kernel, padding: int, dilation: int) -> Output
     return _xla_convolve(x, kernel, padding, dilation)
 
 
-def _forward(x: Picture, kernel: Kernel, padding: int, dilation: int) -> tuple[Output, tuple[Picture, Kernel]]:
+def _forward(
+    x: Picture, kernel: Kernel, padding: int, dilation: int
+) -> tuple[Output, tuple[Picture, Kernel]]:
     return _xla_convolve(x, kernel, padding, dilation), (x, kernel)
 
 

@@ -41,9 +41,7 @@ class BatchNorm(nn.Module):
             count = count * self.copies
             if not self.is_initializing():
                 unbiased = variance * count / jnp.maximum(count - 1, 1)
-                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * (
-                    mean + shift
-                )
+                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * (mean + shift)
                 running_variance.value = (
                     self.momentum * running_variance.value + (1 - self.momentum) * unbiased
                 )

@@ -1,11 +1,14 @@
-"""Halving and doubling a picture."""
+"""Halving and doubling a picture, and pictures that are not written out."""
 
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Shaped
+
+from jaxcolor.layers.windows import side_by_side, windows
 
 
 class Upsampled(NamedTuple):
@@ -18,28 +21,19 @@ class Upsampled(NamedTuple):
 
 
 class Squares(struct.PyTreeNode):
-    """A picture cut into 2×2 squares, not written out: [batch, rows, columns, 4, channel].
+    """A picture cut into 2×2 squares, not written out, as what computes it for whole squares leaves it.
 
     The four pixels of a square are in the order of reading. With `offset` 1 the first squares begin one
     pixel above and left of the picture, and what lies outside of it means nothing.
     """
 
-    pixels: Shaped[Array, "batch rows columns 4 channel"]
+    pixels: Any  # [batch, rows, columns, 4, channel]
     offset: int = struct.field(pytree_node=False)
 
-    @classmethod
-    def cut(cls, picture: Shaped[Array, "batch height width channel"], offset: int) -> "Squares":
+    @staticmethod
+    def cut(picture: Shaped[Array, "batch height width channel"], offset: int) -> "Squares":
         """A picture with even sides, cut; outside of it zero."""
-        around = (offset, offset)
-        picture = jnp.pad(picture, ((0, 0), around, around, (0, 0)))
-        batch, height, width, channels = picture.shape
-        pixels = picture.reshape(batch, height // 2, 2, width // 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
-        return cls(pixels.reshape(batch, height // 2, width // 2, 4, channels), offset)
-
-    @classmethod
-    def from_channels(cls, x: Float[Array, "batch rows columns 4*channel"], offset: int) -> "Squares":
-        """From an array whose channels are those of the four pixels, one after the other."""
-        return cls(x.reshape(*x.shape[:3], 4, -1), offset)
+        return Squares(jnp.stack(windows(picture, size=2, stride=2, padding=offset), axis=3), offset)
 
 
 # A picture, written out or not; sizes of pictures seen side by side differ, so that axes have no names.
@@ -52,10 +46,23 @@ def write_out(part: Part) -> Array:
         return upsample(part.small)
     if isinstance(part, Squares):
         batch, rows, columns, _, channels = part.pixels.shape
-        pixels = part.pixels.reshape(batch, rows, columns, 2, 2, channels).transpose(0, 1, 3, 2, 4, 5)
-        picture = pixels.reshape(batch, 2 * rows, 2 * columns, channels)
-        return picture[:, part.offset : 2 * rows - part.offset, part.offset : 2 * columns - part.offset]
+        return _join(part.pixels.reshape(batch, rows, columns, 4 * channels), part.offset)
     return part
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _join(squares: Shaped[Array, "batch rows columns channels"], offset: int) -> Array:
+    batch, rows, columns, _ = squares.shape
+    pixels = squares.reshape(batch, rows, columns, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
+    picture = pixels.reshape(batch, 2 * rows, 2 * columns, -1)
+    return picture[:, offset : 2 * rows - offset, offset : 2 * columns - offset]
+
+
+def _cut_again(offset: int, _: None, gradient: Array) -> tuple[Array]:
+    return (side_by_side(windows(gradient, size=2, stride=2, padding=offset)),)
+
+
+_join.defvjp(lambda squares, offset: (_join(squares, offset), None), _cut_again)
 
 
 def upsample(
@@ -67,9 +74,7 @@ def upsample(
     return repeated.reshape(batch, 2 * height, 2 * width, channels)
 
 
-def max_pool(
-    x: Float[Array, "batch height width channel"] | Squares,
-) -> Float[Array, "batch height//2 width//2 channel"]:
+def max_pool(x: Part) -> Float[Array, "batch rows columns channel"]:
     """The largest of each 2×2 square; of equal ones the first has the gradient, as in PyTorch."""
     if isinstance(x, Squares) and x.offset == 0:
         return _max_of_squares(x.pixels)

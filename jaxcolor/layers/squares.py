@@ -1,6 +1,6 @@
-"""Convolutions whose output is cut into 2×2 squares, the four pixels of a square being channels.
+"""3×3 convolutions that compute 2×2 squares of pixels at once.
 
-The four pixels of a square see nearly the same of the input, so that a 3×3 convolution becomes one matrix
+The four pixels of a square see nearly the same of the input, so that the convolution becomes one matrix
 product with four times the features: of windows of 4×4 pixels, one a square; or, where the input is an
 upsampled picture, of windows of 2×2 of its small pixels. There equal neighbours meet one weight, the sum
 of theirs, which takes 2.25 times fewer multiplications. For that the squares begin one pixel outside of
@@ -16,11 +16,13 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxcolor.layers.resize import Part, Squares, Upsampled
+from jaxcolor.layers.resize import Part, Squares, Upsampled, write_out
+from jaxcolor.layers.windows import side_by_side, windows
 
-Kernel = Float[Array, "3 3 in_channels out_channels"]
+Kernel = Float[Array, "3 3 _ out_channels"]  # those of several pictures differ in their input channels
+Weights = Float[Array, "window window _ 4*out_channels"]
 
-# [pixel of a window, pixel of a square, tap]: which weights of an axis meet where.
+# [pixel of a window, pixel of a square, tap of the kernel], along an axis: 1 where they meet.
 OF_PICTURE = np.asarray(
     [
         [[1, 0, 0], [0, 0, 0]],
@@ -33,90 +35,60 @@ OF_PICTURE = np.asarray(
 OF_UPSAMPLED = np.asarray([[[1, 1, 0], [1, 0, 0]], [[0, 0, 1], [0, 1, 1]]], np.float32)
 
 
-def convolve_to_squares(
-    parts: Sequence[Part], kernel: Kernel, bias: Float[Array, " out_channels"] | None
-) -> Squares:
-    """The 3×3 convolution of pictures of few channels and of upsampled ones, side by side."""
-    offset = int(any(isinstance(part, Upsampled) for part in parts))
-    channels = [jax.tree.leaves(part)[0].shape[-1] for part in parts]
-    kernels = jnp.split(kernel, np.cumsum(channels)[:-1], axis=2)
-    weights = [
-        spread(part_kernel, OF_UPSAMPLED if isinstance(part, Upsampled) else OF_PICTURE)
-        for part, part_kernel in zip(parts, kernels, strict=True)
-    ]
-    biases = None if bias is None else jnp.tile(bias, 4)
-    return Squares.from_channels(_product_of_windows(list(parts), weights, biases, offset), offset)
-
-
-def spread(
-    kernel: Kernel, pattern: np.ndarray
-) -> Float[Array, "window window in_channels 4*out_channels"]:
+def spread(kernel: Kernel, pattern: np.ndarray) -> Weights:
     """The weights between the pixels of a window and the four pixels of its square."""
-    pattern = jnp.asarray(pattern, kernel.dtype)
-    weights = jnp.einsum("uat,vbs,tsio->uviabo", pattern, pattern, kernel)
+    along = jnp.asarray(pattern, kernel.dtype)
+    weights = jnp.einsum("uat,vbs,tsio->uviabo", along, along, kernel)
     return lax.optimization_barrier(weights.reshape(*weights.shape[:3], -1))
 
 
-def windows(
-    x: Float[Array, "batch height width channel"], size: int, stride: int, padding: int
-) -> list[Float[Array, "batch rows columns channel"]]:
-    """The windows of `size`² pixels that begin each `stride` pixels, beyond the border zero: an array of
-    each of the window's pixels."""
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    # Copying what is written already is fast; computing it inside of the copies is not.
-    x = lax.optimization_barrier(x)
-    bottom, right = x.shape[1] - size + 1, x.shape[2] - size + 1
-    return [
-        x[:, row : row + bottom : stride, column : column + right : stride]
-        for row in range(size)
-        for column in range(size)
+def convolve_to_squares(
+    parts: Sequence[Part], kernels: Sequence[Kernel], bias: Float[Array, " out_channels"]
+) -> Squares:
+    """The 3×3 convolution of upsampled pictures and of others with few channels, side by side, each with
+    its kernel; their sides are even."""
+    offset = int(any(isinstance(part, Upsampled) for part in parts))
+    weights = [
+        spread(kernel, OF_UPSAMPLED if isinstance(part, Upsampled) else OF_PICTURE)
+        for part, kernel in zip(parts, kernels, strict=True)
     ]
+    out = _product_of_windows(list(parts), weights, jnp.tile(bias, 4), offset)
+    return Squares(out.reshape(*out.shape[:3], 4, -1), offset)
 
 
-def side_by_side(pieces: list[Array]) -> Array:
-    """The pieces' channels one after the other, copied as they lie in memory."""
-    return lax.optimization_barrier(jnp.concatenate(lax.optimization_barrier(pieces), axis=-1))
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _product_of_windows(parts: list[Part], weights: list[Array], biases: Array, offset: int) -> Array:
+    """What each square sees of all parts, times the weights, plus the biases."""
+    return _forward(parts, weights, biases, offset)[0]
 
 
 def _windows_of(part: Part, offset: int) -> list[Array]:
     if isinstance(part, Upsampled):
         return windows(part.small, size=2, stride=1, padding=1)
-    return windows(part, size=4, stride=2, padding=1 + offset)
+    return windows(write_out(part), size=4, stride=2, padding=1 + offset)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _product_of_windows(parts: list[Part], weights: list[Array], biases: Array | None, offset: int) -> Array:
-    """What each square sees of all parts, times the weights, plus the biases."""
-    return _forward(parts, weights, biases, offset)[0]
-
-
-def _forward(
-    parts: list[Part], weights: list[Array], biases: Array | None, offset: int
-) -> tuple[Array, tuple]:
+def _forward(parts: list[Part], weights: list[Array], biases: Array, offset: int) -> tuple[Array, tuple]:
     seen = side_by_side([piece for part in parts for piece in _windows_of(part, offset)])
-    rows = [block.reshape(-1, block.shape[-1]) for block in weights]
+    matrix = jnp.concatenate([block.reshape(-1, block.shape[-1]) for block in weights])
     # As a matrix, to which oneDNN adds the biases while it multiplies.
-    product = seen.reshape(-1, seen.shape[-1]) @ jnp.concatenate(rows)
-    out = product if biases is None else product + biases
-    return out.reshape(*seen.shape[:3], -1), (parts, weights, biases, seen)
+    out = seen.reshape(-1, len(matrix)) @ matrix + biases
+    return out.reshape(*seen.shape[:3], -1), (parts, weights, seen)
 
 
-def _backward(
-    offset: int, saved: tuple, gradient: Array
-) -> tuple[list[Part], list[Array], Array | None]:
-    parts, weights, biases, seen = saved
+def _backward(offset: int, saved: tuple, gradient: Array) -> tuple[list[Part], list[Array], Array]:
+    parts, weights, seen = saved
+    # Without the barrier XLA computes what the gradient comes from inside of each product.
     gradient = lax.optimization_barrier(gradient)
-    to_biases = None if biases is None else gradient.sum(axis=(0, 1, 2))
+    to_parts = [_to_part(part, block, offset, gradient) for part, block in zip(parts, weights, strict=True)]
     product = seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, gradient.shape[-1])
     ends = np.cumsum([np.prod(block.shape[:3]) for block in weights])
     rows = jnp.split(product, ends[:-1])
-    to_parts = [_to_part(part, block, offset, gradient) for part, block in zip(parts, weights, strict=True)]
     to_weights = [row.reshape(block.shape) for row, block in zip(rows, weights, strict=True)]
-    return to_parts, to_weights, to_biases
+    return to_parts, to_weights, gradient.sum(axis=(0, 1, 2))
 
 
 def _to_part(part: Part, weights: Array, offset: int, gradient: Array) -> Part:
-    """The gradient for a part."""
     if isinstance(part, Upsampled):
         flipped = weights[::-1, ::-1].swapaxes(2, 3)
         small = lax.conv_general_dilated(

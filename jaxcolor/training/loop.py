@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxcolor.training.batches import Batches
+from jaxcolor.training.compilation import jit
 from jaxcolor.training.state import TrainState
 
 Batch: TypeAlias = dict[str, Any]  # arrays of the data set, each [batch, …], and "mask" [batch] or None
@@ -40,7 +41,7 @@ class EpochRunner:
     def __init__(self, step: Step, donate: bool = True, steps: int | None = None):
         self.steps = steps or steps_per_call()
         run = partial(_run_one if self.steps == 1 else _run_many, step)
-        self._call = jax.jit(run, donate_argnums=0 if donate else ())
+        self._call = jit(run, donate_argnums=0 if donate else ())
 
     def __call__(
         self,

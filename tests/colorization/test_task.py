@@ -1,14 +1,19 @@
+from collections.abc import Callable
+from functools import partial
+
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import linen as nn
 
-from jaxcolor.colorization.models import CNN, UNet
-from jaxcolor.colorization.task import evaluate_step, pixel_sums, predict, train_step
+from jaxcolor.colorization.models import CNN, DilatedUNet, UNet
+from jaxcolor.colorization.task import evaluate_step, predict, predict_pictures, train_step
 from jaxcolor.training.batches import make_batches
 from jaxcolor.training.loop import EpochRunner
-from jaxcolor.training.state import TrainState, initialize
+from jaxcolor.training.state import TrainState, create_state, initialize
 
 
 def batch(n: int = 5, seed: int = 0) -> dict:
@@ -30,22 +35,37 @@ def padded(batch: dict, to: int) -> dict:
     }
 
 
-def state(model: type = UNet) -> TrainState:
+def state(model: Callable[..., nn.Module] = UNet) -> TrainState:
     return initialize(model(4, 6), jnp.zeros((1, 8, 8, 1)), optax.adam(1e-2), seed=0)
 
 
-def test_sums_on_hand_computed_values() -> None:
-    # Two pictures of two pixels with two colours; probabilities 1/4 and 3/4, or even.
-    logits = jnp.log(jnp.asarray([[[[1.0, 3.0], [1.0, 1.0]]], [[[3.0, 1.0], [3.0, 1.0]]]]))
-    labels = jnp.asarray([[[1, 0]], [[1, 0]]], jnp.uint8)
-    sums = pixel_sums(logits, labels, None)
-    losses = [(-np.log(3 / 4) - np.log(1 / 2)) / 2, (-np.log(1 / 4) - np.log(3 / 4)) / 2]
-    assert float(sums["loss"]) == pytest.approx(sum(losses), rel=1e-6)
-    assert float(sums["right"]) == pytest.approx(1 + 0.5)
+def test_sums_of_constant_logits() -> None:
+    """A network that gives each pixel the same odds, 3 to 1 for the first of two colours."""
+    labels = jnp.asarray([[[0, 0], [0, 1]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]], jnp.uint8)
+    constant = create_state(
+        lambda variables, x, train: jnp.broadcast_to(variables["params"], (*x.shape[:3], 2)),
+        {"params": jnp.log(jnp.asarray([3.0, 1.0])), "batch_stats": {}},
+        optax.sgd(0.1),
+    )
+    inputs = jnp.zeros((3, 2, 2, 1))
+    sums = evaluate_step(constant, {"inputs": inputs, "labels": labels, "mask": jnp.asarray([1.0, 1, 0])})
+    right, wrong = -np.log(3 / 4), -np.log(1 / 4)
+    assert float(sums["loss"]) == pytest.approx((3 * right + wrong) / 4 + wrong, rel=1e-6)
+    assert float(sums["right"]) == pytest.approx(0.75)
     assert float(sums["count"]) == 2
-    masked = pixel_sums(logits, labels, jnp.asarray([0.0, 1.0]))
-    assert float(masked["loss"]) == pytest.approx(losses[1], rel=1e-6)
-    assert float(masked["count"]) == 1
+
+
+def test_pictures_are_painted_in_palette_colors() -> None:
+    palette = jnp.asarray([[0.0, 0.25, 1.0], [0.5, 0.125, 0.75]])
+    brightness = create_state(  # dark pixels have the first colour, bright ones the second
+        lambda variables, x, train: jnp.concatenate([0.5 - x, x - 0.5], axis=-1),
+        {"params": {}, "batch_stats": {}},
+        optax.sgd(0.1),
+    )
+    pictures = jnp.asarray([[[[10, 20, 30], [200, 190, 210]], [[120, 128, 121], [255, 255, 255]]]], jnp.uint8)
+    painted = predict_pictures(brightness, pictures, palette)
+    first, second = [0, 64, 255], [128, 32, 192]
+    np.testing.assert_array_equal(painted[0], [[first, second], [first, second]])
 
 
 @pytest.mark.parametrize("model", [CNN, UNet])
@@ -53,7 +73,7 @@ def test_padding_changes_nothing(model: type) -> None:
     """Loss, gradients and statistics of a padded batch are those of the batch itself."""
     plain_state, plain = jax.jit(train_step)(state(model), batch())
     masked_state, masked = jax.jit(train_step)(state(model), padded(batch(), to=8))
-    for name in ("loss", "right", "count"):
+    for name in ("loss", "count"):
         np.testing.assert_allclose(masked[name], plain[name], rtol=1e-5)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-4),
@@ -120,3 +140,24 @@ def test_an_epoch_in_one_call_is_an_epoch_in_many() -> None:
         one.opt_state[0].mu,
         many.opt_state[0].mu,
     )
+
+
+@pytest.mark.parametrize("model", [CNN, UNet, DilatedUNet])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_compiles_for_cuda(model: type, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU runs, many steps a call, is lowered for it, with no part that only a CPU has."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    before = state(partial(model, dtype=dtype))
+    runner = EpochRunner(train_step)
+    assert runner.steps > 1
+    data = {name: batch(7)[name] for name in ("inputs", "labels")}
+    indices = np.zeros((runner.steps, 3), np.int32)
+    exported = jax.export.export(runner._call, platforms=["cuda"])(
+        before, data, indices, None, np.int32(runner.steps)
+    )
+    assert exported.platforms == ("cuda",)
+    program = exported.mlir_module()
+    assert "stablehlo.convolution" in program
+    assert "stablehlo.while" in program
+    assert "optimization_barrier" not in program
+    assert ("bf16" in program) == (dtype == jnp.bfloat16)

@@ -10,7 +10,7 @@ from jax import lax
 from jaxcolor.layers import fast_conv
 from jaxcolor.layers.conv import Conv2d, conv2d_by_shifts
 from jaxcolor.layers.fast_conv import conv2d
-from jaxcolor.layers.resize import Upsampled
+from jaxcolor.layers.resize import Part, Squares, Upsampled, write_out
 
 # kernel size, dilation, height, width, channels in and out
 CASES = [
@@ -73,9 +73,9 @@ def test_oracle_equals_lax(case: tuple[int, ...]) -> None:
 def check_equal(parts: list[Any], kernel: jax.Array, bias: jax.Array, dilation: int) -> None:
     """Values and gradients of the fast convolution are those of the oracle."""
 
-    def values_and_gradients(convolve: Callable[..., jax.Array]) -> Any:
+    def values_and_gradients(convolve: Callable[..., Part]) -> Any:
         def loss(*args: Any) -> tuple[jax.Array, jax.Array]:
-            out = convolve(*args, dilation)
+            out = write_out(convolve(*args, dilation))
             # Weighted, so that a transposed or shifted gradient would differ.
             weights = jnp.arange(out.size).reshape(out.shape).astype(jnp.float32) / out.size
             return jnp.sum(jnp.sin(out) * weights), out
@@ -103,6 +103,52 @@ def test_pictures_side_by_side(size: int) -> None:
     x, kernel, bias = arrays((size, 1, 6, 10, 5, 4))
     small = jax.random.normal(jax.random.key(3), (2, 3, 5, 2))
     check_equal([x[..., :1], Upsampled(small), x[..., 1:3]], kernel, bias, 1)
+
+
+@pytest.mark.parametrize(("ins", "wide"), [(1, False), (3, False), (4, False), (9, True)])
+def test_a_picture_beside_an_upsampled_one(ins: int, wide: bool) -> None:
+    """Beside one of few channels the output comes in squares; beside a wide one it is written out."""
+    x, kernel, bias = arrays((3, 1, 6, 10, ins, 4))
+    small = jax.random.normal(jax.random.key(3), (2, 3, 5, 2))
+    kernel = jax.random.normal(jax.random.key(4), (3, 3, ins + 4, 4))
+    parts: list[Any] = [Upsampled(small), x, Upsampled(2 * small)]
+    assert isinstance(conv2d(parts, kernel, bias), jax.Array) == wide
+    check_equal(parts, kernel, bias, 1)
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_a_picture_in_squares(dilation: int) -> None:
+    x, kernel, bias = arrays((3, 1, 6, 8, 4, 3))
+    check_equal([Squares.cut(x, 1)], kernel, bias, dilation)
+
+
+@pytest.mark.parametrize("ins", [1, 3])
+def test_thin_pictures_make_squares(ins: int) -> None:
+    x, kernel, bias = arrays((3, 1, 6, 8, ins, 5))
+    assert isinstance(conv2d([x], kernel, bias), Squares)
+    check_equal([x], kernel, bias, 1)
+    odd = x[:, 1:, 1:]
+    assert isinstance(conv2d([odd], kernel, bias), jax.Array)
+    check_equal([odd], kernel, bias, 1)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_more_and_fewer_channels_out_than_in(size: int) -> None:
+    """The gradient for the kernel is taken from the side with fewer channels."""
+    for ins, outs in ((5, 7), (7, 5)):
+        x, kernel, bias = arrays((size, 1, 5, 7, ins, outs))
+        check_equal([x], kernel, bias, 1)
+
+
+def test_on_a_gpu_it_is_one_plain_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program traced for a GPU, run here."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    x, kernel, bias = arrays((3, 1, 6, 10, 5, 4))
+    parts: list[Any] = [x[..., :2], Upsampled(x[:, ::2, ::2, 2:])]
+    program = str(jax.make_jaxpr(lambda *args: conv2d(*args))(parts, kernel, bias))
+    assert program.count("conv_general_dilated[") == 1
+    assert "barrier" not in program
+    check_equal(parts, kernel, bias, 2)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 7])
@@ -138,8 +184,18 @@ def test_refuses_other_kernel_sizes(kernel_size: int) -> None:
         Conv2d(4, kernel_size).init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
 
 
+def test_bias_apart() -> None:
+    x = jax.random.normal(jax.random.key(0), (2, 4, 4, 5))
+    layer = Conv2d(3)
+    out, variables = layer.init_with_output(jax.random.key(0), x)
+    without, bias = layer.apply(variables, x, method="without_bias")
+    np.testing.assert_array_equal(bias, variables["params"]["bias"])
+    np.testing.assert_allclose(without + bias, out, atol=1e-6)
+
+
 def test_computes_in_bfloat16_with_float32_parameters() -> None:
     layer = Conv2d(4, dtype=jnp.bfloat16)
     out, variables = layer.init_with_output(jax.random.key(0), jnp.ones((1, 8, 8, 2)))
+    out = write_out(out)
     assert out.dtype == jnp.bfloat16
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}

@@ -75,3 +75,24 @@ def test_copies_count_as_upsampled_pixels_do() -> None:
     many, many_updates = BatchNorm().apply(variables, upsample(x), train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(upsample(few), many, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), few_updates, many_updates)
+
+
+def test_shift_is_a_bias_that_need_not_be_added() -> None:
+    """Output, statistics and gradients are those of the input with the bias; it has no gradient itself."""
+    x = 3 + jax.random.normal(jax.random.key(0), (3, 4, 2, 5))
+    shift = jnp.arange(5.0)
+    layer = BatchNorm()
+    variables: Any = layer.init(jax.random.key(0), x, train=False)
+    variables["batch_stats"]["mean"] = jnp.linspace(-1, 1, 5)
+    for train in (True, False):
+        for options in ({"train": train}, {"train": train, "mask": jnp.asarray([1.0, 1.0, 0.0])}):
+            apart, stats = layer.apply(variables, x, shift=shift, mutable=["batch_stats"], **options)
+            added, added_stats = layer.apply(variables, x + shift, mutable=["batch_stats"], **options)
+            np.testing.assert_allclose(apart, added, atol=1e-5)
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), stats, added_stats)
+
+    def loss(shift: jax.Array) -> jax.Array:
+        out, _ = layer.apply(variables, x, shift=shift, train=True, mutable=["batch_stats"])
+        return jnp.square(out - 1).sum()
+
+    np.testing.assert_array_equal(jax.grad(loss)(shift), np.zeros(5))
