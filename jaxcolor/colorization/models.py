@@ -13,10 +13,10 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.layers import BatchNorm, Conv2d, Part, Upsampled, max_pool
+from jaxcolor.layers import BatchNorm, Conv2d, Part, Upsampled, max_pool, write_out
 
 Pictures = Float[Array, "batch height width channel"]
-Logits = Float[Array, "batch height width color"]
+Logits = Part  # [batch, height, width, color] once written out
 Mask = Float[Array, " batch"]
 
 
@@ -35,11 +35,13 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, *parts: Part, train: bool, mask: Mask | None = None) -> Part:
-        x = Conv2d(self.features, self.kernel_size, self.dilation, self.dtype, name="conv")(*parts)
-        if self.resize == "halve":
-            x = max_pool(x)
+        conv = Conv2d(
+            self.features, self.kernel_size, self.dilation, self.dtype, separate_bias=True, name="conv"
+        )
+        x, bias = conv(*parts)
+        x = max_pool(x) if self.resize == "halve" else write_out(x)
         copies = 4 if self.resize == "double" else 1
-        x = nn.relu(BatchNorm(copies=copies, name="norm")(x, train=train, mask=mask))
+        x = nn.relu(BatchNorm(copies=copies, name="norm")(x, train=train, mask=mask, shift=bias))
         return Upsampled(x) if self.resize == "double" else x
 
 

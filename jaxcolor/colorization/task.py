@@ -1,35 +1,20 @@
-"""Colourization as three pure functions: the loss, the train step and the evaluation step."""
+"""Colourization as pure functions: the train step, the evaluation step, and prediction."""
 
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Float, UInt
+from jaxtyping import Array, Float, UInt, UInt8
 
+from jaxcolor.colorization.preprocess import gray, scale
+from jaxcolor.layers import Part, Squares, argmax, cross_entropy, write_out
 from jaxcolor.training.loop import Batch, Sums
 from jaxcolor.training.state import TrainState
 
 
-def pixel_sums(
-    logits: Float[Array, "batch height width color"],
-    labels: UInt[Array, "batch height width"],
-    mask: Float[Array, " batch"] | None,
-) -> Sums:
-    """Cross-entropy and right pixels, each a sum of the pictures' means, and the count of pictures."""
-    labels = labels.astype(jnp.int32)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits.astype(jnp.float32), labels)
-    right = (logits.argmax(axis=-1).astype(jnp.int32) == labels).astype(jnp.float32)
-    counted = jnp.ones(len(labels)) if mask is None else mask
-    return {
-        "loss": (losses.mean(axis=(1, 2)) * counted).sum(),
-        "right": (right.mean(axis=(1, 2)) * counted).sum(),
-        "count": counted.sum(),
-    }
-
-
 def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     """One step of the optimiser on a batch's `inputs` and `labels`; `mask` leaves padding out."""
+    count = _count(batch)
 
-    def loss_of(params: dict) -> tuple[Array, tuple[Sums, dict]]:
+    def loss_of(params: dict) -> tuple[Array, dict]:
         logits, updates = state.apply_fn(
             state.variables | {"params": params},
             batch["inputs"],
@@ -37,21 +22,62 @@ def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
             mask=batch["mask"],
             mutable=["batch_stats"],
         )
-        sums = pixel_sums(logits, batch["labels"], batch["mask"])
-        return sums["loss"] / sums["count"], (sums, updates["batch_stats"])
+        return cross_entropy(*pixel_rows(logits, batch)) / count, updates["batch_stats"]
 
-    gradients, (sums, batch_stats) = jax.grad(loss_of, has_aux=True)(state.params)
-    return state.apply_gradients(gradients, batch_stats), sums
+    (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    return state.apply_gradients(gradients, batch_stats), {"loss": loss * count, "count": count}
 
 
 def evaluate_step(state: TrainState, batch: Batch) -> Sums:
-    """The sums of a batch, with BatchNorm's running statistics."""
-    logits = state.apply_fn(state.variables, batch["inputs"], train=False)
-    return pixel_sums(logits, batch["labels"], batch["mask"])
+    """Sums over a batch's pictures, with BatchNorm's running statistics: of the mean cross-entropy of
+    their pixels (`loss`), of their share of right pixels (`right`), and of themselves (`count`)."""
+    logits, labels, weights = pixel_rows(state.apply_fn(state.variables, batch["inputs"], train=False), batch)
+    right = argmax(logits) == labels
+    return {
+        "loss": cross_entropy(logits, labels, weights),
+        "right": jnp.sum(right * weights),
+        "count": _count(batch),
+    }
 
 
 def predict(
     state: TrainState, inputs: Float[Array, "batch height width channel"]
-) -> UInt[Array, "batch height width"]:
+) -> UInt8[Array, "batch height width"]:
     """The palette index of each pixel's likeliest colour."""
-    return state.apply_fn(state.variables, inputs, train=False).argmax(axis=-1).astype(jnp.uint8)
+    logits = state.apply_fn(state.variables, inputs, train=False)
+    likeliest = jax.tree.map(lambda part: argmax(part)[..., None], logits)
+    return write_out(likeliest)[..., 0]
+
+
+def predict_pictures(
+    state: TrainState,
+    pictures: UInt8[Array, "batch height width 3"],
+    palette: Float[Array, "colors 3"],
+) -> UInt8[Array, "batch height width 3"]:
+    """Pictures of any colours, coloured: grey in, palette colours out."""
+    colors = jnp.round(palette * 256).clip(0, 255).astype(jnp.uint8)
+    return colors[predict(state, gray(scale(pictures)))]
+
+
+def pixel_rows(
+    logits: Part, batch: Batch
+) -> tuple[Float[Array, "pixels color"], UInt[Array, " pixels"], Float[Array, " pixels"]]:
+    """Logits, labels and weights of a batch's pixels, in the order in which the logits lie in memory.
+
+    The weights of a picture's pixels add up to 1, or to 0 for padding.
+    """
+    labels = batch["labels"]
+    pictures, height, width = labels.shape
+    counted = jnp.ones(pictures) if batch["mask"] is None else batch["mask"]
+    weights = jnp.broadcast_to((counted / (height * width))[:, None, None], labels.shape)
+    if isinstance(logits, Squares):
+        labels, weights = (
+            Squares.cut(array[..., None], logits.offset).pixels for array in (labels, weights)
+        )
+        logits = logits.pixels
+    logits = write_out(logits).astype(jnp.float32)
+    return logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), weights.reshape(-1)
+
+
+def _count(batch: Batch) -> Float[Array, ""]:
+    return jnp.float32(len(batch["labels"])) if batch["mask"] is None else batch["mask"].sum()

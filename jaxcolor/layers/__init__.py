@@ -1,7 +1,11 @@
 """Layers that the models are made of; pictures are [batch, height, width, channel]."""
 
 from jaxcolor.layers.conv import Conv2d
+from jaxcolor.layers.cross_entropy import argmax, cross_entropy
 from jaxcolor.layers.norm import BatchNorm
-from jaxcolor.layers.resize import Part, Upsampled, average_pool, max_pool, upsample, write_out
+from jaxcolor.layers.resize import Part, Squares, Upsampled, average_pool, max_pool, upsample, write_out
 
-__all__ = ["BatchNorm", "Conv2d", "Part", "Upsampled", "average_pool", "max_pool", "upsample", "write_out"]
+__all__ = [
+    "BatchNorm", "Conv2d", "Part", "Squares", "Upsampled", "argmax", "average_pool", "cross_entropy",
+    "max_pool", "upsample", "write_out",
+]  # fmt: skip

@@ -54,15 +54,17 @@ class Conv2d(nn.Module):
 
     It is given one picture or several to be seen side by side, as after a skip connection.
     `kernel_size` is odd, from 1 to 7. Parameters are float32; the products are computed in `dtype`.
+    With `separate_bias` the output lacks the bias [features], which is returned beside it.
     """
 
     features: int
     kernel_size: int = 3
     dilation: int = 1
     dtype: DTypeLike = jnp.float32
+    separate_bias: bool = False
 
     @nn.compact
-    def __call__(self, *parts: Part) -> Float[Array, "batch height width features"]:
+    def __call__(self, *parts: Part) -> Part | tuple[Part, Float[Array, " features"]]:
         if self.kernel_size not in (1, 3, 5, 7):
             raise ValueError(f"kernel_size must be 1, 3, 5 or 7, not {self.kernel_size}")
         in_channels = sum(leaf.shape[-1] for leaf in jax.tree.leaves(parts))
@@ -71,4 +73,6 @@ class Conv2d(nn.Module):
         kernel = self.param("kernel", init, shape)
         bias = self.param("bias", init, (self.features,))
         parts, kernel, bias = jax.tree.map(lambda a: a.astype(self.dtype), (parts, kernel, bias))
+        if self.separate_bias:
+            return conv2d(parts, kernel, None, self.dilation), bias
         return conv2d(parts, kernel, bias, self.dilation)

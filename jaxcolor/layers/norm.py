@@ -12,6 +12,8 @@ class BatchNorm(nn.Module):
     The running variance is the unbiased one, over n − 1 values, unlike that of `flax.linen.BatchNorm`.
     Each pixel counts `copies` times among them, as one that is upsampled afterwards has to.
     `mask` [batch] is 1 for pictures that count and 0 for padding; None counts all of them.
+    `shift` is a bias of the layer before that `x` lacks: it cancels out but for the running mean, so that
+    it need not be added to every pixel, and has no gradient in training.
     Statistics are float32; the output has the dtype of the input.
     """
 
@@ -26,6 +28,7 @@ class BatchNorm(nn.Module):
         *,
         train: bool,
         mask: Float[Array, " batch"] | None = None,
+        shift: Float[Array, " channel"] | float = 0.0,
     ) -> Float[Array, "batch height width channel"]:
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones, (channels,))
@@ -38,12 +41,14 @@ class BatchNorm(nn.Module):
             count = count * self.copies
             if not self.is_initializing():
                 unbiased = variance * count / jnp.maximum(count - 1, 1)
-                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * mean
+                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * (
+                    mean + shift
+                )
                 running_variance.value = (
                     self.momentum * running_variance.value + (1 - self.momentum) * unbiased
                 )
         else:
-            mean, variance = running_mean.value, running_variance.value
+            mean, variance = running_mean.value - shift, running_variance.value
 
         multiplier = scale * lax.rsqrt(variance + self.epsilon)
         normalized = x.astype(jnp.float32) * multiplier + (bias - mean * multiplier)
