@@ -1,4 +1,4 @@
-"""The two programs of the parity certificate: one step, then everything that it left, in our names and axes."""
+"""The programs of the parity certificate: a step, and then all that it left, in our names and axes."""
 
 import copy
 from typing import Any, Protocol
@@ -15,6 +15,7 @@ from jaxcolor.colorization.models import Block
 from jaxcolor.colorization.task import evaluate_step, train_step
 from jaxcolor.layers import write_out
 from jaxcolor.reference import colorization as reference
+from jaxcolor.reference.variants import choose_device
 from jaxcolor.reference.weights import TABLE, Path, flatten, from_torch
 from jaxcolor.training.batches import Batches
 from jaxcolor.training.loop import EpochRunner
@@ -55,8 +56,8 @@ def recorder() -> optax.GradientTransformation:
 class JaxProgram:
     """The product: its train step as its training loop runs it."""
 
-    def __init__(self, model: Any, variables: dict[str, Any], learning_rate: float):
-        optimizer = optax.chain(recorder(), optax.adam(learning_rate))
+    def __init__(self, model: Any, variables: dict[str, Any], learning_rate: float, epsilon: float):
+        optimizer = optax.chain(recorder(), optax.adam(learning_rate, eps=epsilon))
         self.state: TrainState = create_state(model.apply, variables, optimizer)
         self._runner = EpochRunner(train_step, donate=False)
         self._evaluate = jax.jit(evaluate_step)
@@ -79,7 +80,9 @@ class JaxProgram:
         return _named(flatten(self.state.variables))
 
     def outputs(self, inputs: Inputs, train: bool) -> Arrays:
-        return {k: np.asarray(v) for k, v in self._outputs(self.state, jnp.asarray(inputs), train=train).items()}
+        return {
+            k: np.asarray(v) for k, v in self._outputs(self.state, jnp.asarray(inputs), train=train).items()
+        }
 
     def evaluate(self, inputs: Inputs, labels: Labels) -> float:
         batch = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels), "mask": None}
@@ -97,16 +100,19 @@ def layer_outputs(state: TrainState, inputs: jax.Array, train: bool) -> dict[str
         capture_intermediates=lambda module, method: isinstance(module, Block),
     )
     outputs = captured["intermediates"].items()
-    return {name: write_out(values["__call__"][0]) for name, values in outputs} | {"layer6": logits}
+    return {name: write_out(values["__call__"][0]) for name, values in outputs} | {
+        "layer6": write_out(logits)
+    }
 
 
 class TorchProgram:
     """The reference, in float32 or, to say what is true, in float64."""
 
-    def __init__(self, model: nn.Module, dtype: torch.dtype, learning_rate: float, device: torch.device):
-        self.dtype, self.device = dtype, device
-        self.model = copy.deepcopy(model).to(device, dtype)
+    def __init__(self, model: nn.Module, dtype: torch.dtype, learning_rate: float, epsilon: float):
+        self.dtype, self.device = dtype, choose_device()
+        self.model = copy.deepcopy(model).to(self.device, dtype)
         self.optimizer = reference.make_optimizer(self.model, learning_rate)
+        self.optimizer.param_groups[0]["eps"] = epsilon
 
     def load(self, weights: dict[str, Tensor]) -> None:
         self.model.load_state_dict(weights)
@@ -126,7 +132,6 @@ class TorchProgram:
     def outputs(self, inputs: Inputs, train: bool) -> Arrays:
         model, outputs = copy.deepcopy(self.model).train(train), {}
         for name, layer in model.named_children():
-            # Copied, because a ReLU in place has no part in the layers' own outputs but might in others'.
             layer.register_forward_hook(
                 lambda module, args, out, name=name: outputs.update({name: out.detach().cpu().numpy().copy()})
             )
