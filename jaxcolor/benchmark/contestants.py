@@ -6,7 +6,7 @@ of training, the scores of evaluation, the coloured pictures of prediction.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,7 @@ class Setting:
         )
 
 
+@runtime_checkable
 class Contestant(Protocol):
     """A program with its data on the device; each call is a round, or as many batches as it is told."""
 

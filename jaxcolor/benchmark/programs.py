@@ -1,7 +1,7 @@
 """The programs of the parity certificate: a step, and then all that it left, in our names and axes."""
 
 import copy
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ Labels = UInt8[np.ndarray, "batch height width"]
 Arrays = dict[str, np.ndarray]
 
 
+@runtime_checkable
 class Program(Protocol):
     """A network with weights, and Adam."""
 

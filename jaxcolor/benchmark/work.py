@@ -10,8 +10,10 @@ DIVISORS = {"layer1": 1, "layer2": 2, "layer3": 4, "layer4": 4, "layer5": 2, "la
 
 def multiply_adds(model: nn.Module, side: int, channels: int) -> dict[str, int]:
     """Of each layer's convolution, for one picture of `side`² pixels with so many channels."""
-    example = jax.ShapeDtypeStruct((1, side, side, channels), jnp.float32)
-    params = jax.eval_shape(lambda x: model.init(jax.random.key(0), x, train=False), example)["params"]
+    shapes = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), jnp.zeros((1, side, side, channels)), train=False)
+    )
+    params = shapes["params"]
     return {
         layer: params[layer].get("conv", params[layer])["kernel"].size * (side // divisor) ** 2
         for layer, divisor in DIVISORS.items()
