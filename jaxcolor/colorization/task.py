@@ -75,6 +75,7 @@ def pixel_rows(
             Squares.cut(array[..., None], logits.offset).pixels for array in (labels, weights)
         )
         logits = logits.pixels
+        labels, weights = jax.lax.optimization_barrier((labels, weights))
     logits = write_out(logits).astype(jnp.float32)
     return logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), weights.reshape(-1)
 

@@ -36,7 +36,7 @@ def _forward(logits: Logits, labels: Labels, weights: Weights) -> tuple[Array, t
 
 def _backward(saved: tuple[Array, ...], gradient: Array) -> tuple[Array, None, None]:
     exponentials, sums, labels, weights = saved
-    weights = gradient * weights
+    weights = jax.lax.optimization_barrier(gradient * weights)
     is_label = labels[:, None] == jnp.arange(exponentials.shape[1], dtype=labels.dtype)
     shares = jax.lax.optimization_barrier(weights / sums)
     return exponentials * shares[:, None] - jnp.where(is_label, weights[:, None], 0), None, None

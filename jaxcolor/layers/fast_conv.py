@@ -69,7 +69,21 @@ def convolve(x: Picture, kernel: Kernel, dilation: int = 1) -> Output:
 def convolve_upsampled(small: Picture, kernel: Float[Array, "3 3 in_channels out_channels"]) -> Output:
     """The 3×3 convolution of the picture of which `small` has one pixel for four."""
     squares = _convolve(small, spread(kernel, OF_UPSAMPLED), 1, 1)
+    return _write_out(squares, kernel.shape[-1])
+
+
+from functools import partial as _p
+@_p(jax.custom_vjp, nondiff_argnums=(1,))
+def _write_out(squares, features):
     return write_out(Squares.from_channels(squares, offset=1))
+
+
+def _cut(features, _, gradient):
+    return (side_by_side(windows(gradient, size=2, stride=2, padding=1)),)
+
+
+_write_out.defvjp(lambda s, f: (_write_out(s, f), None), _cut)
+
 
 
 def _xla_convolve(x: Picture, kernel: Kernel, padding: int, dilation: int) -> Output:
@@ -148,10 +162,9 @@ def _correlate(x: Picture, taps: Output, size: int, padding: int, dilation: int)
     around = (padding, padding)
     rows = jnp.pad(x.transpose(1, 2, 3, 0), (around, around, (0, 0), (0, 0)))
     rows = rows.reshape(1, height + 2 * padding, (width + 2 * padding) * channels, batch)
-    rows, taps = lax.optimization_barrier((rows, taps.transpose(1, 2, 0, 3)))
     out = lax.conv_general_dilated(
-        rows,
-        taps,
+        lax.optimization_barrier(rows),
+        taps.transpose(1, 2, 0, 3),
         window_strides=(dilation, 1),
         padding="VALID",
         rhs_dilation=(1, channels),
