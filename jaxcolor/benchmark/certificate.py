@@ -12,11 +12,12 @@ Differences are shares of the quantity's largest value. Three things differ by m
   batch, and they make up most of the differences of gradients.
 - Adam divides by the gradient's size: in the first steps a small gradient moves a weight as far as a large
   one, and one that is nothing but rounding moves it anywhere. So weights drift apart in 50 steps, two
-  float32 programs from each other as each of them from float64. With the ε of Adam's denominator at 0.01
-  small gradients stay small steps: those 50 steps differ by little more than rounding, as long as no pixel
-  ties on the way.
+  float32 programs from each other as each of them from float64. How far PyTorch alone drifts is the largest
+  of several runs, that start from weights changed by a rounding. With the ε of Adam's denominator at 0.01
+  small gradients stay small steps: then programs drift apart only from where a pixel ties on the way.
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -43,20 +44,23 @@ EPSILON, CALM_EPSILON = 1e-8, 1e-2  # of Adam: the usual one, and one that round
 STEPS = 50
 MOMENTUM = 0.9  # of the running averages
 
+RESTARTS = 3  # of PyTorch in float32, from weights changed by a rounding
+ROUNDING = 2.0**-24
+
 # What the difference of jaxcolor and PyTorch may be, by the start of a quantity's name. Where it has no
-# limit, chaos decides, and ours may be AS_FAR times as far from float64 as PyTorch's, or NEGLIGIBLE.
+# limit, chaos decides, and ours may be AS_FAR times as far from float64 as PyTorch's, or as far as a single
+# pixel that ties has moved it.
 TOLERANCES = {
     "output of": 1e-5,
     "loss": 1e-6,
     "gradients of": 1e-3,  # rounding makes up 1e-5 of it, but a pixel that ties may count for more
     "step 1: ": 1e-5,
     "trained: way": 0.1,
-    "trained: ": float("inf"),
-    "trained, ε = 0.01: biases": float("inf"),
-    "trained, ε = 0.01: ": 1e-2,
+    "trained, ε = 0.01: way": 0.03,
+    "trained": float("inf"),
 }
-AS_FAR = 10.0
-NEGLIGIBLE = 0.2
+AS_FAR = 5.0
+ONE_TIE = 0.1
 
 Record = dict[str, Arrays]  # what a program came to: the arrays of each quantity
 
@@ -68,7 +72,7 @@ class Difference:
     quantity: str
     between: float  # jaxcolor and PyTorch, both in float32
     ours: float  # jaxcolor and PyTorch in float64
-    theirs: float  # PyTorch in float32 and in float64
+    theirs: float  # PyTorch in float32 and in float64; the largest of several runs of the former
 
     @property
     def tolerance(self) -> float:
@@ -79,7 +83,7 @@ class Difference:
     def is_good(self) -> bool:
         """Within the tolerance, and where there is none, about as close to float64 as PyTorch is."""
         if np.isinf(self.tolerance):
-            return self.ours <= max(AS_FAR * self.theirs, NEGLIGIBLE)
+            return self.ours <= max(AS_FAR * self.theirs, ONE_TIE)
         return self.between <= self.tolerance
 
 
@@ -98,19 +102,29 @@ def certify(
     order = np.arange(steps * batch_size) % (len(pictures) // batch_size * batch_size)
     batches = [(inputs[i], labels[i]) for i in order.reshape(steps, batch_size)]
 
-    programs: Sequence[Program] = make_programs(network, inputs[:1], filters, len(palette), EPSILON)
-    records = [first_step(program, *batches[0]) for program in programs]
+    records: list[Record] = [{} for _ in range(3 + RESTARTS)]
     for epsilon, name in ((EPSILON, "trained"), (CALM_EPSILON, f"trained, ε = {CALM_EPSILON}")):
         ours, float32, float64 = make_programs(network, inputs[:1], filters, len(palette), epsilon)
-        programs = [ours, float32, float64]
+        programs = [ours, float32, float64, *(restart(float32, seed) for seed in range(RESTARTS))]
         for program, record in zip(programs, records, strict=True):
             record |= train(program, batches, name)
     weights = float32.model.state_dict()
     ours.load(weights)
     float64.load(weights)
-    for program, record in zip(programs, records, strict=True):
+    for program, record in zip(programs[:3], records, strict=False):
         record |= evaluate(program, *batches[-1])
     return compare(*records)
+
+
+def restart(program: TorchProgram, seed: int) -> TorchProgram:
+    """The same program before its first step, with weights changed by a rounding."""
+    generator = torch.Generator().manual_seed(seed)
+    other = copy.deepcopy(program)
+    with torch.no_grad():
+        for parameter in other.model.parameters():
+            signs = torch.randint(0, 2, parameter.shape, generator=generator) * 2 - 1
+            parameter.mul_(1 + 2 * ROUNDING * signs.to(parameter))
+    return other
 
 
 def make_programs(
@@ -134,33 +148,28 @@ def make_programs(
     return ours, float32, float64
 
 
-def first_step(program: Program, inputs: Inputs, labels: Labels) -> Record:
-    """The outputs, loss, gradients and statistics of a step."""
-    outputs = program.outputs(inputs, train=True).items()
-    record: Record = {f"output of {layer}, training": {layer: output} for layer, output in outputs}
-    before = biases(program.weights())
-    record["loss, training"] = {"loss": np.asarray(program.step(inputs, labels))}
-    record |= of_gradients(program.gradients())
-    shares = {layer: (1 - MOMENTUM) * bias for layer, bias in before.items()}
-    return record | of_statistics(program.weights(), shares, "step 1")
-
-
 def train(program: Program, batches: Sequence[tuple[Inputs, Labels]], name: str) -> Record:
-    """The weights after some steps, and the way that they have gone."""
+    """All that a first step is made of, the weights after the others, and the way that they have gone."""
+    outputs = program.outputs(batches[0][0], train=True).items()
+    record: Record = {f"output of {layer}, training": {layer: output} for layer, output in outputs}
     start = program.weights()
     shares = {layer: np.zeros(()) for layer in BLOCKS}  # of the running means, that come from biases
-    for batch in batches:
+    for step, batch in enumerate(batches):
         for layer, bias in biases(program.weights()).items():
             shares[layer] = MOMENTUM * shares[layer] + (1 - MOMENTUM) * bias
-        program.step(*batch)
+        loss = program.step(*batch)
+        if step == 0:
+            record |= {"loss, training": {"loss": np.asarray(loss)}} | of_gradients(program.gradients())
+            record |= of_statistics(program.weights(), shares, "step 1")
     end = program.weights()
     parameters = {k: v for k, v in end.items() if not k.endswith(("conv/bias", "/mean", "/variance"))}
     way = np.concatenate([np.ravel(parameters[k] - np.float64(start[k])) for k in sorted(parameters)])
-    return {
+    record |= {
         f"{name}: way of all parameters": {"way": way},
         f"{name}: parameters": parameters,
         f"{name}: biases before BatchNorm": biases(end),
-    } | of_statistics(end, shares, name)
+    }
+    return record | of_statistics(end, shares, name)
 
 
 def evaluate(program: Program, inputs: Inputs, labels: Labels) -> Record:
@@ -195,11 +204,15 @@ def of_statistics(weights: Arrays, shares: Arrays, when: str) -> Record:
     }
 
 
-def compare(ours: Record, float32: Record, float64: Record) -> list[Difference]:
+def compare(ours: Record, float32: Record, float64: Record, *restarts: Record) -> list[Difference]:
     """The largest difference in each quantity, over its arrays, each in its own scale."""
     if not ours.keys() == float32.keys() == float64.keys():
         different = ours.keys() ^ float32.keys() | ours.keys() ^ float64.keys()
         raise ValueError(f"only some programs have {different}")
+
+    def theirs_of(quantity: str) -> list[Record]:
+        # A changed start shows in everything at once; how far it grows is of interest only after training.
+        return [float32, *restarts] if quantity.startswith("trained") else [float32]
 
     def apart(quantity: str, one: Record, other: Record) -> float:
         return max(
@@ -208,8 +221,13 @@ def compare(ours: Record, float32: Record, float64: Record) -> list[Difference]:
         )
 
     return [
-        Difference(q, apart(q, ours, float32), apart(q, ours, float64), apart(q, float32, float64))
-        for q in ours
+        Difference(
+            quantity,
+            between=apart(quantity, ours, float32),
+            ours=apart(quantity, ours, float64),
+            theirs=max(apart(quantity, record, float64) for record in theirs_of(quantity)),
+        )
+        for quantity in ours
     ]
 
 
