@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import torch
 from jaxtyping import UInt8
 
@@ -34,8 +34,7 @@ from jaxcolor.colorization.dataset import make_arrays
 from jaxcolor.colorization.job import build_model
 from jaxcolor.colorization.palette import Palette
 from jaxcolor.reference import colorization as reference
-from jaxcolor.reference.weights import BLOCKS
-from jaxcolor.training.state import initialize
+from jaxcolor.reference.weights import BLOCKS, from_torch
 
 Network = Literal["cnn", "unet", "dunet", "super-resolution"]
 NETWORKS: tuple[Network, ...] = get_args(Network)
@@ -105,7 +104,8 @@ def certify(
     records: list[Record] = [{} for _ in range(3 + RESTARTS)]
     for epsilon, name in ((EPSILON, "trained"), (CALM_EPSILON, f"trained, ε = {CALM_EPSILON}")):
         ours, float32, float64 = make_programs(network, inputs[:1], filters, len(palette), epsilon)
-        programs = [ours, float32, float64, *(restart(float32, seed) for seed in range(RESTARTS))]
+        programs: list[Program] = [ours, float32, float64]
+        programs += [restart(float32, seed) for seed in range(RESTARTS)]
         for program, record in zip(programs, records, strict=True):
             record |= train(program, batches, name)
     weights = float32.model.state_dict()
@@ -139,9 +139,9 @@ def make_programs(
         model = reference.UNet(filters, colors, in_channels=example.shape[-1], dilation=dilation)
     kind = "unet" if network == "super-resolution" else network
     module = build_model(ColorizeConfig(model=kind, filters=filters, colors=colors))
-    fresh = initialize(module, jnp.asarray(example), optax.identity(), seed=0)
-    ours = JaxProgram(module, fresh.variables, LEARNING_RATE, epsilon)
-    ours.load(model.state_dict())
+    # Only their shapes are needed, and take no compiling.
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.asarray(example), train=False))
+    ours = JaxProgram(module, from_torch(model.state_dict(), shapes), LEARNING_RATE, epsilon)
     float32, float64 = (
         TorchProgram(model, dtype, LEARNING_RATE, epsilon) for dtype in (torch.float32, torch.float64)
     )
