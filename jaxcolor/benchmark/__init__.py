@@ -1,0 +1,1 @@
+"""Speed, memory and numbers of jaxcolor beside those of the plain PyTorch program."""

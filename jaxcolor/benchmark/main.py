@@ -1,0 +1,147 @@
+"""A benchmark, from its settings to its tables."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcolor.benchmark.config import SIZES, ColorizeBenchmark
+from jaxcolor.errors import UserError
+
+# XLA would take most of a GPU's memory at once, and leave PyTorch, in the same process, without.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+try:
+    import torch
+except ImportError as error:
+    raise UserError("PyTorch is not installed: pip install -e '.[reference]'") from error
+
+from jaxcolor.benchmark import report
+from jaxcolor.benchmark.certificate import NETWORKS, Difference, certify
+from jaxcolor.benchmark.contestants import Setting
+from jaxcolor.benchmark.machine import describe, matrix_product_peak, usable_cpus
+from jaxcolor.benchmark.memory import is_measurable, peak_mebibytes
+from jaxcolor.benchmark.plots import draw_sweep
+from jaxcolor.benchmark.product import prepare
+from jaxcolor.benchmark.profile import profile_step
+from jaxcolor.benchmark.speed import OURS, choose_variants, compare_speed, make_contestants
+from jaxcolor.benchmark.whole_run import whole_runs
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.dataset import load_pictures
+from jaxcolor.colorization.palette import Palette, fit_palette
+from jaxcolor.data.photographs import load_sample
+from jaxcolor.files import write_atomically
+from jaxcolor.reference.variants import choose_device
+
+COLORS = 24
+CERTIFIED_BATCH = 10
+EAGER = "pytorch eager"
+SIZES_BATCH = 25  # at most: PyTorch's step on 100 pictures of 256×256 pixels takes 6 GB
+
+Results = dict[str, Any]
+
+
+def colorize(config: ColorizeBenchmark) -> Results:
+    """Measure what the settings ask for, print it, and return it as plain values."""
+    if config.archive:
+        config = dataclasses.replace(config, dataset="cifar10")
+    if config.precision == "tf32" and choose_device().type == "cpu":
+        raise UserError("--precision tf32 is for GPUs: leave it out")
+    chosen = choose_variants(config.variants)
+    prepare()
+    torch.set_num_threads(usable_cpus())  # as many as JAX has
+    pictures = load(config)
+    palette = fit_palette(pictures, COLORS, seed=0)
+
+    results: Results = {"machine": describe(), "settings": dataclasses.asdict(config)}
+    if config.certificate != "only":
+        results["matrix_product_gflops"] = matrix_product_peak()
+        show(report.machine(results["machine"], results["matrix_product_gflops"]))
+    if config.certificate != "no":
+        results |= certified(config, pictures, palette)
+    if config.certificate == "only":
+        return written(config, results)
+
+    results["colorize"] = []
+    for model in config.model:
+        for batch_size in config.batch_sizes:
+            setting = Setting(model, batch_size, config.filters, config.precision, pictures, palette)
+            result = compare_speed(setting, make_contestants(setting, chosen), config.rounds)
+            if config.memory and is_measurable():
+                # In a sweep only the best one, since each takes a process.
+                programs = [OURS, result["best"]["train"]] if config.sweep else result["contestants"]
+                result["peak_mebibytes"] = {name: peak_mebibytes(setting, name) for name in programs}
+            results["colorize"].append(result)
+            show(report.speed(result))
+    if config.sweep:
+        where = config.json.with_suffix(".png") if config.json else Path("benchmark-sweep.png")
+        draw_sweep(where, results["colorize"])
+        show(f"drawn in {where}")
+    if config.sizes:
+        results["sizes"] = [result for model in config.model for result in grown(config, model, palette)]
+    if config.profile:
+        results["profile"] = {}
+        for model in config.model:
+            setting = Setting(
+                model, config.batch_size[0], config.filters, config.precision, pictures, palette
+            )
+            results["profile"][model] = profile_step(setting)
+            show(f"{model}, batch {config.batch_size[0]}\n\n{report.profile(results['profile'][model])}")
+    if config.whole_run:
+        results["whole_run"] = [whole_runs(config, model, palette) for model in config.model]
+        for result in results["whole_run"]:
+            show(report.whole_run(result))
+    return written(config, results)
+
+
+def certified(config: ColorizeBenchmark, pictures: np.ndarray, palette: Palette) -> Results:
+    """The parity certificate of all networks."""
+    found: dict[str, list[Difference]] = {
+        network: certify(network, pictures, palette, CERTIFIED_BATCH, config.filters) for network in NETWORKS
+    }
+    show(report.certificate(found, CERTIFIED_BATCH))
+    plain = {network: [dataclasses.asdict(d) for d in differences] for network, differences in found.items()}
+    return {"certificate": plain, "certificate_holds": report.is_good(found)}
+
+
+def grown(config: ColorizeBenchmark, model: str, palette: Palette) -> list[Results]:
+    """A train step on larger and larger pictures, by jaxcolor and PyTorch."""
+    batch_size = min(config.batch_size[0], SIZES_BATCH)
+    results = []
+    for side in SIZES:
+        pictures, _ = load_sample(side)
+        setting = Setting(model, batch_size, config.filters, config.precision, pictures, palette)
+        contestants = make_contestants(setting, choose_variants(["eager"]))
+        result = compare_speed(setting, contestants, config.rounds, phases=["train"])
+        if config.memory and is_measurable():
+            result["peak_mebibytes"] = {name: peak_mebibytes(setting, name) for name in (OURS, EAGER)}
+        results.append(result)
+    show(report.growth(results, f"{model}, pictures"))
+    return results
+
+
+def load(config: ColorizeBenchmark) -> np.ndarray:
+    """The training pictures, put into an order drawn once."""
+    if config.dataset == "sample":
+        return load_sample()[0]
+    source = ColorizeConfig(
+        dataset="cifar10", category=config.category, archive=config.archive, data_dir=config.data_dir
+    )
+    pictures = load_pictures(source).train
+    return pictures[np.random.default_rng(0).permutation(len(pictures))]
+
+
+def show(text: str) -> None:
+    print(f"{text}\n", flush=True)
+
+
+def written(config: ColorizeBenchmark, results: Results) -> Results:
+    """The results, and in the file that was asked for."""
+    if config.json:
+        data = json.dumps(results, indent=2, default=str).encode()
+        write_atomically(config.json, lambda file: file.write(data))
+        show(f"written to {config.json}")
+    return results

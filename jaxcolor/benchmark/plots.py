@@ -1,0 +1,43 @@
+"""The sweep over batch sizes as a drawing."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from jaxcolor.benchmark.report import NAMES
+from jaxcolor.benchmark.speed import OURS, PHASES
+from jaxcolor.files import write_atomically
+
+# Paul Tol's bright scheme, safe for all eyes; jaxcolor has the first one.
+COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
+
+
+def draw_sweep(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
+    """Pictures a second over the batch size: a row a network, a column a phase, a line a program."""
+    models = list(dict.fromkeys(result["model"] for result in results))
+    figure = Figure(figsize=(11, 3.2 * len(models)), layout="constrained")
+    grid = figure.subplots(len(models), len(PHASES), squeeze=False)
+    for row, model in zip(grid, models, strict=True):
+        chosen = [result for result in results if result["model"] == model]
+        names = list(dict.fromkeys(name for result in chosen for name in result["contestants"]))
+        for axes, phase in zip(row, PHASES, strict=True):
+            for name, color in zip(names, COLORS, strict=False):
+                ran = [result for result in chosen if name in result["contestants"]]
+                speeds = [r["contestants"][name][phase]["pictures_a_second"] for r in ran]
+                sizes = [r["batch_size"] for r in ran]
+                width = 2.0 if name == OURS else 1.2
+                axes.plot(sizes, speeds, color=color, label=name, marker="o", markersize=3, linewidth=width)
+            axes.set_xscale("log")
+            axes.set_xticks(sorted({r["batch_size"] for r in chosen}), minor=False)
+            axes.set_xticks([], minor=True)
+            axes.xaxis.set_major_formatter("{x:.0f}")
+            axes.set_ylim(bottom=0)
+            axes.set_title(f"{model}: {NAMES[phase]}")
+            axes.set_xlabel("pictures a batch")
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+        row[0].set_ylabel("pictures a second")
+        row[0].legend(frameon=False, fontsize="small")
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))

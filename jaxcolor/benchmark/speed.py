@@ -1,0 +1,113 @@
+"""Programs against each other: compile time, training, evaluation and prediction."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from jaxcolor.benchmark.contestants import Contestant, JaxContestant, Setting, TorchContestant
+from jaxcolor.benchmark.rounds import Times, best, speedup, summarize, take_turns
+from jaxcolor.benchmark.work import operations
+from jaxcolor.colorization.job import build_model
+from jaxcolor.errors import UserError, reason
+from jaxcolor.reference.variants import Variant, choose_device, variants
+
+OURS = "jaxcolor"
+PHASES = ("train", "eval", "predict")
+
+
+def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
+    """PyTorch's variants on this device, or those of them that are named."""
+    available = {variant.name: variant for variant in variants(choose_device())}
+    unknown = [name for name in names if name not in available]
+    if unknown:
+        raise UserError(f"--variants {' '.join(unknown)}: this device has {', '.join(available)}")
+    return tuple(available[name] for name in names or available)
+
+
+def make_contestants(setting: Setting, chosen: Sequence[Variant]) -> dict[str, Contestant]:
+    """jaxcolor, then PyTorch's variants."""
+    ours: dict[str, Contestant] = {OURS: JaxContestant(setting)}
+    return ours | {f"pytorch {variant.name}": TorchContestant(setting, variant) for variant in chosen}
+
+
+def compare_speed(
+    setting: Setting, contestants: Mapping[str, Contestant], rounds: int, phases: Sequence[str] = PHASES
+) -> dict[str, Any]:
+    """What all phases come to, as plain values. A variant that does not compile is listed as `failed`."""
+    left = dict(contestants)
+    compiling: dict[str, dict[str, float]] = {name: {} for name in left}
+    failed: dict[str, str] = {}
+    times: dict[str, Times] = {}
+    for phase in phases:
+        for name in list(left):
+            try:
+                compiling[name][phase] = first_call(call(left[name], phase))
+            except Exception as error:
+                if "compile" not in name and "reduce-overhead" not in name:
+                    raise
+                failed[name] = f"{type(error).__name__}: {reason(error)}"
+                del left[name]
+        programs = {name: call(contestant, phase, setting.steps) for name, contestant in left.items()}
+        times[phase] = take_turns(programs, rounds)
+    pictures = setting.steps * setting.batch_size
+    return describe_setting(setting) | {
+        "failed": failed,
+        "contestants": {
+            name: {"compile_seconds": sum(compiling[name].values())}
+            | {phase: figures(setting, phase, times[phase][name], pictures) for phase in phases}
+            for name in left
+        },
+        **ratios(times),
+    }
+
+
+def call(contestant: Contestant, phase: str, steps: int = 1) -> Callable[[], None]:
+    """A phase of so many batches."""
+    run = {"train": contestant.train, "eval": contestant.evaluate, "predict": contestant.predict}[phase]
+    return lambda: run(steps)
+
+
+def first_call(program: Callable[[], None]) -> float:
+    """How many seconds longer than the second call the first one takes, mostly for compiling."""
+    times = []
+    for _ in range(2):
+        start = time.perf_counter()
+        program()
+        times.append(time.perf_counter() - start)
+    return max(times[0] - times[1], 0.0)
+
+
+def figures(setting: Setting, phase: str, seconds: Sequence[float], pictures: int) -> dict[str, float]:
+    """Seconds a batch, pictures a second and achieved GFLOP/s."""
+    summary = summarize(seconds)
+    side = setting.pictures.shape[1]
+    work = operations(build_model(setting.config), side, channels=1, train=phase == "train")
+    return {
+        "seconds_a_batch": summary.median / setting.steps,
+        "low": summary.low / setting.steps,
+        "high": summary.high / setting.steps,
+        "pictures_a_second": pictures / summary.median,
+        "gflops": work * pictures / summary.median / 1e9,
+    }
+
+
+def ratios(times: Mapping[str, Times]) -> dict[str, Any]:
+    """The throughput of ours as a multiple of that of PyTorch's best variant, phase by phase."""
+    result: dict[str, Any] = {"best": {}}
+    for phase, by_name in times.items():
+        theirs = [name for name in by_name if name != OURS]
+        if not theirs:
+            continue
+        result["best"][phase] = best(by_name, theirs)
+        ratio = speedup(by_name, OURS, result["best"][phase])
+        result[f"{phase}_ratio"] = ratio.median
+        result[f"{phase}_ratio_quartiles"] = [ratio.low, ratio.high]
+    return result
+
+
+def describe_setting(setting: Setting) -> dict[str, Any]:
+    """A setting without its pictures."""
+    plain = {f.name: getattr(setting, f.name) for f in dataclasses.fields(setting)}
+    del plain["pictures"], plain["palette"]
+    return plain | {"side": setting.pictures.shape[1], "batches_a_round": setting.steps}

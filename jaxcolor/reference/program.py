@@ -1,0 +1,142 @@
+"""The plain PyTorch program: `python -m jaxcolor.reference.program --model unet --archive …`.
+
+Trains and validates as `experiments/colorize.py` does, on the same pictures and palette, and prints a
+line an epoch. It imports no JAX, unless it has to fit a palette.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor, nn
+
+from jaxcolor.cli import run_script
+from jaxcolor.data.categories import Category
+from jaxcolor.data.cifar10 import load_cifar10
+from jaxcolor.data.photographs import load_sample
+from jaxcolor.errors import UserError, reason
+from jaxcolor.reference.colorization import (
+    CNN,
+    UNet,
+    evaluate_step,
+    gray,
+    loss_of,
+    make_optimizer,
+    train_step,
+)
+from jaxcolor.reference.variants import choose_device, set_precision
+
+PICTURES_AT_ONCE = 100  # whose distances to the palette are in memory at a time
+
+
+@dataclass(frozen=True)
+class ProgramConfig:
+    """Train the assignment's network with PyTorch."""
+
+    model: Literal["cnn", "unet"] = "unet"
+    """The network."""
+    filters: int = 32
+    """Filters of the first layer."""
+    epochs: int = 25
+    """How many times the training pictures are seen."""
+    batch_size: int = 100
+    """Pictures per step."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate."""
+    seed: int = 0
+    """Seed of the initial weights and the order of the pictures."""
+    dataset: Literal["cifar10", "sample"] = "cifar10"
+    """CIFAR-10, or patches of built-in photographs."""
+    category: Category | Literal["all"] = "horse"
+    """Which of CIFAR-10's pictures."""
+    archive: Path | None = None
+    """A local cifar-10-binary.tar.gz."""
+    data_dir: Path | None = None
+    """Where prepared data lies."""
+    palette: Path | None = None
+    """A .npy file of shape [n, 3] with values in 0–1. Default: k-means with 24 colours."""
+    channels_last: bool = False
+    """Keep pictures and kernels in that memory format."""
+    compile: bool = False
+    """Compile the loss with torch.compile."""
+
+
+def main(config: ProgramConfig) -> None:
+    """Train, and print the losses and the accuracy of each epoch."""
+    torch.manual_seed(config.seed)
+    device = choose_device()
+    set_precision("float32", device)
+    train, validation = load_pictures(config)
+    palette = torch.from_numpy(read_palette(config, train))
+    order = np.random.default_rng(config.seed).permutation(len(train))
+    train_inputs, train_labels = make_tensors(train[order], palette, device)
+    val_inputs, val_labels = make_tensors(validation, palette, device)
+
+    network = {"cnn": CNN, "unet": UNet}[config.model]
+    model: nn.Module = network(config.filters, len(palette)).to(device)
+    if config.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, config.learning_rate)
+    loss = torch.compile(loss_of) if config.compile else loss_of
+    for epoch in range(1, config.epochs + 1):
+        start = time.perf_counter()
+        model.train()
+        total = torch.zeros((), device=device)
+        for inputs, labels in in_batches(train_inputs, train_labels, config.batch_size):
+            total += train_step(model, optimizer, inputs, labels, loss_of=loss) * len(labels)
+        model.eval()
+        scores = torch.zeros(2, device=device)
+        for inputs, labels in in_batches(val_inputs, val_labels, config.batch_size):
+            scores += torch.stack(evaluate_step(model, inputs, labels)) * len(labels)
+        val_loss, val_accuracy = (scores / len(val_labels)).tolist()
+        print(
+            f"epoch {epoch:2}/{config.epochs}  train_loss {total.item() / len(train_labels):.4f}  "
+            f"val_loss {val_loss:.4f}  val_accuracy {val_accuracy:.4f}  {time.perf_counter() - start:.1f} s",
+            flush=True,
+        )
+
+
+def load_pictures(config: ProgramConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Train and validation pictures, uint8 [n, height, width, 3]."""
+    if config.dataset == "sample":
+        return load_sample()
+    train, validation, _ = load_cifar10(config.category, config.archive, config.data_dir)
+    return train, validation
+
+
+def read_palette(config: ProgramConfig, train: np.ndarray) -> np.ndarray:
+    """The palette's colours, float32 [colors, 3]."""
+    if config.palette is None:
+        from jaxcolor.colorization.palette import fit_palette  # imports JAX
+
+        return fit_palette(train, 24, config.seed)
+    try:
+        return np.load(config.palette).astype(np.float32)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"cannot read the palette {config.palette}: {reason(error)}") from error
+
+
+def make_tensors(pictures: np.ndarray, palette: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Grey pictures, float32 [n, 1, height, width], and the nearest colours, int64 [n, height, width]."""
+    colored = torch.from_numpy(pictures)
+    labels = [nearest_color(part, palette) for part in colored.split(PICTURES_AT_ONCE)]
+    return gray(colored).to(device), torch.cat(labels).to(device)
+
+
+def nearest_color(pictures: Tensor, palette: Tensor) -> Tensor:
+    """The index of the palette's colour nearest to each pixel."""
+    difference = pictures.float().unsqueeze(-2) / 256 - palette
+    return difference.square().sum(dim=-1).argmin(dim=-1)
+
+
+def in_batches(inputs: Tensor, labels: Tensor, batch_size: int) -> zip:
+    """Batches in the order of the pictures, which are shuffled once before."""
+    return zip(inputs.split(batch_size), labels.split(batch_size), strict=True)
+
+
+if __name__ == "__main__":
+    run_script(lambda: main(tyro.cli(ProgramConfig, config=(tyro.conf.FlagCreatePairsOff,))))
