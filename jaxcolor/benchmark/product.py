@@ -1,18 +1,12 @@
 """What the product runs, in one place: how it compiles a step and sets up its process."""
 
-from collections.abc import Callable
-from typing import Any
-
-import jax
-
 from jaxcolor.colorization.task import predict_pictures
+from jaxcolor.training.compilation import jit
+from jaxcolor.training.memory import keep_freed_memory
 
 __all__ = ["jit", "predict_pictures", "prepare"]
 
 
-def jit(function: Callable[..., Any], **options: Any) -> Any:
-    return jax.jit(function, **options)
-
-
 def prepare() -> None:
-    pass
+    """Before the first step of a process; PyTorch's programs have the same."""
+    keep_freed_memory()
