@@ -216,7 +216,7 @@ def compare(ours: Record, float32: Record, float64: Record, *restarts: Record) -
 
     def apart(quantity: str, one: Record, other: Record) -> float:
         return max(
-            share(quantity, np.float64(one[quantity][name]) - other[quantity][name], values)
+            share(quantity, np.asarray(np.float64(one[quantity][name]) - other[quantity][name]), values)
             for name, values in float64[quantity].items()
         )
 

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -40,6 +41,8 @@ def _is_accepted(options: dict[str, bool | str]) -> bool:
 
 def cache_compilations() -> None:
     """Let JAX keep what it compiles in the user's cache folder, or in $JAX_COMPILATION_CACHE_DIR."""
+    # Programs with oneDNN's calls cannot be kept by this XLA: each run compiles them again, in seconds.
+    warnings.filterwarnings("ignore", "Error writing persistent compilation cache entry.*bad_alloc")
     # By default programs that compile in under a second are left out.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
