@@ -40,3 +40,13 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
         raise requests.ConnectionError("no network in tests")
 
     monkeypatch.setattr(requests.Session, "request", refuse)
+
+
+@pytest.fixture(autouse=True)
+def plain_compiler_options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs with oneDNN's calls cannot be kept between tests, so that most do without; those of the
+    options themselves and whole programs in their own process have them."""
+    from jaxcolor.training import compilation
+
+    if "compilation" not in request.node.path.stem:
+        monkeypatch.setattr(compilation, "compiler_options", lambda backend: {})

@@ -3,6 +3,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from jaxcolor.training import compilation
@@ -53,3 +56,21 @@ def test_options_that_this_version_refuses_are_left_out(monkeypatch: pytest.Monk
 
 def test_a_gpu_has_no_options_of_a_cpu() -> None:
     assert compiler_options("gpu") == {}
+
+
+def test_the_options_change_no_numbers() -> None:
+    """A convolution with its gradients, and a product, by oneDNN where it is accepted."""
+
+    def loss(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        out = jax.lax.conv_general_dilated(
+            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
+        return jnp.square(out.reshape(-1, 8) @ jnp.cos(kernel[0, 0].T)).sum() / out.size
+
+    x = jax.random.normal(jax.random.key(0), (4, 8, 8, 16))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 16, 8)) / 12
+    fast, plain = (
+        compile_with(jax.value_and_grad(loss, (0, 1)))(x, kernel)
+        for compile_with in (compilation.jit, jax.jit)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), fast, plain)
