@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
 from jaxcolor.colorization.preprocess import gray, scale
-from jaxcolor.layers import argmax, cross_entropy
+from jaxcolor.layers import argmax, cross_entropy, score
 from jaxcolor.training.loop import Batch, Sums
 from jaxcolor.training.state import TrainState
 
@@ -36,12 +36,8 @@ def evaluate_step(state: TrainState, batch: Batch) -> Sums:
     """The same sums with BatchNorm's running statistics, and that of the pictures' shares of right pixels."""
     counted = _counted(batch)
     logits = state.apply_fn(state.variables, batch["inputs"], train=False)
-    right = jnp.mean(argmax(logits) == batch["labels"], axis=(1, 2))
-    return {
-        "loss": cross_entropy(logits, batch["labels"], counted),
-        "right": jnp.sum(right * counted),
-        "count": counted.sum(),
-    }
+    loss, right = score(logits, batch["labels"], counted)
+    return {"loss": loss, "right": right, "count": counted.sum()}
 
 
 def predict(

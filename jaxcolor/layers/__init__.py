@@ -1,11 +1,11 @@
 """Layers that the models are made of; pictures are [batch, height, width, channel]."""
 
 from jaxcolor.layers.conv import Conv2d
-from jaxcolor.layers.cross_entropy import argmax, cross_entropy
+from jaxcolor.layers.cross_entropy import argmax, cross_entropy, score
 from jaxcolor.layers.norm import BatchNorm
 from jaxcolor.layers.resize import Part, Upsampled, average_pool, max_pool, upsample, write_out
 
 __all__ = [
     "BatchNorm", "Conv2d", "Part", "Upsampled", "argmax", "average_pool", "cross_entropy", "max_pool",
-    "upsample", "write_out",
+    "score", "upsample", "write_out",
 ]  # fmt: skip

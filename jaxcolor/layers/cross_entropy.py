@@ -1,4 +1,4 @@
-"""The loss of classified pixels, and the likeliest class of each.
+"""The loss of classified pixels, the share of right ones, and the likeliest class of each.
 
 Logits may come in squares: labels are cut into squares then, which is less work than writing out logits.
 """
@@ -28,6 +28,33 @@ def cross_entropy(logits: Part, labels: Labels, weights: Float[Array, " batch"])
     """`plain_cross_entropy`, fast on a CPU; labels and weights have no gradient."""
     if jax.default_backend() != "cpu":
         return plain_cross_entropy(logits, labels, weights)
+    return _sum_of_losses(*_pixels(logits, labels, weights))
+
+
+def score(
+    logits: Part, labels: Labels, weights: Float[Array, " batch"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """`plain_cross_entropy`, and the sum of `weights` times the share of pixels whose `argmax` is the label.
+
+    For evaluation: fast on a CPU, but not for gradients.
+    """
+    if jax.default_backend() != "cpu":
+        right = jnp.mean(argmax(logits) == labels, axis=(1, 2))
+        return plain_cross_entropy(logits, labels, weights), jnp.sum(right * weights)
+    values, labels, weights = _pixels(logits, labels, weights)
+    maxima = lax.optimization_barrier(values.max(axis=1, keepdims=True))
+    sums = lax.optimization_barrier(jnp.exp(values - maxima).sum(axis=1))
+    at_labels = _at(values, labels)
+    losses = jnp.log(sums) + maxima[:, 0] - at_labels
+    classes = jnp.arange(values.shape[1], dtype=labels.dtype)
+    before = lax.optimization_barrier(jnp.where(classes < labels[:, None], values, -jnp.inf).max(axis=1))
+    is_first_largest = (at_labels == maxima[:, 0]) & (before < at_labels)
+    return jnp.sum(losses * weights), jnp.sum(jnp.where(is_first_largest, weights, 0))
+
+
+def _pixels(logits: Part, labels: Labels, weights: Float[Array, " batch"]) -> tuple[Array, Array, Array]:
+    """Logits [pixel, class], the label of each pixel, and its share of its picture's weight; in squares
+    those outside of the picture have none."""
     _, height, width = labels.shape
     weights = jnp.broadcast_to((weights / (height * width))[:, None, None], labels.shape)
     if isinstance(logits, Squares):
@@ -37,7 +64,12 @@ def cross_entropy(logits: Part, labels: Labels, weights: Float[Array, " batch"])
         values = write_out(logits)
     # Without the barrier XLA rearranges labels and weights again for each class.
     labels, weights = lax.optimization_barrier((labels.reshape(-1), weights.reshape(-1)))
-    return _sum_of_losses(values.reshape(-1, values.shape[-1]).astype(jnp.float32), labels, weights)
+    return values.reshape(-1, values.shape[-1]).astype(jnp.float32), labels, weights
+
+
+def _at(logits: Float[Array, "pixels class"], labels: UInt[Array, " pixels"]) -> Float[Array, " pixels"]:
+    indices = labels[:, None].astype(jnp.int32)
+    return jnp.take_along_axis(logits, indices, axis=1, mode="promise_in_bounds")[:, 0]
 
 
 @jax.custom_vjp
@@ -52,9 +84,7 @@ def _forward(logits: Array, labels: Array, weights: Array) -> tuple[Array, tuple
     maxima = lax.optimization_barrier(logits.max(axis=1, keepdims=True))
     exponentials = lax.optimization_barrier(jnp.exp(logits - maxima))
     sums = lax.optimization_barrier(exponentials.sum(axis=1))
-    indices = labels[:, None].astype(jnp.int32)
-    at_labels = jnp.take_along_axis(logits, indices, axis=1, mode="promise_in_bounds")
-    losses = jnp.log(sums) + (maxima - at_labels)[:, 0]
+    losses = jnp.log(sums) + maxima[:, 0] - _at(logits, labels)
     return jnp.sum(losses * weights), (exponentials, sums, labels, weights)
 
 

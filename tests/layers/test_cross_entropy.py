@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcolor.layers.cross_entropy import argmax, cross_entropy, plain_cross_entropy
+from jaxcolor.layers.cross_entropy import argmax, cross_entropy, plain_cross_entropy, score
 from jaxcolor.layers.resize import Part, Squares
 
 LAYOUTS: list[Callable[[jax.Array], Part]] = [
@@ -42,6 +42,21 @@ def test_equals_the_plain_one_with_its_gradient(layout: Callable) -> None:
     (value, gradient), (expected, expected_gradient) = (jax.value_and_grad(f)(x) for f in (fast, plain))
     assert float(value) == pytest.approx(float(expected), rel=1e-6)
     np.testing.assert_allclose(gradient, expected_gradient, atol=1e-6)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("values", [3, 100])
+def test_score_is_the_loss_and_the_share_of_pixels_whose_argmax_is_right(
+    layout: Callable, values: int
+) -> None:
+    """Also where many classes have the largest logit."""
+    x = jax.random.randint(jax.random.key(0), (3, 4, 6, 5), 0, values).astype(jnp.float32)
+    labels = jax.random.randint(jax.random.key(1), (3, 4, 6), 0, 5).astype(jnp.uint8)
+    weights = jnp.asarray([1.0, 0.0, 0.5])
+    loss, right = score(layout(x), labels, weights)
+    shares = (np.asarray(x).argmax(-1) == np.asarray(labels)).mean(axis=(1, 2))
+    assert float(right) == pytest.approx(float(shares @ weights), rel=1e-6)
+    assert float(loss) == pytest.approx(float(plain_cross_entropy(x, labels, weights)), rel=1e-6)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
