@@ -21,7 +21,6 @@ class BatchNorm(nn.Module):
     epsilon: float = 1e-5
     copies: int = 1
 
-    @nn.compact
     def __call__(
         self,
         x: Float[Array, "batch height width channel"],
@@ -30,12 +29,7 @@ class BatchNorm(nn.Module):
         mask: Float[Array, " batch"] | None = None,
         shift: Float[Array, " channel"] | float = 0.0,
     ) -> Float[Array, "batch height width channel"]:
-        channels = x.shape[-1]
-        scale = self.param("scale", nn.initializers.ones, (channels,))
-        bias = self.param("bias", nn.initializers.zeros, (channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
-        running_variance = self.variable("batch_stats", "variance", jnp.ones, (channels,))
-
+        scale, bias, running_mean, running_variance = self._variables(x.shape[-1])
         if train:
             mean, variance, count = batch_moments(x, mask)
             count = count * self.copies
@@ -51,6 +45,21 @@ class BatchNorm(nn.Module):
         multiplier = scale * lax.rsqrt(variance + self.epsilon)
         normalized = x.astype(jnp.float32) * multiplier + (bias - mean * multiplier)
         return normalized.astype(x.dtype)
+
+    def frozen(self, channels: int) -> tuple[Float[Array, " {channels}"], Float[Array, " {channels}"]]:
+        """With the running statistics the layer is x · multiplier + shift: these two."""
+        scale, bias, running_mean, running_variance = self._variables(channels)
+        multiplier = scale * lax.rsqrt(running_variance.value + self.epsilon)
+        return multiplier, bias - running_mean.value * multiplier
+
+    @nn.compact
+    def _variables(self, channels: int) -> tuple[Array, Array, nn.Variable, nn.Variable]:
+        return (
+            self.param("scale", nn.initializers.ones, (channels,)),
+            self.param("bias", nn.initializers.zeros, (channels,)),
+            self.variable("batch_stats", "mean", jnp.zeros, (channels,)),
+            self.variable("batch_stats", "variance", jnp.ones, (channels,)),
+        )
 
 
 def batch_moments(
