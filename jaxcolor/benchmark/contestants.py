@@ -24,12 +24,11 @@ from jaxcolor.colorization.task import evaluate_step, predict_pictures, train_st
 from jaxcolor.reference import colorization as reference
 from jaxcolor.reference.variants import Precision, Variant, choose_device, set_precision
 from jaxcolor.training.batches import Batches, make_batches
+from jaxcolor.training.compilation import multiply_with
 from jaxcolor.training.loop import EpochRunner, keeping_state
 from jaxcolor.training.state import initialize
 
 PICTURES_A_ROUND = {"cpu": 500, "gpu": 100_000}
-# What JAX multiplies float32 with; it matters on a GPU only.
-MATMUL = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "tensorfloat32"}
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,12 @@ class Setting:
     @property
     def config(self) -> ColorizeConfig:
         """The same for jaxcolor."""
-        precision = "bfloat16" if self.precision == "bfloat16" else "float32"
         return ColorizeConfig(
             model=self.model,  # type: ignore[arg-type]
             filters=self.filters,
             colors=len(self.palette),
             batch_size=self.batch_size,
-            precision=precision,  # type: ignore[arg-type]
+            precision=self.precision,
         )
 
 
@@ -83,7 +81,7 @@ class JaxContestant:
     """The product: its epoch runner with its steps."""
 
     def __init__(self, setting: Setting):
-        jax.config.update("jax_default_matmul_precision", MATMUL[setting.precision])
+        multiply_with(setting.precision)
         self.setting = setting
         self.pictures = setting.material
         self.data = make_arrays(self.pictures, setting.palette, downsize_input=False)

@@ -34,7 +34,7 @@ from jaxcolor.colorization.dataset import load_pictures
 from jaxcolor.colorization.palette import Palette, fit_palette
 from jaxcolor.data.photographs import load_sample
 from jaxcolor.files import write_atomically
-from jaxcolor.reference.variants import choose_device
+from jaxcolor.training.compilation import multiply_with
 
 COLORS = 24
 CERTIFIED_BATCH = 10
@@ -48,8 +48,7 @@ def colorize(config: ColorizeBenchmark) -> Results:
     """Measure what the settings ask for, print it, and return it as plain values."""
     if config.archive:
         config = dataclasses.replace(config, dataset="cifar10")
-    if config.precision == "tf32" and choose_device().type == "cpu":
-        raise UserError("--precision tf32 is for GPUs: leave it out")
+    multiply_with(config.precision)
     chosen = choose_variants(config.variants)
     prepare()
     torch.set_num_threads(usable_cpus())  # as many as JAX has

@@ -44,8 +44,8 @@ class ColorizeConfig:
     """Seed of the initial weights, the order of the pictures and the palette."""
     shuffle: Shuffle = "once"
     """Shuffle the training pictures once, as the reference does, or anew for each epoch."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Number format of the layers' arithmetic; parameters, statistics and the loss stay float32."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """The layers' arithmetic; parameters, statistics and the loss stay float32. tf32 is for GPUs."""
 
     dataset: Literal["auto", "cifar10", "sample"] = "auto"
     """CIFAR-10, or patches of built-in photographs. auto: CIFAR-10 where it can be had, or else those."""

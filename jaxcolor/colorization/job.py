@@ -36,7 +36,7 @@ PANELS = {
 
 def build_model(config: ColorizeConfig) -> nn.Module:
     """The network that the settings describe."""
-    dtype = jnp.dtype(config.precision)
+    dtype = jnp.bfloat16 if config.precision == "bfloat16" else jnp.float32
     sizes: Any = {"filters": config.filters, "colors": config.colors, "kernel_size": config.kernel_size}
     if config.model == "cnn":
         return CNN(**sizes, dtype=dtype)

@@ -15,7 +15,7 @@ from jaxcolor.colorization.palette import Palette, draw_palette, fit_palette, lo
 from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically
 from jaxcolor.training.checkpoints import Checkpoints
-from jaxcolor.training.compilation import cache_compilations
+from jaxcolor.training.compilation import cache_compilations, multiply_with
 from jaxcolor.training.fit import Metrics, fit
 from jaxcolor.training.memory import keep_freed_memory
 from jaxcolor.training.run_folder import RunFolder, environment
@@ -35,6 +35,7 @@ def colorize(config: ColorizeConfig) -> Metrics:
     """Train, resume or evaluate a run, and return its last metrics; `UserError` says what went wrong."""
     if config.model != "dunet" and config.dilation != DILATION:
         raise UserError(f"--dilation is for --model dunet: leave it out for {config.model}")
+    multiply_with(config.precision)
     keep_freed_memory()
     cache_compilations()
     return evaluate(config) if config.evaluate else train(config)

@@ -51,9 +51,7 @@ def convolve_by_taps(x: Picture, kernel: Kernel, dilation: int) -> Output:
         for column, right in enumerate(_offsets(len(kernel), dilation)):
             if abs(down) >= height or abs(right) >= width:
                 continue  # this tap sees nothing but padding
-            seen = x[
-                :, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)
-            ]
+            seen = x[:, max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
             # Without the barrier XLA computes the product again for each pixel that it is added to.
             product = lax.optimization_barrier(seen @ kernel[row, column])
             around = [(max(-offset, 0), max(offset, 0)) for offset in (down, right)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 
+from jaxcolor.errors import UserError
 from jaxcolor.files import cache_folder
 
 # XLA's own convolutions and products on a CPU are slower than oneDNN's, to which it can hand them; for sums
@@ -16,6 +17,10 @@ CPU_OPTIONS: dict[str, bool | str] = {
     "xla_cpu_experimental_onednn_custom_call": True,
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE",
 }
+
+
+# What a GPU multiplies float32 numbers with; a CPU has but one way.
+PRODUCTS = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "tensorfloat32"}
 
 
 def jit(function: Callable, **options: Any) -> Any:
@@ -29,6 +34,13 @@ def compiler_options(backend: str) -> dict[str, bool | str]:
     if backend != "cpu":
         return {}
     return {name: value for name, value in CPU_OPTIONS.items() if _is_accepted({name: value})}
+
+
+def multiply_with(precision: str) -> None:
+    """Let JAX multiply float32 numbers with a precision of `PRODUCTS`; `UserError` where there is none."""
+    if precision == "tf32" and jax.default_backend() == "cpu":
+        raise UserError("--precision tf32 is for GPUs: leave it out, or take bfloat16")
+    jax.config.update("jax_default_matmul_precision", PRODUCTS[precision])
 
 
 def _is_accepted(options: dict[str, bool | str]) -> bool:

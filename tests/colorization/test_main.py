@@ -293,6 +293,7 @@ def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(
             "the built-in sample has no categories",
         ),
         ({"dilation": 3}, "--dilation is for --model dunet"),
+        ({"precision": "tf32"}, "tf32 is for GPUs"),
         ({"runs_dir": Path("/dev/null/runs")}, "Not a directory"),
     ],
 )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxcolor.errors import UserError
 from jaxcolor.training import compilation
 from jaxcolor.training.compilation import compiler_options
 
@@ -74,3 +75,16 @@ def test_the_options_change_no_numbers() -> None:
         for compile_with in (compilation.jit, jax.jit)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), fast, plain)
+
+
+def test_products_of_lower_precision_are_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = jax.config.jax_default_matmul_precision
+    with pytest.raises(UserError, match="tf32 is for GPUs"):
+        compilation.multiply_with("tf32")
+    try:
+        monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+        compilation.multiply_with("tf32")
+        program = jax.jit(jnp.dot).lower(jnp.ones((2, 2)), jnp.ones((2, 2)))
+        assert "precision = [HIGH, HIGH]" in program.as_text()  # HIGH is TF32, HIGHEST is float32
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)
