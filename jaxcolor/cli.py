@@ -17,17 +17,18 @@ Config = TypeVar("Config", bound=Any)
 def parse(cls: type[Config], arguments: Sequence[str] | None = None) -> Config:
     """Settings from the command line; those of an existing run are the defaults where one is named.
 
-    With `--resume` or `--evaluate`, options that are not given keep the values in the run's
+    With `--resume`, `--evaluate` or `--predict`, options that are not given keep the values in the run's
     config.json. `cls` is a dataclass with `name`, `runs_dir`, `folder`, `resume` and `evaluate`.
     """
     markers = (tyro.conf.FlagCreatePairsOff,)
     config = tyro.cli(cls, args=arguments, config=markers)
     run = RunFolder(config.folder)
-    if (config.resume or config.evaluate) and run.is_run():
+    reads = config.evaluate or getattr(config, "predict", ())
+    if (config.resume or reads) and run.is_run():
         # The folder may have been moved since: what was asked for now says where it is.
         stored = cls.from_json(run.read_config()["settings"])
         default = dataclasses.replace(stored.to_continue(), name=config.name, runs_dir=config.runs_dir)
-        if config.evaluate:
+        if reads:
             default = dataclasses.replace(default, init_from=None, checkpoint="latest")
         config = tyro.cli(cls, args=arguments, default=default, config=markers)
     return config

@@ -16,10 +16,11 @@ from jaxcolor.colorization.task import evaluate_step, train_step
 from jaxcolor.layers import write_out
 from jaxcolor.reference import colorization as reference
 from jaxcolor.reference.variants import choose_device
-from jaxcolor.reference.weights import TABLE, Path, flatten, from_torch
+from jaxcolor.reference.weights import TABLE, from_torch
 from jaxcolor.training.batches import Batches
 from jaxcolor.training.loop import EpochRunner
 from jaxcolor.training.state import TrainState, create_state
+from jaxcolor.tree import Path, flatten
 
 Inputs = Float[np.ndarray, "batch height width channel"]
 Labels = UInt8[np.ndarray, "batch height width"]

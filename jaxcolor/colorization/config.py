@@ -1,25 +1,29 @@
 """The settings of a colourization run. Imports nothing heavy, so that `--help` is quick."""
 
-import dataclasses
-import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 from jaxcolor.data.categories import Category
 from jaxcolor.errors import UserError
 from jaxcolor.training.batches import Shuffle
+from jaxcolor.training.config import RunConfig, require
 
 MAX_COLORS = 256  # labels are uint8
 DILATION = 2
 
 
 @dataclass(frozen=True)
-class ColorizeConfig:
+class ColorizeConfig(RunConfig):
     """Train a network that colours grey pictures, by classifying each pixel into a palette's colours.
 
     Leaves runs/NAME with settings, metrics, curves, pictures, palette and checkpoints.
     """
+
+    STRUCTURE: ClassVar = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_input")
+    TRAINING: ClassVar = (
+        "batch_size", "learning_rate", "seed", "shuffle", "precision", "category", "palette", "init_from",
+    )  # fmt: skip
 
     model: Literal["cnn", "unet", "dunet"] = "unet"
     """The network: a plain CNN, a UNet, or a UNet with a dilated convolution in its lowest layer."""
@@ -79,53 +83,20 @@ class ColorizeConfig:
 
     def __post_init__(self) -> None:
         for field in ("filters", "dilation", "epochs", "batch_size", "plot_every"):
-            _require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
-        _require(2 <= self.colors <= MAX_COLORS, "colors", "2 to 256", self.colors)
-        _require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
+            require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
+        require(2 <= self.colors <= MAX_COLORS, "colors", "2 to 256", self.colors)
+        require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
         for field in ("seed", "activations"):
-            _require(0 <= getattr(self, field) < 2**32, field, "0 to 2³² − 1", getattr(self, field))
-        if self.resume + self.overwrite + self.evaluate > 1:
-            raise UserError("--resume, --overwrite and --evaluate exclude each other: choose one")
-        if self.init_from and self.evaluate:
-            raise UserError("--init-from is for new runs: leave out --evaluate")
+            require(0 <= getattr(self, field) < 2**32, field, "0 to 2³² − 1", getattr(self, field))
+        self.check_run()
         if self.checkpoint != "latest" and not (self.evaluate or self.init_from):
             raise UserError("--checkpoint is for --evaluate and --init-from: leave it out")
         if self.dataset == "sample" and self.category not in ("horse", "all"):
             raise UserError("the built-in sample has no categories: leave out --category")
         if self.dataset == "sample" and self.archive:
             raise UserError("--archive is for CIFAR-10: leave out --dataset sample")
-        if self.name is not None and (self.name in ("", ".", "..") or Path(self.name).name != self.name):
-            raise UserError(f"--name {self.name!r} must be the name of a folder; --runs-dir says where")
 
     @property
     def folder(self) -> Path:
         """The run's folder."""
         return self.runs_dir / (self.name or self.model)
-
-    def to_json(self) -> dict[str, Any]:
-        """The settings as plain values."""
-        values = dataclasses.asdict(self)
-        return {name: str(v.absolute()) if isinstance(v, Path) else v for name, v in values.items()}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> "ColorizeConfig":
-        """The inverse of `to_json`, for the settings in a run's config.json."""
-        hints = typing.get_type_hints(cls)
-        unknown = values.keys() - hints.keys()
-        if unknown:
-            raise UserError(f"config.json has unknown settings: {', '.join(sorted(unknown))}")
-        paths = {name for name, hint in hints.items() if hint is Path or Path in typing.get_args(hint)}
-        try:
-            settings: Any = {n: Path(v) if n in paths and v is not None else v for n, v in values.items()}
-            return cls(**settings)
-        except TypeError as error:
-            raise UserError(f"config.json has settings of a wrong type: {error}") from error
-
-    def to_continue(self) -> "ColorizeConfig":
-        """The settings of a run as the defaults for going on with it."""
-        return dataclasses.replace(self, resume=False, overwrite=False, evaluate=False)
-
-
-def _require(good: bool, field: str, range_: str, value: int | float) -> None:
-    if not good:
-        raise UserError(f"--{field.replace('_', '-')} must be {range_}, not {value}")

@@ -1,6 +1,7 @@
 """What a colourization run does with its arrays: epochs, validation, pictures."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,10 +14,11 @@ from jaxtyping import Array
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import Pictures, make_arrays
 from jaxcolor.colorization.models import CNN, Block, DilatedUNet, UNet
-from jaxcolor.colorization.palette import Palette, paint, to_bytes
+from jaxcolor.colorization.palette import Palette, draw_palette, paint, to_bytes
 from jaxcolor.colorization.plots import draw_activations, draw_grid
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
 from jaxcolor.colorization.task import evaluate_step, predict, train_step
+from jaxcolor.files import write_atomically
 from jaxcolor.layers import write_out
 from jaxcolor.training.batches import epoch_order, make_batches
 from jaxcolor.training.compilation import jit
@@ -26,6 +28,7 @@ from jaxcolor.training.loop import EpochRunner, keeping_state
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, initialize
 
+PALETTE = "palette.npy"
 SAMPLES = 10  # pictures in a grid
 SECONDS_BETWEEN_CURVES = 10  # they take a tenth of a second to draw
 PANELS = {
@@ -46,10 +49,11 @@ def build_model(config: ColorizeConfig) -> nn.Module:
 
 
 class ColorizeJob:
-    """The data of a run on the device, and the compiled steps over it; a `fit.Job`."""
+    """The data of a run on the device, and the compiled steps over it; a `run.RunJob`."""
 
     def __init__(self, config: ColorizeConfig, pictures: Pictures, palette: Palette, run: RunFolder):
         self.config = config
+        self.facts = pictures.facts
         self.palette = palette
         self.run = run
         self.arrays = {
@@ -61,6 +65,7 @@ class ColorizeJob:
             "validation": jnp.asarray(pictures.validation[:SAMPLES]),
         }
         self.pictures = len(pictures.train)
+        self.evaluates_first = False
         self._train = EpochRunner(train_step)
         self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
         self._predict = jit(predict)
@@ -71,6 +76,39 @@ class ColorizeJob:
         example = self.arrays["train"]["inputs"][:1]
         optimizer = optax.adam(self.config.learning_rate)
         return initialize(build_model(self.config), example, optimizer, self.config.seed)
+
+    def is_kept(self, path: tuple[str, ...]) -> bool:
+        """Checkpoints hold everything."""
+        return True
+
+    def describe(self, state: TrainState) -> dict[str, Any]:
+        """The number of parameters, for config.json."""
+        return {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params))}
+
+    def announce(self, record: dict[str, Any]) -> str:
+        """Network and pictures in a line."""
+        facts = self.facts
+        what = f"{facts['name']} {facts['category']}" if "category" in facts else facts["name"]
+        return (
+            f"{self.config.model}: {record['parameters']:,} parameters, {self.config.colors} colours; "
+            f"{what}: {facts['train']:,} train and {facts['validation']:,} validation pictures"
+        )
+
+    def fill(self, folder: Path) -> None:
+        """Write the palette, as numbers and as a picture."""
+        write_atomically(folder / PALETTE, lambda file: np.save(file, self.palette))
+        picture = draw_palette(self.palette)
+        write_atomically(folder / "palette.png", lambda file: picture.save(file, format="png"))
+
+    def finish(self, state: TrainState, metrics: Metrics) -> None:
+        """Print the last epoch's scores."""
+        numbers = f"val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f}"
+        print(f"final: {numbers} {self.run.path}")
+
+    def show(self, state: TrainState, metrics: Metrics, epoch: int | None) -> None:
+        """Print the scores of a checkpoint, and draw what its layers do."""
+        self.finish(state, metrics)
+        self.draw_activations(state, epoch)
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all pictures once; `train_loss` is the mean of the steps' losses."""

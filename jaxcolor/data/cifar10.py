@@ -20,13 +20,14 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcolor.data.categories import CATEGORIES
-from jaxcolor.data.download import download, file_md5, is_downloaded, is_reachable
+from jaxcolor.data.download import download, file_hash, is_downloaded, is_reachable
 from jaxcolor.data.prepare import make_builder, prepare
 from jaxcolor.errors import UserError, reason
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 OFFICIAL_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 OFFICIAL_COUNTS = {"train": 50_000, "test": 10_000}
+ADVICE = "give a local copy with --archive FILE, or train on the built-in pictures with --dataset sample"
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
 FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
@@ -116,10 +117,10 @@ def load_cifar10(
     `category` is one of `CATEGORIES` or "all". Without `archive` the official one is used: as prepared
     in `data_dir` (None: tfds's own folder), or downloaded. Raises `UserError` where it cannot be had.
     """
-    md5 = file_md5(archive) if archive else OFFICIAL_MD5
+    md5 = file_hash(archive) if archive else OFFICIAL_MD5
     builder = _builder(md5, archive, data_dir)
     if archive is None and not builder.is_prepared():
-        builder = _builder(md5, download(URL, OFFICIAL_MD5, _downloads(builder)), data_dir)
+        builder = _builder(md5, download(URL, f"md5:{OFFICIAL_MD5}", _downloads(builder), ADVICE), data_dir)
     prepare(builder)
     counts = {split: builder.info.splits[split].num_examples for split in FILES}
     if archive and md5 != OFFICIAL_MD5:
@@ -136,7 +137,11 @@ def load_cifar10(
 def is_available(data_dir: Path | None = None) -> bool:
     """Whether the official pictures are prepared or downloaded in `data_dir`, or their server answers."""
     builder = _builder(OFFICIAL_MD5, None, data_dir)
-    return builder.is_prepared() or is_downloaded(URL, OFFICIAL_MD5, _downloads(builder)) or is_reachable(URL)
+    return (
+        builder.is_prepared()
+        or is_downloaded(URL, f"md5:{OFFICIAL_MD5}", _downloads(builder))
+        or is_reachable(URL)
+    )
 
 
 def _downloads(builder: Cifar10Binary) -> Path:

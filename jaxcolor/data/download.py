@@ -1,6 +1,7 @@
 """Files from the network: with a checksum, a progress bar, and never half of one."""
 
 import hashlib
+import tempfile
 import threading
 from pathlib import Path
 
@@ -13,11 +14,11 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 
 
-def file_md5(path: Path) -> str:
-    """The md5 of a file, in hexadecimal."""
+def file_hash(path: Path, algorithm: str = "md5") -> str:
+    """The md5, or the sha256, of a file, in hexadecimal."""
     try:
         with open(path, "rb") as file:
-            return hashlib.file_digest(file, "md5").hexdigest()
+            return hashlib.file_digest(file, algorithm).hexdigest()
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
 
@@ -40,30 +41,37 @@ def is_reachable(url: str) -> bool:
     return answers == [True]
 
 
-def is_downloaded(url: str, md5: str, folder: Path) -> bool:
-    """Whether the file behind `url` lies in `folder` already, with this md5."""
+def is_downloaded(url: str, checksum: str, folder: Path) -> bool:
+    """Whether the file behind `url` lies in `folder` already, with this checksum."""
     path = folder / _file_name(url)
-    return path.is_file() and file_md5(path) == md5
+    return path.is_file() and _is_right(path, checksum)
 
 
-def download(url: str, md5: str, folder: Path) -> Path:
-    """The file behind `url` in `folder`, downloaded if it is not there with this md5 already."""
-    pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
+def download(url: str, checksum: str, folder: Path, advice: str) -> Path:
+    """The file behind `url` in `folder`, downloaded if it is not there with this checksum already.
+
+    `checksum` is "md5:…" or "sha256:…", or the start of one. `advice` says what to do without a network.
+    """
+    if is_downloaded(url, checksum, folder):
+        return folder / _file_name(url)
+    fetch = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
     try:
-        path = pooch.retrieve(
-            url, known_hash=f"md5:{md5}", fname=_file_name(url), path=folder, downloader=downloader
-        )
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".download.") as temporary:
+            path = Path(temporary, _file_name(url))
+            fetch(url, str(path), None)
+            if not _is_right(path, checksum):
+                raise UserError(f"what {url} sent is not the expected file: its {checksum} is another one")
+            return path.rename(folder / path.name)
     except requests.RequestException as error:
-        raise UserError(
-            f"cannot download {url}: give a local copy with --archive FILE, "
-            f"or train on the built-in pictures with --dataset sample ({reason(error)})"
-        ) from error
-    except ValueError as error:  # pooch: the checksum is another one
-        raise UserError(f"what {url} sent is not the expected file: {reason(error)}") from error
+        raise UserError(f"cannot download {url}: {advice} ({reason(error)})") from error
     except OSError as error:
         raise UserError(f"cannot write into {folder}: {reason(error)}") from error
-    return Path(path)
+
+
+def _is_right(path: Path, checksum: str) -> bool:
+    algorithm, _, digest = checksum.partition(":")
+    return file_hash(path, algorithm).startswith(digest)
 
 
 def _file_name(url: str) -> str:

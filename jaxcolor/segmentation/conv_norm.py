@@ -13,6 +13,7 @@ from jaxcolor.segmentation.atrous import convolve
 from jaxcolor.segmentation.depthwise import convolve_depthwise
 
 Picture = Float[Array, "batch height width channel"]
+Features = Float[Array, "_ _ _ _"]  # [batch, rows, columns, channel]
 Mask = Float[Array, " batch"]
 
 
@@ -41,7 +42,7 @@ class ConvNorm(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Picture, *, train: bool = False, mask: Mask | None = None) -> Picture:
+    def __call__(self, x: Picture, *, train: bool = False, mask: Mask | None = None) -> Features:
         ins = 1 if self.depthwise else x.shape[-1]
         shape = (self.kernel_size, self.kernel_size, ins, self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)

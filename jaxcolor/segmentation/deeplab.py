@@ -1,26 +1,29 @@
 """DeepLabV3 (Chen et al., arXiv:1706.05587) in the structure of torchvision's.
 
 Its pictures are [batch, height, width, 3], normalised as the backbone's weights want them, of any size.
-A part is called with `train=False` where it is frozen: with running statistics and without dropout.
 """
 
 from functools import partial
 from typing import Literal, get_args
 
-import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
+from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.segmentation.conv_norm import ConvNorm, Mask, Picture
+from jaxcolor.segmentation.conv_norm import ConvNorm, Features, Mask, Picture
 from jaxcolor.segmentation.efficientnet import EfficientNetLite0
 from jaxcolor.segmentation.resnet import BLOCKS, ResNet
 
 Backbone = Literal["resnet50", "resnet101", "efficientnet-lite0"]
 BACKBONES: tuple[Backbone, ...] = get_args(Backbone)
 OutputStride = Literal[8, 16]
+RATES = (12, 24, 36)  # of the head's dilated convolutions, where features are 8 times smaller than pictures
 WIDTH = 256  # channels of the head
+Trained = Literal["last", "head", "all"]  # the last layer, all behind the backbone, everything
+Given = Literal["pictures", "backbone", "head"]  # pictures, or features from behind one of these
 Logits = Float[Array, "batch rows columns class"]
 
 
@@ -31,11 +34,11 @@ class ASPP(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Picture, *, train: bool, mask: Mask | None = None) -> Picture:
+    def __call__(self, x: Picture, *, train: bool, mask: Mask | None = None) -> Features:
         conv = partial(ConvNorm, WIDTH, dtype=self.dtype)
         branches = [conv(name="near")(x, train=train, mask=mask)]
-        for rate in self.rates:
-            branches.append(conv(3, dilation=rate, name=f"rate{rate}")(x, train=train, mask=mask))
+        for i, rate in enumerate(self.rates, 1):
+            branches.append(conv(3, dilation=rate, name=f"atrous{i}")(x, train=train, mask=mask))
         whole = x.mean(axis=(1, 2), keepdims=True)
         whole = conv(name="whole")(whole, train=train, mask=mask)
         branches.append(jnp.broadcast_to(whole, branches[0].shape))
@@ -53,18 +56,11 @@ class Head(nn.Module):
     def setup(self) -> None:
         self.aspp = ASPP(self.rates, self.dtype)
         self.conv = ConvNorm(WIDTH, 3, dtype=self.dtype)
-        self.classifier = nn.Conv(self.classes, (1, 1), dtype=self.dtype)
+        self.classifier = nn.Conv(self.classes, (1, 1), dtype=self.dtype)  # torchvision's `classifier.4`
 
-    def features(self, x: Picture, *, train: bool, mask: Mask | None = None) -> Picture:
+    def features(self, x: Picture, *, train: bool, mask: Mask | None = None) -> Features:
         """What the last layer sees."""
         return self.conv(self.aspp(x, train=train, mask=mask), train=train, mask=mask)
-
-    def classify(self, features: Picture) -> Logits:
-        """The last layer, torchvision's `classifier.4`."""
-        return self.classifier(features)
-
-    def __call__(self, x: Picture, *, train: bool, mask: Mask | None = None) -> Logits:
-        return self.classify(self.features(x, train=train, mask=mask))
 
 
 class AuxiliaryHead(nn.Module):
@@ -81,49 +77,76 @@ class AuxiliaryHead(nn.Module):
 
 
 class DeepLabV3(nn.Module):
-    """A backbone, and a head that classifies each of its places; `dtype` is that of the products."""
+    """A backbone, and a head that classifies each place of its features.
+
+    Logits are as small as the features; `upsample` brings them to the pictures' size. What is not trained
+    runs with BatchNorm's running statistics and without dropout.
+    """
 
     architecture: Backbone
     classes: int
-    output_stride: OutputStride = 8
-    aux: bool = False
-    dtype: DTypeLike = jnp.float32
+    output_stride: OutputStride = 8  # how many times smaller than the pictures features are
+    aux: bool = False  # whether there is an auxiliary head
+    dtype: DTypeLike = jnp.float32  # of the products; parameters and statistics are float32
 
     def setup(self) -> None:
         if self.architecture == "efficientnet-lite0":
-            self.backbone = EfficientNetLite0(self.output_stride, self.dtype)
+            self.backbone: nn.Module = EfficientNetLite0(self.output_stride, self.dtype)
         else:
             self.backbone = ResNet(BLOCKS[self.architecture], self.output_stride, self.dtype)
         # The same distances in the picture at both strides.
-        rates = tuple(rate * 8 // self.output_stride for rate in (12, 24, 36))
+        rates = tuple(rate * 8 // self.output_stride for rate in RATES)
         self.head = Head(self.classes, rates, self.dtype)
         self.aux_head = AuxiliaryHead(self.classes, self.dtype) if self.aux else None
 
-    def backbone_features(self, pictures: Picture, *, train: bool = False) -> Picture:
-        """What the head sees, `output_stride` times smaller than the pictures."""
-        return self.backbone(pictures, train=train)[1]
-
-    def head_features(self, features: Picture, *, train: bool = False, mask: Mask | None = None) -> Picture:
-        """What the last layer sees, [batch, rows, columns, 256]."""
-        return self.head.features(features, train=train, mask=mask)
-
-    def classify(self, features: Picture) -> Logits:
-        """The last layer: its scores, not yet at the pictures' size."""
-        return self.head.classify(features)
-
     def __call__(
-        self, pictures: Picture, *, train: bool = False, mask: Mask | None = None
-    ) -> Logits | tuple[Logits, Logits]:
-        """Logits at the pictures' size; with an auxiliary head and `train` its logits, too."""
-        size = pictures.shape[1:3]
-        middle, last = self.backbone(pictures, train=train, mask=mask)
-        logits = upsample(self.head(last, train=train, mask=mask), size)
-        if self.aux_head is None or not (train or self.is_initializing()):
-            return logits
-        return logits, upsample(self.aux_head(middle, train=train, mask=mask), size)
+        self,
+        x: Picture,
+        *,
+        given: Given = "pictures",
+        train: Trained | None = None,
+        mask: Mask | None = None,
+    ) -> tuple[Logits, Logits | None]:
+        """The logits, and those of the auxiliary head where it is trained.
+
+        `x` are pictures, or their features from behind the backbone or the head. `mask` [batch] is 0 for
+        pictures that only fill up a batch.
+        """
+        aux = None
+        if given == "pictures":
+            middle, x = self.backbone(x, train=train == "all", mask=mask)
+            if self.aux_head is not None and (train == "all" or self.is_initializing()):
+                aux = self.aux_head(middle, train=train == "all", mask=mask)
+        if given != "head":
+            x = self.head.features(x, train=train in ("head", "all"), mask=mask)
+        return self.head.classifier(x), aux
+
+    def features(self, pictures: Picture, behind: Literal["backbone", "head"]) -> Features:
+        """What the head sees, or what the last layer sees, with all before it frozen."""
+        x = self.backbone(pictures, train=False)[1]
+        return x if behind == "backbone" else self.head.features(x, train=False)
 
 
-def upsample(logits: Logits, size: tuple[int, ...]) -> Logits:
+def upsample(logits: Logits, size: tuple[int, int]) -> Float[Array, "batch _ _ class"]:
     """Bilinear, with half-pixel centres, in float32."""
-    shape = (logits.shape[0], *size, logits.shape[-1])
-    return jax.image.resize(logits.astype(jnp.float32), shape, "bilinear", antialias=False)
+    rows, columns = (jnp.asarray(interpolation(n, m)) for n, m in zip(size, logits.shape[1:3], strict=True))
+    return interpolate(logits, rows, columns)
+
+
+def interpolation(new: int, old: int) -> Float[np.ndarray, "new old"]:
+    """The matrix that interpolates linearly between `old` values for `new` places."""
+    place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    left = np.floor(place).astype(int)
+    matrix = np.zeros((new, old))
+    matrix[np.arange(new), left] = 1 - (place - left)
+    matrix[np.arange(new), np.minimum(left + 1, old - 1)] += place - left
+    return matrix.astype(np.float32)
+
+
+def interpolate(
+    logits: Logits, rows: Float[Array, "_ rows"], columns: Float[Array, "_ columns"]
+) -> Float[Array, "batch _ _ class"]:
+    """Each axis by its matrix: first the rows, since the picture is still narrow then."""
+    exact = lax.Precision.HIGHEST
+    logits = jnp.einsum("bhwc,Hh->bHwc", logits.astype(jnp.float32), rows, precision=exact)
+    return jnp.einsum("bHwc,Ww->bHWc", logits, columns, precision=exact)

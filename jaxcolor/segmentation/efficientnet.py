@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from jaxcolor.segmentation.conv_norm import ConvNorm, Mask, Picture, identity
+from jaxcolor.segmentation.conv_norm import ConvNorm, Features, Mask, Picture, identity
 
 
 class Stage(NamedTuple):
@@ -47,14 +47,14 @@ class InvertedBottleneck(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Picture, **norm: bool | Mask | None) -> Picture:
+    def __call__(self, x: Picture, *, train: bool, mask: Mask | None = None) -> Features:
         conv = partial(ConvNorm, padding="same", epsilon=1e-3, activation=nn.relu6, dtype=self.dtype)
         wide = self.expansion * x.shape[-1]
-        out = conv(wide, name="expand")(x, **norm) if self.expansion > 1 else x
+        out = conv(wide, name="expand")(x, train=train, mask=mask) if self.expansion > 1 else x
         out = conv(wide, self.kernel_size, self.stride, self.dilation, depthwise=True, name="depthwise")(
-            out, **norm
+            out, train=train, mask=mask
         )
-        out = conv(self.features, activation=identity, name="project")(out, **norm)
+        out = conv(self.features, activation=identity, name="project")(out, train=train, mask=mask)
         return out + x if out.shape == x.shape and self.stride == 1 else out
 
 
@@ -69,9 +69,9 @@ class EfficientNetLite0(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Picture, **norm: bool | Mask | None) -> tuple[Picture, Picture]:
+    def __call__(self, x: Picture, *, train: bool, mask: Mask | None = None) -> tuple[Features, Features]:
         conv = partial(ConvNorm, padding="same", epsilon=1e-3, activation=nn.relu6, dtype=self.dtype)
-        x = conv(32, 3, stride=2, name="stem")(x, **norm)
+        x = conv(32, 3, stride=2, name="stem")(x, train=train, mask=mask)
         reached, dilation, index = 2, 1, 0
         stages = []
         for stage in STAGES:
@@ -88,7 +88,7 @@ class EfficientNetLite0(nn.Module):
                     first_dilation if block == 0 else dilation,
                     self.dtype,
                     name=f"block{index}",
-                )(x, **norm)
+                )(x, train=train, mask=mask)
                 index += 1
             stages.append(x)
         return stages[AUXILIARY_STAGE], stages[-1]

@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.segmentation.conv_norm import ConvNorm, Mask, Picture, identity
+from jaxcolor.segmentation.conv_norm import ConvNorm, Features, Mask, Picture, identity
 
 BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 
@@ -24,13 +24,15 @@ class Bottleneck(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Picture, **norm: bool | Mask | None) -> Picture:
+    def __call__(self, x: Picture, *, train: bool, mask: Mask | None = None) -> Features:
         conv = partial(ConvNorm, dtype=self.dtype)
-        out = conv(self.features, name="conv1")(x, **norm)
-        out = conv(self.features, 3, self.stride, self.dilation, name="conv2")(out, **norm)
-        out = conv(4 * self.features, activation=identity, name="conv3")(out, **norm)
+        out = conv(self.features, name="conv1")(x, train=train, mask=mask)
+        out = conv(self.features, 3, self.stride, self.dilation, name="conv2")(out, train=train, mask=mask)
+        out = conv(4 * self.features, activation=identity, name="conv3")(out, train=train, mask=mask)
         if out.shape != x.shape:
-            x = conv(4 * self.features, 1, self.stride, activation=identity, name="shortcut")(x, **norm)
+            x = conv(4 * self.features, 1, self.stride, activation=identity, name="shortcut")(
+                x, train=train, mask=mask
+            )
         return nn.relu(out + x)
 
 
@@ -46,8 +48,8 @@ class ResNet(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Picture, **norm: bool | Mask | None) -> tuple[Picture, Picture]:
-        x = ConvNorm(64, 7, stride=2, dtype=self.dtype, name="stem")(x, **norm)
+    def __call__(self, x: Picture, *, train: bool, mask: Mask | None = None) -> tuple[Features, Features]:
+        x = ConvNorm(64, 7, stride=2, dtype=self.dtype, name="stem")(x, train=train, mask=mask)
         x = max_pool(x)
         reached, dilation = 4, 1
         stages = []
@@ -63,7 +65,7 @@ class ResNet(nn.Module):
                     first_dilation if block == 0 else dilation,
                     self.dtype,
                     name=f"layer{stage + 1}_{block}",
-                )(x, **norm)
+                )(x, train=train, mask=mask)
             stages.append(x)
         return stages[-2], stages[-1]
 

@@ -22,6 +22,7 @@ class Job(Protocol):
     """What `fit` needs: the data of a run, and the steps over it."""
 
     pictures: int  # an epoch's
+    evaluates_first: bool  # whether the metrics start with those before any training, as epoch 0
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all pictures once; the metrics hold `train_loss`."""
@@ -37,8 +38,10 @@ class NonFiniteLossError(Exception):
     """The loss became infinite or not a number."""
 
 
-def fit(job: Job, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int) -> Metrics:
-    """Train until `epochs` are done, and return the last epoch's metrics.
+def fit(
+    job: Job, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int
+) -> tuple[TrainState, Metrics]:
+    """Train until `epochs` are done, and return the last epoch's state and metrics.
 
     What an epoch leaves is written before its checkpoint: whatever a kill cuts off is done again by the
     run that resumes, and what is done again is the same, bit for bit.
@@ -54,10 +57,16 @@ def fit(job: Job, state: TrainState, run: RunFolder, checkpoints: Checkpoints, e
             f"{run.path} has the metrics of {history[-1]['epoch']} epochs but no checkpoint of them: "
             "replace it with --overwrite"
         )
-    run.rewind(done)
+    run.rewind(done or -1)
     history = run.read_metrics()
 
     with Progress(epochs * job.pictures, done * job.pictures) as progress:
+        if job.evaluates_first and not history:
+            start = time.perf_counter()
+            metrics = {"epoch": 0, **job.evaluate(state), "seconds": round(time.perf_counter() - start, 3)}
+            run.log(metrics)
+            history.append(metrics)
+            progress.line(describe(metrics, epochs))
         for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
             try:
@@ -74,7 +83,7 @@ def fit(job: Job, state: TrainState, run: RunFolder, checkpoints: Checkpoints, e
             job.draw(state, epoch, history, last=epoch == epochs)
             checkpoints.save(epoch, state, metrics["val_loss"])
             progress.line(describe(metrics, epochs))
-    return history[-1]
+    return state, history[-1]
 
 
 def describe(metrics: Metrics, epochs: int) -> str:

@@ -12,10 +12,10 @@ class Progress:
     The bar shows on terminals only, so that a log file holds nothing but lines.
     """
 
-    def __init__(self, total: int, done: int):
+    def __init__(self, total: int, done: int, what: str = ""):
         self._bar = tqdm(
-            total=total, initial=done, unit=" pictures", unit_scale=True, disable=None, leave=False,
-            smoothing=0.05, dynamic_ncols=True,
+            total=total, initial=done, desc=what, unit=" pictures", unit_scale=True, disable=None,
+            leave=False, smoothing=0.05, dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
         )  # fmt: skip
 
@@ -30,6 +30,10 @@ class Progress:
     def advance(self, epoch: int, pictures: int, loss: float) -> None:
         """Move on by some pictures, whose mean loss was `loss`."""
         self._bar.set_description_str(f"epoch {epoch}  loss {loss:.4f}", refresh=False)
+        self._bar.update(pictures)
+
+    def count(self, pictures: int) -> None:
+        """Move on by some pictures that have no loss."""
         self._bar.update(pictures)
 
     def line(self, text: str) -> None:

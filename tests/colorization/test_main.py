@@ -15,6 +15,7 @@ from jaxcolor.colorization import main as main_module
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.main import colorize
 from jaxcolor.errors import UserError
+from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
 
 
@@ -94,7 +95,7 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
     whole = dataclasses.replace(config, name="whole", shuffle="epoch")
     colorize(whole)
     stopped = dataclasses.replace(config, name="stopped", shuffle="epoch")
-    target = main_module.Checkpoints if where == "save" else job_module.ColorizeJob
+    target = Checkpoints if where == "save" else job_module.ColorizeJob
     original, calls = getattr(target, where), []
 
     def stop(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -12,7 +12,7 @@ from archives import archive_files, write_tar
 
 from jaxcolor.data import cifar10
 from jaxcolor.data.cifar10 import load_cifar10, read_archive
-from jaxcolor.data.download import file_md5
+from jaxcolor.data.download import file_hash
 from jaxcolor.errors import UserError
 
 
@@ -28,7 +28,7 @@ def test_decodes_a_literal_record(tmp_path: Path) -> None:
     expected = np.zeros((1, 32, 32, 3), np.uint8)
     expected[0, 0, 1, 0], expected[0, 1, 0, 1], expected[0, 31, 31, 2] = 11, 22, 33
     np.testing.assert_array_equal(test, expected)
-    assert md5 == file_md5(archive)
+    assert md5 == file_hash(archive)
 
 
 def test_categories_and_order(archive: Path, data_dir: Path) -> None:
@@ -52,7 +52,7 @@ def test_warns_of_another_archive_with_both_checksums(
 ) -> None:
     load_cifar10("horse", archive, data_dir)
     warning = capsys.readouterr().err
-    assert file_md5(archive) in warning
+    assert file_hash(archive) in warning
     assert cifar10.OFFICIAL_MD5 in warning
     assert "54 of 50,000 train and 16 of 10,000 test" in warning
 
@@ -156,7 +156,7 @@ def test_without_network_the_official_archive_cannot_be_had(tmp_path: Path) -> N
 def test_prepared_data_needs_no_archive(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cifar10, "OFFICIAL_MD5", file_md5(archive))
+    monkeypatch.setattr(cifar10, "OFFICIAL_MD5", file_hash(archive))
     copy = Path(shutil.copy(archive, tmp_path / "copy.tar.gz"))
     first, _, _ = load_cifar10("horse", copy, tmp_path)
     copy.unlink()

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from jaxcolor.data.download import download, file_md5, is_downloaded, is_reachable
+from jaxcolor.data.download import download, file_hash, is_downloaded, is_reachable
 from jaxcolor.errors import UserError
 
 CONTENT = b"pictures" * 1000
-MD5 = hashlib.md5(CONTENT).hexdigest()
+MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 
 
 class QuietHandler(SimpleHTTPRequestHandler):
@@ -34,32 +34,37 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server.server_close()
 
 
-def test_file_md5(tmp_path: Path) -> None:
+def test_file_hash(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    assert file_md5(tmp_path / "a") == "900150983cd24fb0d6963f7d28e17f72"
+    assert file_hash(tmp_path / "a") == "900150983cd24fb0d6963f7d28e17f72"
     with pytest.raises(UserError, match="cannot read .*: No such file"):
-        file_md5(tmp_path / "b")
+        file_hash(tmp_path / "b")
 
 
 def test_downloads_once(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not is_downloaded(f"{server}/file.bin", MD5, tmp_path / "downloads")
-    path = download(f"{server}/file.bin", MD5, tmp_path / "downloads")
+    path = download(f"{server}/file.bin", MD5, tmp_path / "downloads", "advice")
     assert is_downloaded(f"{server}/file.bin", MD5, tmp_path / "downloads")
-    assert not is_downloaded(f"{server}/file.bin", "0" * 32, tmp_path / "downloads")
+    assert not is_downloaded(f"{server}/file.bin", "md5:" + "0" * 32, tmp_path / "downloads")
     assert path.read_bytes() == CONTENT
     monkeypatch.setattr(requests, "get", None)
-    assert download(f"{server}/file.bin", MD5, tmp_path / "downloads") == path
+    assert download(f"{server}/file.bin", MD5, tmp_path / "downloads", "advice") == path
+
+
+def test_the_start_of_a_checksum_is_enough(server: str, tmp_path: Path) -> None:
+    start = "sha256:" + hashlib.sha256(CONTENT).hexdigest()[:8]
+    assert download(f"{server}/file.bin", start, tmp_path, "advice").read_bytes() == CONTENT
 
 
 def test_a_wrong_checksum_leaves_nothing(server: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not the expected file"):
-        download(f"{server}/file.bin", "0" * 32, tmp_path / "downloads")
+        download(f"{server}/file.bin", "md5:" + "0" * 32, tmp_path / "downloads", "advice")
     assert not list((tmp_path / "downloads").iterdir())
 
 
 def test_a_file_that_the_server_has_not(server: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot download .*404"):
-        download(f"{server}/other.bin", MD5, tmp_path)
+        download(f"{server}/other.bin", MD5, tmp_path, "advice")
 
 
 def test_is_reachable(server: str) -> None:
@@ -69,11 +74,11 @@ def test_is_reachable(server: str) -> None:
 
 def test_nothing_is_reachable_without_network(tmp_path: Path) -> None:
     assert not is_reachable("https://example.org")
-    with pytest.raises(UserError, match="cannot download"):
-        download("https://example.org/file.bin", MD5, tmp_path)
+    with pytest.raises(UserError, match="cannot download .*: advice"):
+        download("https://example.org/file.bin", MD5, tmp_path, "advice")
 
 
 def test_an_unwritable_folder(server: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write into"):
-        download(f"{server}/file.bin", MD5, tmp_path / "file" / "folder")
+        download(f"{server}/file.bin", MD5, tmp_path / "file" / "folder", "advice")

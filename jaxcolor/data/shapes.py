@@ -1,0 +1,128 @@
+"""The built-in sample: textured shapes before photographs, with masks as Pascal VOC has them.
+
+Generated, the same each time: as many pictures as wanted, without a network. The shape alone says which
+class it is, since colours, textures, sizes and angles are drawn for each one.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+from scipy import ndimage
+
+from jaxcolor.data.examples import VOID, Example, Size
+from jaxcolor.data.photographs import TRAIN_SHARE, load_photographs
+
+SHAPES = ("background", "disc", "square", "triangle", "star", "ring", "cross")
+SIZE: Size = (180, 240)
+COUNTS = {"train": 200, "validation": 60}
+LARGEST, SMALLEST = 0.32, 0.14  # radii, as parts of the picture's height
+BORDER = 2  # pixels of void around a shape
+
+Plane = Float[np.ndarray, "height width"]
+
+
+class ShapePictures:
+    """A split of the sample, an `Examples`; a picture is drawn each time that it is asked for."""
+
+    def __init__(self, split: str):
+        self.split = split
+        self.sizes = [SIZE] * COUNTS[split]
+        self.fingerprint = f"shapes-1-{split}"
+        # As for colourization: the left part of each photograph is trained on, the right one validated on.
+        self._backgrounds = [
+            photo[:, :edge] if split == "train" else photo[:, edge:]
+            for photo in load_photographs()
+            for edge in [int(photo.shape[1] * TRAIN_SHARE)]
+        ]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> Example:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        rng = np.random.default_rng((list(COUNTS).index(self.split), index))
+        picture = _background(self._backgrounds[rng.integers(len(self._backgrounds))], rng)
+        mask = np.zeros(SIZE, np.uint8)
+        for _ in range(rng.integers(1, 5)):
+            label = rng.integers(1, len(SHAPES))
+            inside = _draw_shape(SHAPES[label], rng)
+            picture[inside] = _texture(rng)[inside]
+            mask[ndimage.binary_dilation(inside, iterations=BORDER)] = VOID
+            mask[ndimage.binary_erosion(inside, iterations=BORDER)] = label
+        smooth = ndimage.gaussian_filter(picture, (0.6, 0.6, 0))
+        noisy = smooth + rng.normal(0, 4, smooth.shape)
+        name = f"{self.split}-{index:03}"
+        return Example(name, noisy.round().clip(0, 255).astype(np.uint8), mask)
+
+
+def _background(
+    photograph: UInt8[np.ndarray, "_ _ 3"], rng: np.random.Generator
+) -> Float[np.ndarray, "_ _ 3"]:
+    """A random part of a photograph, as large as a picture of the sample."""
+    height, width = photograph.shape[:2]
+    largest = min(height / SIZE[0], width / SIZE[1])
+    scale = largest * rng.uniform(0.5, 1)
+    top, left = (rng.uniform(0, n - scale * m) for n, m in zip((height, width), SIZE, strict=True))
+    box = (left, top, left + scale * SIZE[1], top + scale * SIZE[0])
+    image = Image.fromarray(photograph).resize(SIZE[::-1], Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image, np.float64)
+
+
+def _draw_shape(shape: str, rng: np.random.Generator) -> Bool[np.ndarray, "height width"]:
+    """Which pixels lie inside of a shape at a random place, of random size and angle."""
+    radius = SIZE[0] * rng.uniform(SMALLEST, LARGEST)
+    center = [rng.uniform(0.6 * radius, n - 0.6 * radius) for n in SIZE]
+    angle = rng.uniform(0, 2 * np.pi)
+    rows, columns = ((axis - c) / radius for axis, c in zip(np.indices(SIZE), center, strict=True))
+    x = np.cos(angle) * columns + np.sin(angle) * rows
+    y = np.cos(angle) * rows - np.sin(angle) * columns
+    return INSIDE[shape](x, y)
+
+
+def _disc(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+    return x**2 + y**2 < 0.8
+
+
+def _ring(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+    return _disc(x, y) & (x**2 + y**2 > 0.25)
+
+
+def _square(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+    return np.maximum(abs(x), abs(y)) < 0.75
+
+
+def _triangle(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+    return np.maximum(-y, y / 2 + abs(x) * np.sqrt(3) / 2) < 0.5
+
+
+def _star(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+    """With five points: the distance to its edge is linear between a point and a notch, seen as angles."""
+    turn = 2 * np.pi / 5
+    angle = abs((np.arctan2(y, x) % turn) - turn / 2)
+    return np.hypot(x, y) < 1 - 0.6 * np.sin(2.5 * (turn / 2 - angle))
+
+
+def _cross(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+    return (np.minimum(abs(x), abs(y)) < 0.28) & (np.maximum(abs(x), abs(y)) < 0.9)
+
+
+INSIDE = {
+    "disc": _disc, "square": _square, "triangle": _triangle, "star": _star, "ring": _ring, "cross": _cross,
+}  # fmt: skip
+
+
+def _texture(rng: np.random.Generator) -> Float[np.ndarray, "_ _ 3"]:
+    """Stripes, checks, waves or grain of two random colours, over a whole picture."""
+    first, second = rng.uniform(0, 255, (2, 3))
+    rows, columns = np.indices(SIZE)
+    angle, period = rng.uniform(0, np.pi), rng.uniform(5, 16)
+    along = (np.cos(angle) * columns + np.sin(angle) * rows) * 2 * np.pi / period
+    across = (np.cos(angle) * rows - np.sin(angle) * columns) * 2 * np.pi / period
+    share = [
+        lambda: (np.sin(along) > 0).astype(float),
+        lambda: (np.sin(along) * np.sin(across) > 0).astype(float),
+        lambda: 0.5 + 0.5 * np.sin(along + np.sin(across)),
+        lambda: ndimage.gaussian_filter(rng.uniform(-3, 4, SIZE), 1.5).clip(0, 1),
+    ][rng.integers(4)]()[..., None]
+    return first * share + second * (1 - share)

@@ -1,0 +1,77 @@
+"""Pictures and masks in a folder of Pascal VOC's layout.
+
+FOLDER/JPEGImages/NAME.jpg, FOLDER/SegmentationClass/NAME.png, and the names of a split, one a line, in
+FOLDER/ImageSets/Segmentation/{train,val,trainval}.txt; FOLDER may also be the VOCdevkit around it.
+"""
+
+import hashlib
+from pathlib import Path
+
+from jaxcolor.data.examples import (
+    Example,
+    Size,
+    check_sizes,
+    decode_mask,
+    decode_picture,
+    picture_size,
+)
+from jaxcolor.errors import UserError, reason
+
+SPLITS = Path("ImageSets", "Segmentation")
+
+
+class VocFolder:
+    """A split of such a folder, an `Examples`. All its files are known to be there."""
+
+    def __init__(self, folder: Path, split: str, classes: int):
+        self.folder = find_root(folder)
+        self.classes = classes
+        self.names = read_names(self.folder / SPLITS / f"{split}.txt")
+        self.sizes: list[Size] = []
+        digest = hashlib.sha256()
+        for name in self.names:
+            picture, mask = self._picture(name), self._mask(name)
+            self.sizes.append(picture_size(picture, str(picture)))
+            check_sizes(self.sizes[-1], picture_size(mask, str(mask)), str(mask))
+            digest.update(hashlib.md5(picture.read_bytes()).digest())
+        self.fingerprint = digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Example:
+        name = self.names[index]
+        picture, mask = self._picture(name), self._mask(name)
+        return Example(
+            name, decode_picture(picture, str(picture)), decode_mask(mask, str(mask), self.classes)
+        )
+
+    def _picture(self, name: str) -> Path:
+        return self.folder / "JPEGImages" / f"{name}.jpg"
+
+    def _mask(self, name: str) -> Path:
+        return self.folder / "SegmentationClass" / f"{name}.png"
+
+
+def find_root(folder: Path) -> Path:
+    """The folder with ImageSets/Segmentation: the one given, or the one inside of it that has it."""
+    found = [path.parents[1] for path in sorted(folder.glob("**/ImageSets/Segmentation"))]
+    if len(found) != 1:
+        raise UserError(
+            f"{folder} has {len(found) or 'no'} ImageSets/Segmentation: --voc-dir must be one folder of "
+            "VOC's layout, with JPEGImages, SegmentationClass and ImageSets/Segmentation/{train,val}.txt"
+        )
+    return found[0]
+
+
+def read_names(path: Path) -> list[str]:
+    """The names in a split's list."""
+    try:
+        names = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
+    if not names:
+        raise UserError(f"{path} names no picture")
+    if len(set(names)) < len(names):
+        raise UserError(f"{path} names a picture twice")
+    return names

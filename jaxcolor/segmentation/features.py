@@ -1,0 +1,171 @@
+"""Frozen features on disk: computed once, and read again in every epoch.
+
+What a frozen part of the network makes of a picture never changes. A file holds, picture after picture, its
+features, those of the flipped picture where training flips, and its labels. It is written batch by batch;
+beside it stands how many batches are complete, so that a killed run goes on where it stopped.
+"""
+
+import fcntl
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import ml_dtypes
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from jaxcolor.data.examples import Size
+from jaxcolor.errors import UserError, reason
+from jaxcolor.files import write_atomically
+from jaxcolor.segmentation.batches import Item
+
+DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
+GB = 1e9
+Batch = tuple[Int[np.ndarray, " _"], bool]  # pictures of one size, and whether they are flipped
+
+
+class FeatureCache:
+    """The features and labels of a split in one memory-mapped file."""
+
+    def __init__(
+        self,
+        folder: Path,
+        shapes: Sequence[tuple[int, int, int]],
+        label_sizes: Sequence[Size],
+        flips: bool,
+        dtype: str,
+    ):
+        self.folder = folder
+        self.shapes = shapes
+        self.label_sizes = label_sizes
+        self.copies = 2 if flips else 1
+        self.dtype = np.dtype(DTYPES[dtype])
+        sizes = [
+            self.copies * math.prod(shape) * self.dtype.itemsize + math.prod(labels)
+            for shape, labels in zip(shapes, label_sizes, strict=True)
+        ]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])
+
+    @property
+    def bytes(self) -> int:
+        """How large the file is."""
+        return int(self._starts[-1])
+
+    def item(self, index: int, flipped: bool) -> Item:
+        """The features and labels of a picture, or of the flipped picture."""
+        labels = self._labels(index)
+        return Item(self._features(index, flipped), labels[:, ::-1] if flipped else labels)
+
+    def fill(
+        self,
+        batches: Sequence[Batch],
+        compute: Callable[[Batch], tuple[Float[np.ndarray, "_ _ _ _"], Sequence[np.ndarray]]],
+        on_batch: Callable[[int], None],
+    ) -> None:
+        """Write what is missing; `compute` gives a batch's features and labels.
+
+        `on_batch` hears of each batch's pictures. Raises `UserError` where the disk is full.
+        """
+        with self._locked():
+            if self.is_complete():
+                return
+            done = self._batches_done()
+            if not done:
+                self._allocate()
+            for number, batch in enumerate(batches):
+                if number >= done:
+                    features, labels = compute(batch)
+                    indices, flipped = batch
+                    for index, values, mask in zip(indices.tolist(), features, labels, strict=False):
+                        self._features(index, flipped)[:] = values.astype(self.dtype)
+                        if not flipped:
+                            self._labels(index)[:] = mask
+                    self._note(number + 1, complete=number + 1 == len(batches))
+                on_batch(len(batch[0]))
+
+    def is_complete(self) -> bool:
+        return bool(self._read_note().get("complete"))
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "features.bin"
+
+    @property
+    def _note_file(self) -> Path:
+        return self.folder / "done.json"
+
+    @cached_property
+    def _map(self) -> UInt8[np.ndarray, " bytes"]:
+        return np.memmap(self._file, np.uint8, "r+")
+
+    def _features(self, index: int, flipped: bool) -> np.ndarray:
+        size = math.prod(self.shapes[index]) * self.dtype.itemsize
+        start = int(self._starts[index]) + flipped * size
+        return self._map[start : start + size].view(self.dtype).reshape(self.shapes[index])
+
+    def _labels(self, index: int) -> np.ndarray:
+        end = int(self._starts[index + 1])
+        size = self.label_sizes[index]
+        return self._map[end - math.prod(size) : end].reshape(size)
+
+    def _allocate(self) -> None:
+        try:
+            with open(self._file, "wb") as file:
+                # Now, and not when a page is first written, which a full disk would punish with SIGBUS.
+                os.posix_fallocate(file.fileno(), 0, self.bytes)
+        except OSError as error:
+            self._file.unlink(missing_ok=True)
+            raise UserError(f"cannot write features into {self.folder}: {reason(error)}") from error
+
+    def _note(self, batches: int, complete: bool) -> None:
+        note = json.dumps({"batches": batches, "complete": complete}).encode()
+        write_atomically(self._note_file, lambda file: file.write(note))
+
+    def _read_note(self) -> dict:
+        try:
+            note = json.loads(self._note_file.read_text())
+        except (OSError, ValueError):
+            return {}
+        return note if self._file.is_file() and self._file.stat().st_size == self.bytes else {}
+
+    def _batches_done(self) -> int:
+        return int(self._read_note().get("batches", 0))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process writes; others that want the same features wait for them."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / ".lock").touch()
+        except OSError as error:
+            raise UserError(f"cannot write features into {self.folder}: {reason(error)}") from error
+        with open(self.folder / ".lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def make_room(root: Path, keep: Sequence[Path], needed: int, limit: int) -> str | None:
+    """Delete the oldest features of other runs until `needed` more bytes stay within `limit`.
+
+    Returns what is in the way where that does not help, and deletes nothing then.
+    """
+    if needed > limit:
+        return f"the features would take {needed / GB:.1f} GB, more than --cache-limit {limit / GB:g}"
+    root.mkdir(parents=True, exist_ok=True)
+    entries = [entry for entry in root.iterdir() if entry.is_dir()]
+    sizes = {entry: sum(file.stat().st_size for file in entry.iterdir()) for entry in entries}
+    others = sorted((entry for entry in entries if entry not in keep), key=lambda e: e.stat().st_mtime)
+    free = shutil.disk_usage(root).free + sum(sizes[entry] for entry in others)
+    missing = needed - sum(sizes[entry] for entry in entries if entry in keep)
+    if missing > free:
+        return f"the features would take {needed / GB:.1f} GB, and the disk has {free / GB:.1f} GB left"
+    for entry in others:
+        if sum(sizes[other] for other in others if other.exists()) + needed <= limit:
+            break
+        shutil.rmtree(entry)
+    return None

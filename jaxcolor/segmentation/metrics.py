@@ -1,0 +1,32 @@
+"""Scores by one confusion matrix over a whole split."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+Confusion = Float[np.ndarray, "classes classes"]  # pixels by true class (row) and predicted class (column)
+
+
+class Scores(NamedTuple):
+    """Shares in 0–1. A class without a pixel, true or predicted, has no IoU and counts in no mean."""
+
+    pixel_accuracy: float
+    mean_accuracy: float
+    mean_iou: float
+    iou: Float[np.ndarray, " classes"]  # nan for such a class
+
+
+def scores(confusion: Confusion) -> Scores:
+    """Pixel accuracy, the mean of the classes' accuracies, and intersection over union."""
+    right = np.diag(confusion)
+    true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        accuracy = right / true
+        iou = right / (true + predicted - right)
+    return Scores(
+        pixel_accuracy=float(right.sum() / confusion.sum()),
+        mean_accuracy=float(np.nanmean(accuracy)),
+        mean_iou=float(np.nanmean(iou)),
+        iou=iou,
+    )

@@ -1,0 +1,87 @@
+"""Sheets of pictures: rows side by side, each behind its label, below a title."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+from PIL import Image, ImageDraw, ImageFont
+
+from jaxcolor.files import write_atomically
+
+GAP = 4
+MARGIN = 12
+INK, PAPER = (40, 40, 40), (255, 255, 255)
+
+
+@cache
+def font() -> ImageFont.FreeTypeFont:
+    """That of all labels."""
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size=14)
+
+
+def row(images: Sequence[Image.Image]) -> Image.Image:
+    """Pictures side by side."""
+    width = sum(image.width + GAP for image in images) - GAP
+    row = Image.new("RGB", (width, max(image.height for image in images)), PAPER)
+    left = 0
+    for image in images:
+        row.paste(image, (left, 0))
+        left += image.width + GAP
+    return row
+
+
+def column(images: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
+    """Pictures below each other."""
+    height = sum(image.height + gap for image in images) - gap
+    column = Image.new("RGB", (max(image.width for image in images), height), PAPER)
+    top = 0
+    for image in images:
+        column.paste(image, (0, top))
+        top += image.height + gap
+    return column
+
+
+def sheet(title: str, strips: Mapping[str, Image.Image], gap: int) -> Image.Image:
+    """The title, and below it each strip behind its label."""
+    measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    labels = max(measure.multiline_textbbox((0, 0), label, font())[2] for label in strips)
+    left, top = int(labels) + 2 * MARGIN, 3 * MARGIN
+    body = column(list(strips.values()), gap)
+    width = max(left + body.width, int(left + measure.textlength(title, font()))) + MARGIN
+    sheet = Image.new("RGB", (width, top + body.height + MARGIN), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((left, top // 2), title, INK, font(), anchor="lm")
+    sheet.paste(body, (left, top))
+    for label, strip in strips.items():
+        draw.multiline_text((MARGIN, top + strip.height // 2), label, INK, font(), anchor="lm")
+        top += strip.height + gap
+    return sheet
+
+
+def legend(colors: Mapping[str, tuple[int, int, int]], width: int) -> Image.Image:
+    """A square of each colour and its name, in lines of at most that width where names allow."""
+    side, space = 16, 20
+    measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    places: list[tuple[int, int]] = []
+    left = line = 0
+    for name in colors:
+        length = side + GAP + int(measure.textlength(name, font())) + space
+        if left and left + length - space > width:
+            left, line = 0, line + 1
+        places.append((left, line * (side + GAP)))
+        left += length
+    widest = max(
+        x + side + GAP + int(measure.textlength(n, font())) for (x, _), n in zip(places, colors, strict=True)
+    )
+    image = Image.new("RGB", (max(widest + 1, 1), (line + 1) * (side + GAP)), PAPER)
+    draw = ImageDraw.Draw(image)
+    for (x, y), (name, color) in zip(places, colors.items(), strict=True):
+        draw.rectangle((x, y, x + side - 1, y + side - 1), fill=color, outline=INK)
+        draw.text((x + side + GAP, y + side // 2), name, INK, font(), anchor="lm")
+    return image
+
+
+def save(path: Path, image: Image.Image) -> None:
+    """Write a PNG file, whole or not at all."""
+    write_atomically(path, lambda file: image.save(file, format="png"))

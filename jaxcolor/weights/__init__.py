@@ -1,0 +1,1 @@
+"""Pretrained weights: PyTorch's files read without PyTorch, and its names as ours."""

@@ -1,0 +1,223 @@
+"""PyTorch's .pth files, read without PyTorch and without running anything that they ask for.
+
+A file is a pickled dictionary of tensors, whose numbers lie outside of the pickle: behind it, one run of
+bytes a storage (the format up to PyTorch 1.5), or beside it in a zip archive (the format since). A pickle may
+call any function of any module; here it gets the few that make up a dictionary of tensors, and no other.
+"""
+
+import io
+import math
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ml_dtypes
+import numpy as np
+
+from jaxcolor.errors import UserError, reason
+
+MAGIC = 0x1950A86A20F9469CFC6C
+VERSION = 1001
+DTYPES = {
+    "DoubleStorage": np.float64, "FloatStorage": np.float32, "HalfStorage": np.float16,
+    "BFloat16Storage": ml_dtypes.bfloat16, "LongStorage": np.int64, "IntStorage": np.int32,
+    "ShortStorage": np.int16, "CharStorage": np.int8, "ByteStorage": np.uint8, "BoolStorage": np.bool_,
+}  # fmt: skip
+# What a damaged pickle makes Python's reader raise.
+PICKLE_ERRORS = (
+    pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError, TypeError,
+    OverflowError, MemoryError,
+)  # fmt: skip
+
+
+class DamagedError(Exception):
+    """The file is not what it claims to be."""
+
+
+class StorageType(NamedTuple):
+    """torch.FloatStorage and its like."""
+
+    dtype: type
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A run of numbers that several tensors may share."""
+
+    dtype: np.dtype
+    key: str
+    length: int
+
+    @property
+    def bytes(self) -> int:
+        return self.length * self.dtype.itemsize
+
+
+class Tensor(NamedTuple):
+    """A view of a storage, as torch._utils._rebuild_tensor_v2 is asked for it; units are numbers."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def of(self, numbers: np.ndarray) -> np.ndarray:
+        """The tensor as an array, given its storage's numbers."""
+        sizes = (self.offset, *self.shape, *self.strides)
+        if not all(isinstance(n, int) and n >= 0 for n in sizes) or len(self.shape) != len(self.strides):
+            raise DamagedError("a tensor has an impossible shape")
+        if not math.prod(self.shape):
+            return np.zeros(self.shape, numbers.dtype)
+        last = sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
+        if self.offset + last >= len(numbers):
+            raise DamagedError("a tensor reaches beyond its storage")
+        strides = [stride * numbers.itemsize for stride in self.strides]
+        # A copy: a view would keep the whole storage, and strides of 0 may claim any size.
+        if math.prod(self.shape) > len(numbers):
+            raise DamagedError("a tensor is larger than its storage")
+        return np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, strides).copy()
+
+
+class StateDict(OrderedDict):
+    """collections.OrderedDict, but one that notices a key which is set twice."""
+
+    def __init__(self, *args: Any):
+        self.duplicates: list[str] = []
+        super().__init__(*args)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if key in self:
+            self.duplicates.append(str(key))
+        super().__setitem__(key, value)
+
+
+def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
+    if not isinstance(storage, Storage):
+        raise DamagedError("a tensor has no storage")
+    return Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
+    return tensor
+
+
+ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): StateDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    **{("torch", name): StorageType(dtype) for name, dtype in DTYPES.items()},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Reads tensors, numbers, strings and containers, and refuses all else."""
+
+    def __init__(self, file: io.BufferedIOBase):
+        super().__init__(file, encoding="utf-8")
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return ALLOWED[module, name]
+        except KeyError:
+            raise DamagedError(
+                f"it asks for {module}.{name}; only dictionaries of tensors are read, as "
+                "torch.save(model.state_dict(), FILE) writes them"
+            ) from None
+
+    def persistent_load(self, pid: Any) -> Storage:
+        kind, storage_type, key, _, length, *view = pid
+        if kind != "storage" or not isinstance(storage_type, StorageType) or any(view):
+            raise DamagedError(f"it asks for an unknown kind of storage, {kind!r}")
+        if not isinstance(length, int) or length < 0:
+            raise DamagedError(f"storage {key} has an impossible size")
+        storage = Storage(np.dtype(storage_type.dtype), str(key), length)
+        if self.storages.setdefault(storage.key, storage) != storage:
+            raise DamagedError(f"storage {key} has two sizes")
+        return storage
+
+
+def read_pth(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The tensors of a .pth file by their keys, and the keys that it holds more than once.
+
+    Raises `UserError` for a file that is damaged, truncated, or holds anything but a dictionary of tensors.
+    """
+    try:
+        with open(path, "rb") as file:
+            is_zip = file.read(4) == b"PK\x03\x04"
+            file.seek(0)
+            found, numbers = _read_zip(file) if is_zip else _read_legacy(file)
+            if not isinstance(found, dict):
+                raise DamagedError(f"it holds a {type(found).__name__}, not a dictionary of tensors")
+            strange = [key for key, value in found.items() if not isinstance(value, Tensor)]
+            if strange or not found:
+                raise DamagedError(f"it is no dictionary of tensors (but has {strange[:3] or 'nothing'})")
+            weights = {str(key): tensor.of(numbers(tensor.storage)) for key, tensor in found.items()}
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {reason(error)}") from error
+    except (DamagedError, zipfile.BadZipFile, struct.error, *PICKLE_ERRORS) as error:
+        raise UserError(f"cannot read {path} as weights of PyTorch: {reason(error)}") from error
+    return weights, getattr(found, "duplicates", [])
+
+
+Numbers = Callable[[Storage], np.ndarray]
+
+
+def _read_zip(file: io.BufferedIOBase) -> tuple[Any, Numbers]:
+    try:
+        archive = zipfile.ZipFile(file)
+    except zipfile.BadZipFile as error:
+        raise DamagedError("it is a zip archive that was cut short") from error
+    names = archive.namelist()
+    if len(set(names)) < len(names):
+        raise DamagedError("its zip archive holds two files of one name")
+    pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise DamagedError("it is a zip archive without data.pkl")
+    root = pickles[0].removesuffix("data.pkl")
+    if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
+        raise DamagedError("its numbers are big-endian")
+    found = _Unpickler(io.BytesIO(archive.read(pickles[0]))).load()
+    read: dict[str, np.ndarray] = {}
+
+    def numbers(storage: Storage) -> np.ndarray:
+        if storage.key not in read:
+            name = f"{root}data/{storage.key}"
+            if name not in names:
+                raise DamagedError(f"storage {storage.key} is missing")
+            if (size := archive.getinfo(name).file_size) != storage.bytes:
+                raise DamagedError(f"storage {storage.key} has {size} bytes, not {storage.bytes}")
+            read[storage.key] = np.frombuffer(archive.read(name), storage.dtype)
+        return read[storage.key]
+
+    return found, numbers
+
+
+def _read_legacy(file: io.BufferedIOBase) -> tuple[Any, Numbers]:
+    if _Unpickler(file).load() != MAGIC or _Unpickler(file).load() != VERSION:
+        raise DamagedError("it is neither a zip archive nor of PyTorch's older format")
+    if not _Unpickler(file).load().get("little_endian"):
+        raise DamagedError("its numbers are big-endian")
+    unpickler = _Unpickler(file)
+    found = unpickler.load()
+    keys = _Unpickler(file).load()
+    if sorted(map(str, keys)) != sorted(unpickler.storages):
+        raise DamagedError("its list of storages is not that of its tensors")
+    read = {}
+    for key in map(str, keys):
+        storage = unpickler.storages[key]
+        (length,) = struct.unpack("<q", file.read(8))
+        if length != storage.length:
+            raise DamagedError(f"storage {key} has {length} numbers, not {storage.length}")
+        data = file.read(storage.bytes)
+        if len(data) != storage.bytes:
+            raise DamagedError(f"it ends within storage {key}: it was cut short")
+        read[key] = np.frombuffer(data, storage.dtype)
+    if file.read(1):
+        raise DamagedError("it has bytes behind its end")
+    return found, lambda storage: read[storage.key]

@@ -1,0 +1,120 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxcolor.errors import UserError
+from jaxcolor.segmentation.features import FeatureCache, make_room
+
+SHAPES = [(2, 3, 4), (2, 3, 4), (1, 2, 4)]
+LABELS = [(5, 6), (5, 6), (3, 2)]
+BATCHES = [(np.array([0, 1]), False), (np.array([2]), False), (np.array([0, 1]), True), (np.array([2]), True)]
+
+
+def features(index: int, flipped: bool) -> np.ndarray:
+    return np.random.default_rng((index, flipped)).normal(size=SHAPES[index]).astype(np.float32)
+
+
+def labels(index: int) -> np.ndarray:
+    return np.random.default_rng(index).integers(0, 9, LABELS[index]).astype(np.uint8)
+
+
+def compute(batch: tuple[np.ndarray, bool]) -> tuple[np.ndarray, list[np.ndarray]]:
+    indices, flipped = batch
+    values = [features(i, flipped) for i in indices.tolist()]
+    # A batch that is filled up, as those at the end of an epoch are.
+    return np.stack([*values, np.zeros_like(values[0])]), [labels(i) for i in indices.tolist()]
+
+
+def cache(folder: Path, dtype: str = "float32") -> FeatureCache:
+    return FeatureCache(folder / "key", SHAPES, LABELS, True, dtype)
+
+
+def check(filled: FeatureCache, rtol: float) -> None:
+    for index in range(3):
+        for flipped in (False, True):
+            item = filled.item(index, flipped)
+            np.testing.assert_allclose(item.inputs.astype(np.float32), features(index, flipped), rtol=rtol)
+            expected = labels(index)[:, ::-1] if flipped else labels(index)
+            np.testing.assert_array_equal(item.labels, expected)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 0), ("float16", 1e-3), ("bfloat16", 1e-2)])
+def test_what_is_read_is_what_was_computed(tmp_path: Path, dtype: str, rtol: float) -> None:
+    filled = cache(tmp_path, dtype)
+    seen: list[int] = []
+    filled.fill(BATCHES, compute, seen.append)
+    assert filled.is_complete()
+    assert seen == [2, 1, 2, 1]
+    assert (tmp_path / "key" / "features.bin").stat().st_size == filled.bytes
+    check(filled, rtol=rtol)
+    check(cache(tmp_path, dtype), rtol=rtol)
+
+
+@pytest.mark.parametrize("stopped_at", range(4))
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, stopped_at: int) -> None:
+    calls: list[object] = []
+
+    def compute_until_killed(batch: tuple[np.ndarray, bool]) -> tuple[np.ndarray, list[np.ndarray]]:
+        if len(calls) == stopped_at:
+            raise KeyboardInterrupt
+        calls.append(batch)
+        return compute(batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        cache(tmp_path).fill(BATCHES, compute_until_killed, lambda pictures: None)
+    assert not cache(tmp_path).is_complete()
+    again = []
+    resumed = cache(tmp_path)
+    resumed.fill(BATCHES, lambda batch: again.append(batch) or compute(batch), lambda pictures: None)  # type: ignore[func-returns-value]
+    assert len(again) == 4 - stopped_at
+    check(resumed, rtol=0)
+
+
+def test_a_complete_cache_is_not_computed_again(tmp_path: Path) -> None:
+    cache(tmp_path).fill(BATCHES, compute, lambda pictures: None)
+    cache(tmp_path).fill(BATCHES, lambda batch: pytest.fail("computed again"), lambda pictures: None)
+
+
+def test_a_file_of_another_size_is_computed_again(tmp_path: Path) -> None:
+    cache(tmp_path).fill(BATCHES, compute, lambda pictures: None)
+    with open(tmp_path / "key" / "features.bin", "ab") as file:
+        file.write(b"x")
+    assert not cache(tmp_path).is_complete()
+    filled = cache(tmp_path)
+    filled.fill(BATCHES, compute, lambda pictures: None)
+    check(filled, rtol=0)
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "key").touch()
+    with pytest.raises(UserError, match="cannot write features into"):
+        cache(tmp_path).fill(BATCHES, compute, lambda pictures: None)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        cache(tmp_path).fill(BATCHES, compute, lambda pictures: None)
+    assert not (tmp_path / "key" / "features.bin").exists()
+
+
+def test_room_is_made_by_deleting_the_oldest(tmp_path: Path) -> None:
+    import os
+
+    for age, name in enumerate(("new", "middle", "old")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "features.bin").write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    assert make_room(tmp_path, [tmp_path / "mine"], 150, 1000) is None
+    assert len(list(tmp_path.iterdir())) == 3
+    assert make_room(tmp_path, [tmp_path / "mine"], 150, 380) is None
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "middle"}
+    problem = make_room(tmp_path, [tmp_path / "mine"], 10**10, 10**9)
+    assert problem == "the features would take 10.0 GB, more than --cache-limit 1"
+    assert make_room(tmp_path, [tmp_path / "new"], 100, 150) is None
+    assert {path.name for path in tmp_path.iterdir()} == {"new"}
+    assert "the disk has" in str(make_room(tmp_path, [], 10**18, 10**19))

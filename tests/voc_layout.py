@@ -1,0 +1,40 @@
+"""A small data set in Pascal VOC's layout."""
+
+import tarfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+NAMES = {"train": ["a", "b", "c", "d", "e"], "val": ["x", "y", "z"]}
+
+
+def write_voc(folder: Path, sizes: dict[str, tuple[int, int]] | None = None) -> Path:
+    """Pictures whose left half is class 1, red, and whose right half is class 2, blue; between them void."""
+    root = folder / "VOCdevkit" / "VOC2012"
+    for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
+        (root / part).mkdir(parents=True, exist_ok=True)
+    for split, names in NAMES.items():
+        (root / "ImageSets/Segmentation" / f"{split}.txt").write_text("".join(f"{n}\n" for n in names))
+        for name in names:
+            height, width = (sizes or {}).get(name, (48, 64))
+            rng = np.random.default_rng(list(name.encode()))
+            mask = np.full((height, width), 2, np.uint8)
+            mask[:, : width // 2] = 1
+            mask[:, width // 2] = 255
+            mask[:4] = 0
+            picture = np.array([[90, 90, 90], [220, 30, 30], [30, 30, 220]])[np.where(mask == 255, 0, mask)]
+            picture = (picture + rng.normal(0, 12, picture.shape)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(picture).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
+            image = Image.fromarray(mask)
+            image.putpalette(np.arange(256).repeat(3).astype(np.uint8).tobytes())
+            image.save(root / "SegmentationClass" / f"{name}.png")
+    return folder
+
+
+def write_voc_tar(folder: Path) -> Path:
+    """The same as an archive."""
+    path = folder / "voc.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(write_voc(folder / "unpacked") / "VOCdevkit", "VOCdevkit")
+    return path
