@@ -21,7 +21,7 @@ def draw_curves(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         for name, split in names.items():
-            values = [metrics[name] for metrics in history]
+            values = [metrics.get(name, float("nan")) for metrics in history]  # epoch 0 has no train loss
             legend = f"{split}: {values[-1]:.4f}"
             axes.plot(epochs, values, color=COLORS[split], label=legend, marker="o", markersize=2.5)
         axes.set_xlabel("epoch")

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import dataclasses
 import time
 from pathlib import Path
 
@@ -98,5 +99,5 @@ def test_help_is_quick_and_names_every_setting() -> None:
         [sys.executable, script, "--help"], capture_output=True, text=True, check=True
     ).stdout
     assert time.perf_counter() - start < 2
-    for name in ColorizeConfig.__dataclass_fields__:
-        assert f"--{name.replace('_', '-')}" in out
+    for field in dataclasses.fields(ColorizeConfig):
+        assert f"--{field.name.replace('_', '-')}" in out

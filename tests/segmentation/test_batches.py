@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import jax
@@ -89,3 +90,32 @@ def test_loading_keeps_the_order_and_passes_errors_on(examples: VocFolder) -> No
     broken = Split(Broken(examples.folder, "train", 3), (32, 32), True, None, 0)
     with pytest.raises(UserError, match="a.jpg is broken"):
         list(load_batches(batches, lambda i: broken.item(i, STILL), 2))
+
+
+class Many:
+    """Pictures of 480 MB together, made as they are asked for."""
+
+    sizes = [(400, 400)] * 1000
+    fingerprint = "many"
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def __getitem__(self, index: int) -> Example:
+        return Example(
+            str(index), np.full((400, 400, 3), index % 256, np.uint8), np.zeros((400, 400), np.uint8)
+        )
+
+
+def test_a_data_set_larger_than_the_memory_passes_through_it() -> None:
+    split = Split(Many(), (), True, None, 0)
+    batches = group_batches(split.groups(), np.arange(1000), 8)
+    tracemalloc.start()
+    try:
+        for number, batch in enumerate(load_batches(batches, lambda i: split.item(i, STILL), 8)):
+            assert batch["inputs"][0, 0, 0, 0] == number * 8 % 256
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert number == 124
+    assert peak < 60e6  # a few batches of 5 MB, and what they are stacked from

@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,25 @@ def test_room_is_made_by_deleting_the_oldest(tmp_path: Path) -> None:
     assert make_room(tmp_path, [tmp_path / "new"], 100, 150) is None
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
     assert "the disk has" in str(make_room(tmp_path, [], 10**18, 10**19))
+
+
+def test_features_larger_than_the_memory_pass_through_it(tmp_path: Path) -> None:
+    count, shape = 100, (64, 64, 64)  # 1 MB each
+    large = FeatureCache(tmp_path / "key", [shape] * count, [(4, 4)] * count, False, "float32")
+    batches = [(np.arange(i, i + 4), False) for i in range(0, count, 4)]
+
+    def constant(batch: tuple[np.ndarray, bool]) -> tuple[np.ndarray, list[np.ndarray]]:
+        values = np.empty((4, *shape), np.float32)
+        values[:] = batch[0][:, None, None, None]
+        return values, [np.zeros((4, 4), np.uint8)] * 4
+
+    tracemalloc.start()
+    try:
+        large.fill(batches, constant, lambda pictures: None)
+        means = [float(large.item(i, False).inputs[0, 0, 0]) for i in range(count)]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert large.bytes > 100e6
+    assert means == list(range(count))
+    assert peak < 25e6

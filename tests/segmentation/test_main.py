@@ -1,0 +1,235 @@
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from voc_layout import write_voc, write_voc_tar
+
+from jaxcolor.errors import UserError
+from jaxcolor.segmentation import inputs as inputs_module
+from jaxcolor.segmentation import job as job_module
+from jaxcolor.segmentation.config import SegmentConfig
+from jaxcolor.segmentation.features import FeatureCache
+from jaxcolor.segmentation.main import segment
+from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SegmentConfig:
+    """Two epochs on five pictures of 48×64 pixels, the last batch with one."""
+    monkeypatch.setattr(inputs_module, "cache_folder", lambda: tmp_path / "cache")
+    return SegmentConfig(
+        voc_dir=write_voc(tmp_path / "voc"), classes="3", epochs=2, batch_size=2, runs_dir=tmp_path / "runs"
+    )
+
+
+def metrics_of(config: SegmentConfig) -> list[dict[str, Any]]:
+    """The logged metrics, without times."""
+    lines = RunFolder(config.folder).read_metrics()
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.rglob("*.png")}
+
+
+def test_a_run_leaves_everything(config: SegmentConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    found = segment(config)
+    assert found is not None
+    out = capsys.readouterr().out
+    assert "frozen: unchanged" in out
+    assert "Computing the frozen features of the train pictures" in out
+    assert "class 1        IoU" in out
+    lines = metrics_of(config)
+    assert [line["epoch"] for line in lines] == [0, 1, 2]
+    assert "train_loss" not in lines[0]
+    assert lines[2].keys() == {
+        "epoch", "train_loss", "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou",
+    }  # fmt: skip
+    assert lines[2]["val_loss"] < lines[0]["val_loss"]
+    assert names_in(config.folder) == {"curves.png", "confusion.png", "validation-epoch-002.png"}
+    record = json.loads((config.folder / "config.json").read_text())
+    assert record["trained_parameters"] < record["parameters"]
+    assert record["weights"]["classifier"] == record["weights"]["head"] == "new"
+    assert record["dataset"]["classes"] == ["class 0", "class 1", "class 2"]
+    saved = Checkpoints(config.folder / "checkpoints")
+    assert saved.epoch("latest") == 2
+    saved.close()
+
+
+def test_the_cache_changes_no_numbers(config: SegmentConfig) -> None:
+    segment(config)
+    segment(dataclasses.replace(config, cache=False, name="plain"))
+    for ours, plain in zip(
+        metrics_of(config), metrics_of(dataclasses.replace(config, name="plain")), strict=True
+    ):
+        assert ours == pytest.approx(plain, rel=2e-3)
+
+
+def test_features_are_computed_once(config: SegmentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment(config)
+    monkeypatch.setattr(FeatureCache, "_allocate", lambda self: pytest.fail("computed again"))
+    segment(dataclasses.replace(config, name="again", learning_rate=0.01))
+
+
+def test_features_beyond_the_limit_are_computed_in_every_epoch(
+    config: SegmentConfig, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    segment(dataclasses.replace(config, cache_limit=1e-6, epochs=1))
+    assert "more than --cache-limit 1e-06: frozen features are computed again" in capsys.readouterr().out
+    assert not list((tmp_path / "cache").rglob("features.bin"))
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("target", "where", "call"),
+    [
+        (FeatureCache, "_note", 3),
+        (job_module.SegmentJob, "draw", 1),
+        (Checkpoints, "save", 1),
+        (job_module.SegmentJob, "evaluate", 3),
+    ],
+)
+def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
+    config: SegmentConfig, monkeypatch: pytest.MonkeyPatch, target: Any, where: str, call: int
+) -> None:
+    original, calls = getattr(target, where), []
+
+    def stop(self: Any, *args: Any, **kwargs: Any) -> Any:
+        calls.append(1)
+        if len(calls) == call:
+            raise KilledError
+        return original(self, *args, **kwargs)
+
+    stopped = dataclasses.replace(config, name="stopped")
+    with monkeypatch.context() as patch:
+        patch.setattr(target, where, stop)
+        with pytest.raises(KilledError):
+            segment(stopped)
+    segment(dataclasses.replace(stopped, resume=True))
+    segment(config)
+    assert metrics_of(stopped) == metrics_of(config)
+    assert names_in(stopped.folder) == names_in(config.folder)
+
+
+@pytest.mark.parametrize("train", ["last", "all"])
+def test_what_else_can_be_trained(
+    config: SegmentConfig, train: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if train == "last":
+        with pytest.raises(UserError, match="has no head of a DeepLabV3"):
+            segment(dataclasses.replace(config, train="last"))
+        return
+    segment(dataclasses.replace(config, train=train, aux=True, epochs=1, batch_size=5))
+    assert "frozen" not in capsys.readouterr().out
+
+
+def test_evaluate_repeats_the_validation(config: SegmentConfig) -> None:
+    trained = segment(config)
+    evaluated = segment(dataclasses.replace(config, evaluate=True))
+    assert trained is not None
+    assert evaluated is not None
+    for name, value in evaluated.items():
+        assert trained[name] == pytest.approx(value, rel=1e-5)
+
+
+def test_init_from_another_run(config: SegmentConfig) -> None:
+    trained = segment(config)
+    other = dataclasses.replace(config, name="other", init_from=config.folder.relative_to(config.runs_dir))
+    segment(dataclasses.replace(other, learning_rate=1e-9, epochs=1))
+    assert trained is not None
+    assert metrics_of(other)[0]["val_loss"] == pytest.approx(trained["val_loss"], rel=1e-5)
+
+
+def test_random_crops_and_sizes(config: SegmentConfig) -> None:
+    segment(dataclasses.replace(config, crop=32, epochs=1, name="crop", flip=False, class_weights="none"))
+    segment(dataclasses.replace(config, image_size=(32, 64), epochs=1, name="size", schedule="constant"))
+    assert {path.name for path in config.runs_dir.iterdir()} == {"crop", "size"}
+
+
+def test_pictures_of_many_sizes_and_an_archive(config: SegmentConfig, tmp_path: Path) -> None:
+    sizes = {name: (40 + 3 * i, 64 - 2 * i) for i, name in enumerate("abcdexyz")}
+    many = dataclasses.replace(config, voc_dir=write_voc(tmp_path / "many", sizes), epochs=1, name="many")
+    segment(many)
+    assert len(metrics_of(many)) == 2
+    tar = write_voc_tar(tmp_path / "tar")
+    archive = dataclasses.replace(
+        config, voc_dir=None, archive=tar, data_dir=tmp_path / "data", name="tar", epochs=1
+    )
+    segment(archive)
+    segment(dataclasses.replace(config, epochs=1))
+    assert metrics_of(archive) == metrics_of(config)
+
+
+def test_predict_writes_masks_and_overlays(
+    config: SegmentConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segment(dataclasses.replace(config, epochs=1))
+    large = tmp_path / "large.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (71, 95, 3)).astype(np.uint8)).save(large)
+    jpg = tmp_path / "voc/VOCdevkit/VOC2012/JPEGImages/x.jpg"
+    segment(dataclasses.replace(config, predict=(large, jpg), image_size=()))
+    folder = config.folder / "predictions"
+    for name, size in (("large", (95, 71)), ("x", (64, 48))):
+        mask = Image.open(folder / f"{name}-mask.png")
+        assert mask.mode == "P"
+        assert mask.size == size
+        assert np.asarray(mask).max() <= 2
+        overlay = Image.open(folder / f"{name}-overlay.png")
+        assert overlay.width >= size[0]
+        assert overlay.height > size[1]
+    assert "large-mask.png" in capsys.readouterr().out
+    before = set(folder.iterdir())
+    (tmp_path / "text.jpg").write_text("no picture")
+    with pytest.raises(UserError, match="text.jpg is broken, or no picture"):
+        segment(dataclasses.replace(config, predict=(jpg, tmp_path / "text.jpg")))
+    with pytest.raises(UserError, match="two pictures have the name x"):
+        segment(
+            dataclasses.replace(
+                config, predict=(jpg, tmp_path / "voc/VOCdevkit/VOC2012/SegmentationClass/x.png")
+            )
+        )
+    assert set(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"voc_dir": Path("missing")}, "missing has no ImageSets/Segmentation"),
+        ({"classes": "2"}, "has label 2, but there are 2 classes"),
+        ({"weights": Path("missing.pth")}, "cannot read missing.pth: No such file"),
+        ({"weights": Path(__file__)}, "test_main.py as weights of PyTorch"),
+        ({"backbone": "resnet50"}, "cannot download .*deeplabv3_resnet50"),
+        ({"evaluate": True}, "there is no run in"),
+        ({"predict": (Path("a.jpg"),)}, "there is no run in"),
+        ({"voc_dir": None, "classes": None, "dataset": "voc"}, "from any of 4 servers"),
+        ({"precision": "tf32"}, "tf32 is for GPUs"),
+        ({"runs_dir": Path("/dev/null/runs")}, "Not a directory"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    config: SegmentConfig, change: dict, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message) as error:
+        segment(dataclasses.replace(config, **({"data_dir": tmp_path / "data"} | change)))
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_resume_refuses_other_settings(config: SegmentConfig) -> None:
+    segment(config)
+    for change, message in (
+        ({"learning_rate": 0.1}, "was started with --learning-rate 0.001, not 0.1"),
+        ({"epochs": 3}, "was planned for 2 epochs"),
+        ({"output_stride": 8}, "was started with --output-stride 16, not 8"),
+    ):
+        with pytest.raises(UserError, match=message):
+            segment(dataclasses.replace(config, resume=True, **change))  # type: ignore[arg-type]
