@@ -34,6 +34,7 @@ def write_voc(folder: Path, sizes: dict[str, tuple[int, int]] | None = None) -> 
 
 def write_voc_tar(folder: Path) -> Path:
     """The same as an archive."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "voc.tar"
     with tarfile.open(path, "w") as tar:
         tar.add(write_voc(folder / "unpacked") / "VOCdevkit", "VOCdevkit")

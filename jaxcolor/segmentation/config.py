@@ -50,7 +50,7 @@ class SegmentConfig(RunConfig):
     """Train on squares of so many pixels a side, cut at random from pictures scaled by 0.5 to 2."""
     image_size: tuple[int, ...] = ()
     """One number: pictures are resized to that length of the shorter side; two: to that height and width.
-    Default: 520, as torchvision's weights have it, for ResNets; their own size for EfficientNet."""
+    Default: 520, as torchvision's weights have it; with --crop, and for the sample, their own size."""
     seed: int = 0
     """Seed of new weights, dropout, and the order and flips of the pictures."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -133,9 +133,9 @@ class SegmentConfig(RunConfig):
         return self.backbone != "efficientnet-lite0"
 
     def resolved(self) -> "SegmentConfig":
-        """The settings with the backbone's defaults filled in."""
+        """The settings with the defaults filled in that depend on backbone and data."""
         return dataclasses.replace(
             self,
             output_stride=self.output_stride or (8 if self.is_resnet else 16),
-            image_size=self.image_size or ((520,) if self.is_resnet and not self.crop else ()),
+            image_size=self.image_size or (() if self.crop or self.dataset == "sample" else (520,)),
         )

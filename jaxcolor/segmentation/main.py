@@ -25,7 +25,6 @@ def segment(config: SegmentConfig) -> Metrics | None:
 
 def make_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | None) -> SegmentJob:
     """The job of a run; an existing one that ends sooner or later must not depend on its length."""
-    config = config.resolved()
     if existing and config.schedule == "poly" and config.resume:
         planned = existing.read_config()["settings"]["epochs"]
         if config.epochs != planned:
@@ -36,4 +35,4 @@ def make_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | Non
     data = load_dataset(config)
     if config.voc_dir is None and config.archive is None:
         config = dataclasses.replace(config, dataset=data.facts["name"])
-    return SegmentJob(config, data, folder)
+    return SegmentJob(config.resolved(), data, folder)

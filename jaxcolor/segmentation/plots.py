@@ -90,7 +90,7 @@ def draw_confusion(path: Path, confusion: Confusion, classes: Sequence[str]) -> 
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
 
 
-def _colors(classes: Sequence[str], masks: Sequence[Mask]) -> dict[str, tuple[int, int, int]]:
+def _colors(classes: Sequence[str], masks: Sequence[np.ndarray]) -> dict[str, tuple[int, int, int]]:
     """The colours of the classes that occur, and of void."""
     found = sorted({int(label) for mask in masks for label in np.unique(mask)})
     palette = voc_colors().tolist()

@@ -82,6 +82,8 @@ def require(good: bool, field: str, range_: str, value: object) -> None:
 
 
 def _restored(value: Any, hint: Any) -> Any:
-    if value is not None and (hint is Path or Path in typing.get_args(hint)):
-        return Path(value)
-    return tuple(value) if isinstance(value, list) else value
+    """A value of config.json as the setting of that type."""
+    is_path = hint is Path or Path in typing.get_args(hint)
+    if isinstance(value, list):
+        return tuple(Path(item) if is_path else item for item in value)
+    return Path(value) if is_path and value is not None else value

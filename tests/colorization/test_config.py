@@ -1,7 +1,7 @@
+import dataclasses
 import json
 import subprocess
 import sys
-import dataclasses
 import time
 from pathlib import Path
 

@@ -15,6 +15,7 @@ from flax import linen as nn
 
 from jaxcolor.reference import segmentation as reference
 from jaxcolor.segmentation.deeplab import Backbone, DeepLabV3, upsample
+from jaxcolor.segmentation.efficientnet import EfficientNetLite0
 from jaxcolor.segmentation.pretrained import load_pretrained
 
 TOLERANCE = 1e-4  # of the largest activation
@@ -84,11 +85,16 @@ def test_efficientnet(size: tuple[int, int], tmp_path: Path) -> None:
     theirs = reference.efficientnet().eval()
     reference.randomize_statistics(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    model = DeepLabV3("efficientnet-lite0", 21, 32)  # type: ignore[arg-type]  # theirs is not dilated
+    model = DeepLabV3("efficientnet-lite0", 21, 16)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
     variables = load_pretrained("efficientnet-lite0", zeros, tmp_path / "w.pth").variables
     pictures = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
     found = reference.stages(theirs, torch.from_numpy(pictures.transpose(0, 3, 1, 2)))
-    middle, last = (f"block{end}" for end in reference.ENDS)
-    check_stages(our_stages(model, variables, pictures), found, {middle: "third", last: "last"})
+    # Theirs is not dilated: the backbone alone, with its own strides.
+    backbone = EfficientNetLite0(output_stride=32)
+    ours: Any = backbone.apply(
+        {name: tree["backbone"] for name, tree in variables.items()}, jnp.asarray(pictures), train=False
+    )
+    stages = {f"block{end}": np.asarray(out) for end, out in zip(reference.ENDS, ours, strict=True)}
+    check_stages(stages, found, {name: name for name in stages})

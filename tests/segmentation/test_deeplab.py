@@ -72,7 +72,7 @@ def test_upsampling_is_that_of_jax(size: tuple[int, int], old: tuple[int, int]) 
 
 
 def test_interpolation_on_hand_computed_values() -> None:
-    np.testing.assert_allclose(interpolation(4, 2), [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
+    np.testing.assert_allclose(interpolation(4, 2), np.array([[4, 0], [3, 1], [1, 3], [0, 4]]) / 4)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 10), (5, 1)])
