@@ -88,7 +88,9 @@ def test_efficientnet(size: tuple[int, int], tmp_path: Path) -> None:
     model = DeepLabV3("efficientnet-lite0", 21, 16)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
-    variables = load_pretrained("efficientnet-lite0", zeros, tmp_path / "w.pth").variables
+    variables = jax.tree.map(
+        jnp.asarray, load_pretrained("efficientnet-lite0", zeros, tmp_path / "w.pth").variables
+    )
     pictures = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
     found = reference.stages(theirs, torch.from_numpy(pictures.transpose(0, 3, 1, 2)))
     # Theirs is not dilated: the backbone alone, with its own strides.
