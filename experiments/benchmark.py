@@ -1,10 +1,10 @@
-"""Compare jaxcolor with plain PyTorch: `python experiments/benchmark.py colorize`."""
+"""Compare jaxcolor with plain PyTorch: `python experiments/benchmark.py colorize` or `segment`."""
 
 import sys
 
 import tyro
 
-from jaxcolor.benchmark.config import ColorizeBenchmark
+from jaxcolor.benchmark.config import ColorizeBenchmark, SegmentBenchmark
 from jaxcolor.cli import run_script
 
 app = tyro.extras.SubcommandApp()
@@ -18,6 +18,14 @@ def colorize(config: tyro.conf.OmitArgPrefixes[ColorizeBenchmark]) -> None:
 
     if not colorize(config).get("certificate_holds", True):
         sys.exit("error: the certificate does not hold: see the rows that are too far")
+
+
+@app.command(name="segment")
+def segment(config: tyro.conf.OmitArgPrefixes[SegmentBenchmark]) -> None:
+    """Segmentation: whole runs, their losses, and the frozen forward pass."""
+    from jaxcolor.benchmark.main import segment
+
+    segment(config)
 
 
 if __name__ == "__main__":

@@ -72,3 +72,36 @@ class ColorizeBenchmark:
     def batch_sizes(self) -> tuple[int, ...]:
         """Those to time."""
         return SWEEP if self.sweep else self.batch_size
+
+
+@dataclass(frozen=True)
+class SegmentBenchmark:
+    """Compare segmentation, its last layer trained alone, with a plain torchvision loop doing the same.
+
+    On the generated sample and random weights: whole runs from the command line, and the frozen forward pass.
+    """
+
+    backbone: Literal["resnet50", "resnet101"] = "resnet101"
+    """What sees the pictures."""
+    image_size: int = 224
+    """Height and width of the pictures, in pixels."""
+    batch_size: int = 16
+    """Pictures a step."""
+    epochs: int = 10
+    """Epochs of the whole runs."""
+    runs: int = 1
+    """How often both programs run from the command line, in turns; 0: only the forward pass is timed."""
+    rounds: int = 5
+    """How often each forward pass has its turn; at least 5."""
+    json: Path | None = None
+    """Write all results into this file, too."""
+
+    def __post_init__(self) -> None:
+        if self.rounds < 5:
+            raise UserError(f"--rounds must be at least 5, not {self.rounds}")
+        for name, value, least in (
+            ("image-size", self.image_size, 32), ("batch-size", self.batch_size, 1),
+            ("epochs", self.epochs, 1), ("runs", self.runs, 0),
+        ):  # fmt: skip
+            if value < least:
+                raise UserError(f"--{name} must be at least {least}, not {value}")

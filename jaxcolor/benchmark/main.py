@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxcolor.benchmark.config import SIZES, ColorizeBenchmark
+from jaxcolor.benchmark.config import SIZES, ColorizeBenchmark, SegmentBenchmark
 from jaxcolor.errors import UserError
 
 # XLA would take most of a GPU's memory at once, and leave PyTorch, in the same process, without.
@@ -19,7 +20,7 @@ try:
 except ImportError as error:
     raise UserError("PyTorch is not installed: pip install -e '.[reference]'") from error
 
-from jaxcolor.benchmark import report
+from jaxcolor.benchmark import report, segmentation
 from jaxcolor.benchmark.certificate import NETWORKS, Difference, certify
 from jaxcolor.benchmark.contestants import Setting
 from jaxcolor.benchmark.machine import describe, matrix_product_peak, usable_cpus
@@ -96,6 +97,23 @@ def colorize(config: ColorizeBenchmark) -> Results:
     return written(config, results)
 
 
+def segment(config: SegmentBenchmark) -> Results:
+    """Measure segmentation, print the figures, and return them as plain values."""
+    prepare()
+    torch.set_num_threads(usable_cpus())  # as many as JAX has
+    results: Results = {"machine": describe(), "settings": dataclasses.asdict(config)}
+    results["matrix_product_gflops"] = matrix_product_peak()
+    show(report.machine(results["machine"], results["matrix_product_gflops"]))
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder, "weights.pth")
+        model = segmentation.write_weights(weights, config)
+        results["forward"] = segmentation.compare_forward(config, weights, model)
+        if config.runs:
+            results["whole_run"] = segmentation.compare_runs(config, weights, Path(folder))
+    show(segmentation.report(results))
+    return written(config, results)
+
+
 def certified(config: ColorizeBenchmark, pictures: np.ndarray, palette: Palette) -> Results:
     """The parity certificate of all networks."""
     found: dict[str, list[Difference]] = {
@@ -137,7 +155,7 @@ def show(text: str) -> None:
     print(f"{text}\n", flush=True)
 
 
-def written(config: ColorizeBenchmark, results: Results) -> Results:
+def written(config: ColorizeBenchmark | SegmentBenchmark, results: Results) -> Results:
     """The results, and in the file that was asked for."""
     if config.json:
         data = json.dumps(results, indent=2, default=str).encode()

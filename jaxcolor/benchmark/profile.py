@@ -2,7 +2,7 @@
 
 A program compiled by XLA consists of instructions, each with the name of what it was compiled from, like
 `jit(train_step)/transpose(jvp(UNet))/layer5/conv/…`; the profiler says how long each took, on each thread.
-What XLA has fused goes by one of its names.
+What XLA has fused goes by one of its names. Of what oneDNN runs only the thread that waits for it is known.
 """
 
 import re
@@ -26,6 +26,7 @@ from jaxcolor.training.state import initialize
 
 STEPS = 5
 INSTRUCTION = re.compile(r'^\s*(?:ROOT )?%?([\w.-]+) = .*?op_name="([^"]*)"', re.MULTILINE)
+LIBRARY = re.compile(r"__onednn.*$")  # added to the names of instructions that oneDNN runs
 CONTAINERS = re.compile(r"^(while|call|conditional)\b")  # their time is that of what they contain
 PARTS = {"norm": "normalisation", "conv": "convolution"}
 
@@ -65,18 +66,19 @@ def read_events(trace: Path) -> Iterable[tuple[str, float]]:
 def summarize_events(events: Iterable[tuple[str, float]], sources: Mapping[str, str]) -> dict[str, float]:
     """The sum over instructions with a known source, by part of the step."""
     total: Counter[str] = Counter()
-    for name, milliseconds in events:
+    for event, milliseconds in events:
+        name = LIBRARY.sub("", event)
         if name in sources and not CONTAINERS.match(name):
-            total[part_of(sources[name])] += milliseconds  # type: ignore[assignment]
+            total[part_of(sources[name], by_library=name != event)] += milliseconds  # type: ignore[assignment]
     return dict(total.most_common())
 
 
-def part_of(source: str) -> str:
+def part_of(source: str, by_library: bool = False) -> str:
     """The layer, the kind of work and the direction that an instruction belongs to."""
     direction = "backward" if "transpose(" in source else "forward"
     if layer := re.search(r"layer\d", source):
         kind = next((part for key, part in PARTS.items() if f"/{key}/" in source), None)
-        default = "convolution" if layer[0] == "layer6" else "pooling, ReLU"
+        default = "convolution" if by_library or layer[0] == "layer6" else "pooling, ReLU"
         return f"{layer[0]} {kind or default}, {direction}"
     if "jvp(" in source:
         return f"loss, {direction}"

@@ -120,7 +120,7 @@ def profile(parts: Mapping[str, float]) -> str:
     """Milliseconds and shares, from the longest to the shortest."""
     whole = sum(parts.values())
     rows = [[part, f"{ms:.2f}", f"{ms / whole:.1%}"] for part, ms in parts.items()]
-    return table(["part of the train step", "ms, all threads", "share"], rows)
+    return table(["part of the train step", "traced ms", "share"], rows)
 
 
 def machine(facts: Mapping[str, Any], peak: Mapping[str, float]) -> str:

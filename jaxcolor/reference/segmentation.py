@@ -69,3 +69,14 @@ def stages(model: nn.Module, pictures: Tensor) -> dict[str, Tensor]:
     if isinstance(out, dict):
         found["out"] = out["out"]
     return found
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, pictures: Tensor) -> None:
+    """Give a model with random weights BatchNorm statistics of these pictures, so that nothing explodes."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the mean over all batches, here of one
+    model.train()
+    model(pictures)
+    model.eval()

@@ -1,0 +1,39 @@
+"""Both programs on few pictures: the same losses, and a ratio of their times."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from jaxcolor.benchmark import segmentation
+from jaxcolor.benchmark.config import SegmentBenchmark
+from jaxcolor.errors import UserError
+
+
+@pytest.mark.slow
+def test_both_programs_train_the_same(tmp_path: Path) -> None:
+    config = SegmentBenchmark(backbone="resnet50", image_size=64, batch_size=16, epochs=1)
+    model = segmentation.write_weights(tmp_path / "w.pth", config)
+    forward = segmentation.compare_forward(config, tmp_path / "w.pth", model)
+    assert forward["largest_difference"] < 1e-4
+    whole = segmentation.compare_runs(config, tmp_path / "w.pth", tmp_path)
+    # Two losses of the epoch, and that before it.
+    assert len(whole["losses"]["jaxcolor"]) == 3
+    assert whole["largest_loss_difference"] < 1e-3
+    text = segmentation.report({"forward": forward, "whole_run": whole})
+    assert f"{whole['ratio']:.1f} times as fast" in text
+    assert f"{forward['ratio']:.2f} times torchvision" in text
+
+
+def test_settings_that_make_no_sense() -> None:
+    config = SegmentBenchmark()
+    for change, message in (
+        ({"rounds": 4}, "at least 5"),
+        ({"image_size": 8}, "--image-size"),
+        ({"runs": -1}, "--runs"),
+    ):
+        with pytest.raises(UserError, match=message):
+            dataclasses.replace(config, **change)  # type: ignore[arg-type]
