@@ -79,7 +79,8 @@ def main(config: SegmentProgramConfig) -> None:
         print(
             f"epoch {epoch:2}/{config.epochs}"
             + (f"  train_loss {total / pixels:.5f}" if epoch else "")
-            + f"  val_loss {val_loss:.5f}  pixel_accuracy {accuracy:.4f}  {time.perf_counter() - start:.1f} s",
+            + f"  val_loss {val_loss:.5f}  pixel_accuracy {accuracy:.4f}"
+            + f"  {time.perf_counter() - start:.1f} s",
             flush=True,
         )
 
