@@ -96,7 +96,9 @@ def compare_forward(config: SegmentBenchmark, weights: Path, model: torch.nn.Mod
         SegmentConfig(backbone=config.backbone, train="last", weights=weights, output_stride=8), len(SHAPES)
     )
     state = network.state(optax.identity())
-    pictures = jnp.asarray(np.stack([resize_picture(examples[i].picture, (size, size)) for i in indices]))
+    pictures = jnp.asarray(
+        np.stack([resize_picture(examples[i].picture, (size, size)) for i in indices.tolist()])
+    )
     features = jit(lambda state, pictures: features_of("head", state, pictures))
     inputs, _ = load(examples, indices, size, training=True)
     model.eval()

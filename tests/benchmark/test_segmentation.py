@@ -30,10 +30,7 @@ def test_both_programs_train_the_same(tmp_path: Path) -> None:
 
 def test_settings_that_make_no_sense() -> None:
     config = SegmentBenchmark()
-    for change, message in (
-        ({"rounds": 4}, "at least 5"),
-        ({"image_size": 8}, "--image-size"),
-        ({"runs": -1}, "--runs"),
-    ):
-        with pytest.raises(UserError, match=message):
-            dataclasses.replace(config, **change)  # type: ignore[arg-type]
+    changes = {"rounds": 4, "image_size": 8, "batch_size": 0, "epochs": 0, "runs": -1}
+    for name, value in changes.items():
+        with pytest.raises(UserError, match=f"--{name.replace('_', '-')} must be at least"):
+            dataclasses.replace(config, **{name: value})  # type: ignore[arg-type]
