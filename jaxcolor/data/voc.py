@@ -8,6 +8,7 @@ ImageSets/Segmentation/{train,val,trainval}.txt. tfds's own `voc` has no masks.
 import io
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -161,7 +162,10 @@ def is_available(data_dir: Path | None = None) -> bool:
     """Whether the official archive is prepared or downloaded in `data_dir`, or a server answers for it."""
     builder = _builder(OFFICIAL_MD5, None, data_dir)
     here = is_downloaded(MIRRORS[0], f"md5:{OFFICIAL_MD5}", _downloads(builder))
-    return builder.is_prepared() or here or any(map(is_reachable, MIRRORS))
+    if builder.is_prepared() or here:
+        return True
+    with ThreadPoolExecutor(len(MIRRORS)) as pool:  # at once: each may take seconds not to answer
+        return any(pool.map(is_reachable, MIRRORS))
 
 
 def _download(folder: Path) -> Path:
