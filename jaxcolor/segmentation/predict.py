@@ -37,8 +37,8 @@ def predict_files(config: SegmentConfig) -> list[Path]:
         )
     state = restore(config, network)
     written = []
-    for path, picture in pictures.items():
-        height, width = network_sizes([picture.shape[:2]], config.image_size)[0]
+    sizes = network_sizes([picture.shape[:2] for picture in pictures.values()], config.image_size)
+    for (path, picture), (height, width) in zip(pictures.items(), sizes, strict=True):
         mask = network.segment(state, picture, (max(height, STEP), max(width, STEP)))
         image, overlay = as_mask(mask), overlay_with_legend(picture, mask, classes)
         for drawn, what in ((image, "mask"), (overlay, "overlay")):
