@@ -78,7 +78,6 @@ def test_the_options_change_no_numbers() -> None:
 
 
 def test_products_of_lower_precision_are_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = jax.config.jax_default_matmul_precision
     with pytest.raises(UserError, match="tf32 is for GPUs"):
         compilation.multiply_with("tf32")
     try:
@@ -87,4 +86,4 @@ def test_products_of_lower_precision_are_for_gpus(monkeypatch: pytest.MonkeyPatc
         program = jax.jit(jnp.dot).lower(jnp.ones((2, 2)), jnp.ones((2, 2)))
         assert "precision = [HIGH, HIGH]" in program.as_text()  # HIGH is TF32, HIGHEST is float32
     finally:
-        jax.config.update("jax_default_matmul_precision", before)
+        jax.config.update("jax_default_matmul_precision", None)
