@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import tyro
@@ -14,16 +14,23 @@ from jaxcolor.training.run_folder import RunFolder
 Config = TypeVar("Config", bound=Any)
 
 
-def parse(cls: type[Config], arguments: Sequence[str] | None = None) -> Config:
+def parse(
+    cls: type[Config], arguments: Sequence[str] | None = None, presets: Mapping[str, Config] | None = None
+) -> Config:
     """Settings from the command line; those of an existing run are the defaults where one is named.
 
+    `presets` are the defaults that come with a flag of this name.
+
     With `--resume`, `--evaluate` or `--predict`, options that are not given keep the values in the run's
-    config.json. `cls` is a dataclass with `name`, `runs_dir`, `folder`, `resume` and `evaluate`.
+    config.json. `cls` is a dataclass with `name`, `runs_dir`, `folder` and `resume`.
     """
     markers = (tyro.conf.FlagCreatePairsOff,)
     config = tyro.cli(cls, args=arguments, config=markers)
+    for flag, preset in (presets or {}).items():
+        if getattr(config, flag):
+            config = tyro.cli(cls, args=arguments, default=preset, config=markers)
     run = RunFolder(config.folder)
-    reads = config.evaluate or getattr(config, "predict", ())
+    reads = getattr(config, "evaluate", False) or getattr(config, "predict", ())
     if (config.resume or reads) and run.is_run():
         # The folder may have been moved since: what was asked for now says where it is.
         stored = cls.from_json(run.read_config()["settings"])

@@ -4,7 +4,7 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -32,6 +32,13 @@ class Pictures:
     train: UInt8[np.ndarray, "train height width 3"]
     validation: UInt8[np.ndarray, "validation height width 3"]
     facts: dict[str, Any]
+
+
+class Split(NamedTuple):
+    """Pictures, and the palette index of each of their pixels."""
+
+    pictures: UInt8[np.ndarray, "n height width 3"]
+    labels: UInt8[np.ndarray, "n height width"]
 
 
 def load_pictures(config: ColorizeConfig) -> Pictures:

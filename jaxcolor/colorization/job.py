@@ -1,5 +1,6 @@
-"""What a colourization run does with its arrays: epochs, validation, pictures."""
+"""What a colourization run does with its arrays: epochs, validation, pictures, scores."""
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,14 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array
 
+from jaxcolor.colorization.baselines import describe_scores, score_baselines, ways
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.dataset import Pictures, make_arrays
+from jaxcolor.colorization.dataset import Pictures, Split, make_arrays
 from jaxcolor.colorization.models import CNN, Block, DilatedUNet, UNet
 from jaxcolor.colorization.palette import Palette, draw_palette, paint, to_bytes
+from jaxcolor.colorization.picture_metrics import colorfulness, score_pictures
 from jaxcolor.colorization.plots import draw_activations, draw_grid
+from jaxcolor.colorization.prediction import Predictor
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
 from jaxcolor.colorization.task import evaluate_step, predict, train_step
 from jaxcolor.files import write_atomically
@@ -60,9 +64,9 @@ class ColorizeJob:
             "train": make_arrays(pictures.train, palette, config.downsize_input),
             "validation": make_arrays(pictures.validation, palette, config.downsize_input),
         }
-        self.originals = {
-            "train": jnp.asarray(pictures.train[:SAMPLES]),
-            "validation": jnp.asarray(pictures.validation[:SAMPLES]),
+        self.truth = {
+            name: Split(getattr(pictures, name), np.asarray(arrays["labels"]))
+            for name, arrays in self.arrays.items()
         }
         self.pictures = len(pictures.train)
         self.evaluates_first = False
@@ -101,7 +105,8 @@ class ColorizeJob:
         write_atomically(folder / "palette.png", lambda file: picture.save(file, format="png"))
 
     def finish(self, state: TrainState, metrics: Metrics) -> None:
-        """Print the last epoch's scores."""
+        """Print the last epoch's scores, above those that a guess and a perfect palette have."""
+        self.compare(state)
         numbers = f"val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f}"
         print(f"final: {numbers} {self.run.path}")
 
@@ -109,6 +114,21 @@ class ColorizeJob:
         """Print the scores of a checkpoint, and draw what its layers do."""
         self.finish(state, metrics)
         self.draw_activations(state, epoch)
+
+    def compare(self, state: TrainState) -> None:
+        """Print the validation pictures' scores beside those of the baselines, and write scores.json."""
+        truth = self.truth["validation"]
+        baselines = score_baselines(self.truth["train"], truth, self.palette, self.config.downsize_input)
+        predicted = Predictor()(state, self.arrays["validation"]["inputs"], self.config.batch_size)
+        scores = score_pictures(predicted, truth.labels, truth.pictures, self.palette)
+        *guesses, perfect = baselines
+        rows = {name: baselines[name] for name in guesses} | {"this network": scores}
+        rows |= {perfect: baselines[perfect]}
+        way, original = ways(scores, baselines), colorfulness(truth.pictures)
+        print(describe_scores(rows, way, original), flush=True)
+        record = {name: row._asdict() for name, row in rows.items()} | {"way": way, "originals": original}
+        data = json.dumps(record, indent=2).encode()
+        write_atomically(self.run.path / "scores.json", lambda file: file.write(data))
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all pictures once; `train_loss` is the mean of the steps' losses."""
@@ -151,7 +171,8 @@ class ColorizeJob:
             "prediction": paint(np.asarray(self._predict(state, inputs)), self.palette),
         }
         if self.config.downsize_input:
-            rows["bilinear"] = to_bytes(np.asarray(bilinear_baseline(scale(self.originals[split]))))
+            originals = jnp.asarray(self.truth[split].pictures[:SAMPLES])
+            rows["bilinear"] = to_bytes(np.asarray(bilinear_baseline(scale(originals))))
         path = self.run.path / "samples" / f"{split}-epoch-{epoch:03}.png"
         draw_grid(path, f"{self.run.path.name}: {split}, after epoch {epoch}", rows)
 

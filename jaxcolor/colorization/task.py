@@ -1,5 +1,7 @@
 """Colourization as pure functions: the train step, the evaluation step, and prediction."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
@@ -15,21 +17,22 @@ def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
 
     The sums are those of the pictures' mean cross-entropies, and their count.
     """
-    counted = _counted(batch)
-    count = counted.sum()
-
-    def loss_of(params: dict) -> tuple[Array, dict]:
-        logits, updates = state.apply_fn(
-            state.variables | {"params": params},
-            batch["inputs"],
-            train=True,
-            mask=batch["mask"],
-            mutable=["batch_stats"],
-        )
-        return cross_entropy(logits, batch["labels"], counted / count), updates["batch_stats"]
-
-    (loss, batch_stats), gradients = jax.value_and_grad(loss_of, has_aux=True)(state.params)
+    (loss, batch_stats), gradients = jax.value_and_grad(batch_loss, has_aux=True)(state.params, state, batch)
+    count = _counted(batch).sum()
     return state.apply_gradients(gradients, batch_stats), {"loss": loss * count, "count": count}
+
+
+def batch_loss(params: dict[str, Any], state: TrainState, batch: Batch) -> tuple[Float[Array, ""], Any]:
+    """The mean cross-entropy of a batch's pictures, and BatchNorm's running statistics after it."""
+    logits, updates = state.apply_fn(
+        state.variables | {"params": params},
+        batch["inputs"],
+        train=True,
+        mask=batch["mask"],
+        mutable=["batch_stats"],
+    )
+    counted = _counted(batch)
+    return cross_entropy(logits, batch["labels"], counted / counted.sum()), updates["batch_stats"]
 
 
 def evaluate_step(state: TrainState, batch: Batch) -> Sums:

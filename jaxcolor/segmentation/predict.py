@@ -21,7 +21,7 @@ def predict_files(config: SegmentConfig) -> list[Path]:
 
     All files are read before anything is written. Raises `UserError` for one that is no picture.
     """
-    prepare(config)
+    prepare(config.precision)
     folder = find_run(config.folder)
     pictures = {path: decode_picture(path, str(path)) for path in config.predict}
     names = [path.stem for path in pictures]

@@ -7,38 +7,25 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from jaxcolor.errors import UserError
 
-Config = TypeVar("Config", bound="RunConfig")
+Config = TypeVar("Config", bound="FolderConfig")
+Run = TypeVar("Run", bound="RunConfig")
 
 
-class RunConfig:
-    """The base of a frozen dataclass with the settings of a run, among them those named here."""
-
-    # What decides whether the weights of one network fit another, and what decides the numbers of a run
-    # besides, and so must stay as it was when the run is resumed.
-    STRUCTURE: ClassVar[tuple[str, ...]]
-    TRAINING: ClassVar[tuple[str, ...]]
+class FolderConfig:
+    """The base of a frozen dataclass with the settings of what leaves a folder; those named here are some."""
 
     name: str | None
     runs_dir: Path
-    epochs: int
     resume: bool
     overwrite: bool
-    evaluate: bool
-    init_from: Path | None
-    checkpoint: Literal["latest", "best"]
-    precision: str
 
     @property
     def folder(self) -> Path:
         """The run's folder."""
         raise NotImplementedError
 
-    def check_run(self) -> None:
-        """Refuse options of this class that contradict each other."""
-        if self.resume + self.overwrite + self.evaluate > 1:
-            raise UserError("--resume, --overwrite and --evaluate exclude each other: choose one")
-        if self.init_from and self.evaluate:
-            raise UserError("--init-from is for new runs: leave out --evaluate")
+    def check_name(self) -> None:
+        """Refuse a name that is no folder's."""
         if self.name is not None and (self.name in ("", ".", "..") or Path(self.name).name != self.name):
             raise UserError(f"--name {self.name!r} must be the name of a folder; --runs-dir says where")
 
@@ -61,9 +48,36 @@ class RunConfig:
 
     def to_continue(self: Config) -> Config:
         """The settings of a run as the defaults for going on with it."""
-        return dataclasses.replace(self, resume=False, overwrite=False, evaluate=False)  # type: ignore[type-var]
+        return dataclasses.replace(self, resume=False, overwrite=False)  # type: ignore[type-var]
 
-    def with_absolute_paths(self: Config) -> Config:
+
+class RunConfig(FolderConfig):
+    """The base of a frozen dataclass with the settings of a training run, among them those named here."""
+
+    # What decides whether the weights of one network fit another, and what decides the numbers of a run
+    # besides, and so must stay as it was when the run is resumed.
+    STRUCTURE: ClassVar[tuple[str, ...]]
+    TRAINING: ClassVar[tuple[str, ...]]
+
+    epochs: int
+    evaluate: bool
+    init_from: Path | None
+    checkpoint: Literal["latest", "best"]
+    precision: str
+
+    def check_run(self) -> None:
+        """Refuse options of this class that contradict each other."""
+        if self.resume + self.overwrite + self.evaluate > 1:
+            raise UserError("--resume, --overwrite and --evaluate exclude each other: choose one")
+        if self.init_from and self.evaluate:
+            raise UserError("--init-from is for new runs: leave out --evaluate")
+        self.check_name()
+
+    def to_continue(self: Run) -> Run:
+        """The settings of a run as the defaults for going on with it."""
+        return dataclasses.replace(super().to_continue(), evaluate=False)  # type: ignore[type-var]
+
+    def with_absolute_paths(self: Run) -> Run:
         """The settings as they can be read again from anywhere; `init_from` may be a run's name."""
         paths = {
             field.name: value.absolute()
@@ -85,5 +99,5 @@ def _restored(value: Any, hint: Any) -> Any:
     """A value of config.json as the setting of that type."""
     is_path = hint is Path or Path in typing.get_args(hint)
     if isinstance(value, list):
-        return tuple(Path(item) if is_path else item for item in value)
+        return tuple(Path(item) if is_path else _restored(item, None) for item in value)
     return Path(value) if is_path and value is not None else value

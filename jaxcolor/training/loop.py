@@ -21,6 +21,7 @@ from jaxcolor.training.state import TrainState
 
 Batch: TypeAlias = dict[str, Any]  # arrays of the data set, each [batch, …], and "mask" [batch] or None
 Sums: TypeAlias = dict[str, Array]  # scalars that add up over batches, "count" among them
+Totals: TypeAlias = dict[str, Any]  # the same on the host; arrays for a step of several states at once
 Step: TypeAlias = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 STEPS_IN_FLIGHT = 2
 
@@ -48,19 +49,21 @@ class EpochRunner:
         state: TrainState,
         data: dict[str, Array],
         batches: Batches,
-        on_progress: Callable[[int, dict[str, float]], None] = lambda done, sums: None,
-    ) -> tuple[TrainState, dict[str, float]]:
+        on_progress: Callable[[int, Totals], None] = lambda done, sums: None,
+    ) -> tuple[TrainState, Totals]:
         """The state after all batches, and the sums over them.
 
         With `donate` the state that comes in is used up. `on_progress` hears, a little behind the
         device, how many steps are done and what the latest of them added up to.
         """
-        totals: dict[str, float] = {}
+        totals: Totals = {}
         in_flight: deque[tuple[int, Sums]] = deque()
 
         def collect() -> None:
             steps, sums = in_flight.popleft()
-            latest = {name: float(np.asarray(values, np.float64).sum()) for name, values in sums.items()}
+            latest = {name: np.asarray(values, np.float64)[()] for name, values in sums.items()}
+            if self.steps > 1:
+                latest = {name: values.sum(axis=0) for name, values in latest.items()}
             for name, value in latest.items():
                 totals[name] = totals.get(name, 0.0) + value
             on_progress(steps, latest)
@@ -84,9 +87,14 @@ def _calls(batches: Batches, steps: int) -> Iterator[tuple[int, tuple]]:
         return
     for start in range(0, len(batches.indices), steps):
         count = min(steps, len(batches.indices) - start)
-        missing = ((0, steps - count), (0, 0))
-        window = [None if part is None else np.pad(part[start : start + count], missing) for part in batches]
+        window = [None if p is None else _filled(p[start : start + count], steps) for p in batches]
         yield count, (*window, np.int32(count))
+
+
+def _filled(part: np.ndarray, steps: int) -> np.ndarray:
+    """The indices or masks of a call with zeros for the steps that it does not run."""
+    missing = steps - len(part)
+    return np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
 
 
 def _take(data: dict[str, Array], indices: Array, mask: Array | None) -> Batch:

@@ -50,13 +50,13 @@ MakeJob = Callable[[Config, RunFolder, RunFolder | None], RunJob]
 
 def run(task: str, config: Config, make_job: MakeJob) -> Metrics:
     """Train, resume or evaluate a run, and return its last metrics; `UserError` says what went wrong."""
-    prepare(config)
+    prepare(config.precision)
     return evaluate(config, make_job) if config.evaluate else train(task, config, make_job)
 
 
-def prepare(config: RunConfig) -> None:
-    """What a process does before its first step."""
-    multiply_with(config.precision)
+def prepare(precision: str) -> None:
+    """What a process does before its first step; `precision` is one of `compilation.PRODUCTS`."""
+    multiply_with(precision)
     keep_freed_memory()
     cache_compilations()
 

@@ -1,0 +1,88 @@
+"""What a network's scores lie between: guesses that need no network, and the best that a palette can do."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Integer, UInt8
+
+from jaxcolor.colorization.dataset import Split
+from jaxcolor.colorization.palette import Palette, nearest_color, to_bytes
+from jaxcolor.colorization.picture_metrics import PictureScores, score_pictures
+from jaxcolor.colorization.preprocess import bilinear_baseline, scale
+
+Labels = Integer[np.ndarray, "n height width"]
+LEVELS = 256
+PICTURES_AT_ONCE = 1000
+MAJORITY, GRAY, BILINEAR, PERFECT = "majority colour", "grey level's colour", "bilinear", "perfect palette"
+
+
+def score_baselines(
+    train: Split, validation: Split, palette: Palette, downsize_input: bool = False
+) -> dict[str, PictureScores]:
+    """The scores on the validation pictures of each baseline, from the worst guess to the perfect one.
+
+    For super-resolution, whose input has colours, the better guess is the bilinear enlargement.
+    """
+    guesses = {MAJORITY: np.full_like(validation.labels, majority_color(train.labels, len(palette)))}
+    if downsize_input:
+        enlarged = bilinear_baseline(scale(jnp.asarray(validation.pictures)))
+        guesses[BILINEAR] = np.asarray(nearest_color(to_bytes(np.asarray(enlarged)), palette))
+    else:
+        guesses[GRAY] = gray_to_color(train, len(palette))[gray_levels(validation.pictures)]
+    guesses[PERFECT] = validation.labels
+    return {
+        name: score_pictures(guess, validation.labels, validation.pictures, palette)
+        for name, guess in guesses.items()
+    }
+
+
+def ways(scores: PictureScores, baselines: Mapping[str, PictureScores]) -> dict[str, float]:
+    """How far accuracy and PSNR have come on the way from the better guess to the perfect palette."""
+    start, end = list(baselines.values())[-2:]
+    return {
+        name: share_of_way(getattr(scores, name), getattr(start, name), getattr(end, name))
+        for name in ("accuracy", "psnr")
+    }
+
+
+def describe_scores(rows: Mapping[str, PictureScores], way: Mapping[str, float], original: float) -> str:
+    """The scores as a table; `original` is the colourfulness of the original pictures."""
+    width = max(map(len, rows))
+    lines = [f"{'':{width}}  accuracy     PSNR   SSIM  colourfulness (originals {original:.1f})"]
+    for name, scores in rows.items():
+        lines.append(
+            f"{name:{width}}  {100 * scores.accuracy:6.1f} %  {scores.psnr:4.1f} dB  {scores.ssim:.3f}"
+            f"  {scores.colorfulness:5.1f}"
+        )
+    start, end = list(rows)[-3], list(rows)[-1]
+    shares = f"{100 * way['accuracy']:.0f} % (accuracy), {100 * way['psnr']:.0f} % (PSNR)"
+    return "\n".join([*lines, f"of the way from {start} to {end}: {shares}"])
+
+
+def majority_color(labels: Labels, colors: int) -> int:
+    """The palette index of most pixels."""
+    return int(np.bincount(labels.ravel(), minlength=colors).argmax())
+
+
+def gray_levels(pictures: UInt8[np.ndarray, "n height width 3"]) -> UInt8[np.ndarray, "n height width"]:
+    """The mean of red, green and blue, rounded."""
+    return ((pictures.sum(axis=-1, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+
+
+def gray_to_color(train: Split, colors: int) -> Integer[np.ndarray, " 256"]:
+    """For each grey level the palette index of most training pixels that have it, or the next level has."""
+    counts = np.zeros(LEVELS * colors, np.int64)
+    for start in range(0, len(train.labels), PICTURES_AT_ONCE):
+        part = slice(start, start + PICTURES_AT_ONCE)
+        pairs = gray_levels(train.pictures[part]).astype(np.int64) * colors + train.labels[part]
+        counts += np.bincount(pairs.ravel(), minlength=len(counts))
+    of_level = counts.reshape(LEVELS, colors)
+    seen = np.flatnonzero(of_level.sum(axis=1))
+    nearest = seen[abs(np.arange(LEVELS)[:, None] - seen).argmin(axis=1)]
+    return of_level.argmax(axis=1)[nearest]
+
+
+def share_of_way(score: float, start: float, end: float) -> float:
+    """How far a score has come from one to another: 0 at the start, 1 at the end; nan where they are one."""
+    return (score - start) / (end - start) if end != start else float("nan")
