@@ -1,0 +1,1 @@
+"""The assignment's questions, answered by tracing, training and compiling the networks."""

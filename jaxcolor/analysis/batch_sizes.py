@@ -1,0 +1,107 @@
+"""What the batch size does: in equal epochs, as in the published answer, and in equal numbers of updates."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jaxcolor.analysis.plots import Points, draw_lines
+from jaxcolor.analysis.report import Results, picture, table
+from jaxcolor.analysis.spread import show, spread
+from jaxcolor.analysis.trainings import Trainer, Training
+
+# Of the assignment's published answers: the UNet's validation loss and accuracy after 25 epochs.
+PUBLISHED = {
+    25: (1.3284, 0.498), 50: (1.3236, 0.496), 100: (1.3469, 0.492), 200: (1.4001, 0.474),
+    500: (1.5225, 0.431), 1000: (1.6344, 0.407),
+}  # fmt: skip
+PUBLISHED_MODEL, PUBLISHED_EPOCHS = "unet", 25
+
+
+def measure(trainer: Trainer, kinds: Mapping[int, Sequence[Training]]) -> Results:
+    """What trainings with each batch size, which differ in their seed alone, come to."""
+    sizes = []
+    for batch_size, trainings in kinds.items():
+        trained = trainer.train(trainings)
+        first = trainings[0]
+        at_epochs = [one.after(epoch=first.epochs) for one in trained]
+        at_updates = [one.after(update=first.updates) for one in trained]
+        sizes.append(
+            {
+                "batch_size": batch_size,
+                "updates_an_epoch": round(at_epochs[0]["update"] / first.epochs),
+                "val_loss": [entry["val_loss"] for entry in at_epochs],
+                "val_accuracy": [entry["val_accuracy"] for entry in at_epochs],
+                "train_loss": [entry["train_loss"] for entry in at_epochs],
+                "val_loss_at_updates": [entry["val_loss"] for entry in at_updates],
+                "val_accuracy_at_updates": [entry["val_accuracy"] for entry in at_updates],
+            }
+        )
+    return {"model": first.model, "epochs": first.epochs, "updates": first.updates, "sizes": sizes}
+
+
+def render(results: Results, folder: Path) -> str:
+    """The part of the report, its plot written beside it."""
+    sizes, epochs, updates = results["sizes"], results["epochs"], results["updates"]
+    is_published = (results["model"], epochs) == (PUBLISHED_MODEL, PUBLISHED_EPOCHS)
+    lines: dict[str, Points] = {
+        f"{epochs} epochs": [(row["batch_size"], *spread(row["val_loss"])) for row in sizes],
+        f"{updates} updates": [(row["batch_size"], *spread(row["val_loss_at_updates"])) for row in sizes],
+    }
+    if is_published:
+        lines["published, 25 epochs"] = [(size, loss) for size, (loss, _) in PUBLISHED.items()]
+    draw_lines(
+        folder / "batch-sizes.png",
+        lines,
+        x="pictures a batch",
+        y="validation loss",
+        log="x",
+        ticks=[row["batch_size"] for row in sizes],
+    )
+    header = [
+        "batch", "updates", f"loss, {epochs} epochs", f"accuracy, {epochs} epochs",
+        *(["published", "difference"] if is_published else []), f"loss, {updates} updates",
+        f"accuracy, {updates} updates",
+    ]  # fmt: skip
+    rows = []
+    for row in sizes:
+        published = PUBLISHED.get(row["batch_size"]) if is_published else None
+        beside = ["", ""]
+        if published:
+            loss, accuracy = published
+            beside = [f"{loss:.3f}, {100 * accuracy:.1f} %", f"{np.mean(row['val_loss']) - loss:+.3f}"]
+        rows.append(
+            [
+                row["batch_size"],
+                f"{epochs * row['updates_an_epoch']:,}",
+                show(row["val_loss"]),
+                show(row["val_accuracy"], 1, percent=True),
+                *(beside if is_published else []),
+                show(row["val_loss_at_updates"]),
+                show(row["val_accuracy_at_updates"], 1, percent=True),
+            ]
+        )
+    by_epochs, by_updates = (
+        [float(np.mean(row[name])) for row in sizes] for name in ("val_loss", "val_loss_at_updates")
+    )
+    return "\n\n".join(
+        [
+            f"{len(sizes[0]['val_loss'])} seeds each: mean (lowest–highest).",
+            table(header, rows),
+            "From the smallest batch to the largest, the loss changes by "
+            f"{by_epochs[-1] - by_epochs[0]:+.3f} after {epochs} epochs, and by "
+            f"{by_updates[-1] - by_updates[0]:+.3f} after {updates} updates: "
+            + _verdict(by_epochs, by_updates),
+            picture("batch-sizes.png", "Validation loss over the batch size"),
+        ]
+    )
+
+
+def _verdict(by_epochs: Sequence[float], by_updates: Sequence[float]) -> str:
+    """What follows from the losses of all batch sizes, in rising order."""
+    if by_epochs[-1] > by_epochs[0] and by_updates[-1] <= by_updates[0]:
+        return (
+            "in equal epochs large batches lose because they make fewer updates, not because each of their "
+            "updates is worth less."
+        )
+    return "fewer updates alone do not explain what large batches lose."

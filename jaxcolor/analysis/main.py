@@ -1,0 +1,143 @@
+"""An analysis, from its settings to its report."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from jaxcolor.analysis import batch_sizes, connections, input_change, memory, skips
+from jaxcolor.analysis.config import PARTS, AnalyzeConfig, Part
+from jaxcolor.analysis.report import Results, Section, report
+from jaxcolor.analysis.trainings import NAMES, Trainer, Training
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.dataset import load_pictures
+from jaxcolor.colorization.palette import fit_palette
+from jaxcolor.errors import UserError, reason
+from jaxcolor.files import write_atomically
+from jaxcolor.training.run import prepare
+from jaxcolor.training.run_folder import RunFolder, environment
+
+CNN, UNET = "cnn", "unet"
+TITLES: dict[Part, str] = {
+    "connections": "Weights, outputs, connections",
+    "input-change": "Pixels x that become a·x + b",
+    "skips": "Skip connections",
+    "batch-sizes": "Batch sizes",
+    "memory": "Memory of training a part or everything",
+}
+
+
+def analyze(config: AnalyzeConfig) -> Path:
+    """Answer the questions that the settings ask for, and return the report's path."""
+    prepare("float32")
+    folder = RunFolder(config.folder)
+    resuming = config.resume and folder.is_run()
+    if config.resume and not resuming:
+        print(f"There is no analysis in {folder.path} yet: starting it", flush=True)
+    if not resuming:
+        folder.check_free(config.overwrite)
+    analysis = Analysis(config)
+    record = {"task": "analyze", "settings": config.to_json(), "dataset": analysis.facts, **environment()}
+    if resuming:
+        check_same(folder, analysis.facts)
+        folder.write_config(record)
+    else:
+        folder.create(record, overwrite=config.overwrite)
+    print(f"Analysing {', '.join(config.parts)}; on {record['device']}; into {folder.path}", flush=True)
+    with folder.locked():
+        for part in config.parts:
+            start = time.perf_counter()
+            section = analysis.answer(part)
+            write(folder.path / f"{part}.json", json.dumps(section))
+            write(folder.path / "report.md", report(record, read_sections(folder.path)))
+            print(f"{TITLES[part]}: {time.perf_counter() - start:.1f} s", flush=True)
+    path = folder.path / "report.md"
+    print(f"report: {path}")
+    return path
+
+
+class Analysis:
+    """What the parts are answered from: pictures, palette, and trainings that they share."""
+
+    def __init__(self, config: AnalyzeConfig):
+        self.config = config
+        settings = ColorizeConfig(
+            dataset=config.dataset, category=config.category, archive=config.archive, data_dir=config.data_dir
+        )
+        pictures = load_pictures(settings)
+        self.facts = pictures.facts
+        # One palette for all seeds, so that their losses are of the same task.
+        palette = fit_palette(pictures.train, settings.colors, settings.seed)
+        self.trainer = Trainer(pictures, palette, config.folder / "trainings")
+
+    def answer(self, part: Part) -> dict[str, Any]:
+        """A part's results, and what they took, as plain values."""
+        start = time.perf_counter()
+        self.trainer.used.clear()
+        spent = self.trainer.spent
+        results = self._measure(part)
+        seconds = time.perf_counter() - start - (self.trainer.spent - spent)
+        return {
+            "results": results,
+            "seconds": results.get("seconds", seconds),
+            "trainings": dict(self.trainer.used),
+        }
+
+    def _measure(self, part: Part) -> Results:
+        config = self.config
+        if part == "connections":
+            return connections.measure(config)
+        if part == "input-change":
+            plains = self._trainings(config.model)
+            return input_change.measure(self.trainer, plains, config.changes, config.folder)
+        if part == "skips":
+            other = UNET if config.model == CNN else config.model
+            kinds = {NAMES[model]: self._trainings(model) for model in (CNN, other)}
+            return skips.measure(self.trainer, kinds, config.folder)
+        if part == "batch-sizes":
+            sizes = {size: self._trainings(config.model, size) for size in sorted(set(config.batch_sizes))}
+            return batch_sizes.measure(self.trainer, sizes)
+        return memory.measure(config)
+
+    def _trainings(self, model: str, batch_size: int | None = None) -> list[Training]:
+        """One a seed."""
+        config = self.config
+        return [
+            Training(model, batch_size or config.batch_size, seed, config.epochs, config.updates)
+            for seed in range(config.seeds)
+        ]
+
+
+RENDER = {
+    "connections": connections.render,
+    "input-change": input_change.render,
+    "skips": skips.render,
+    "batch-sizes": batch_sizes.render,
+    "memory": memory.render,
+}
+
+
+def read_sections(folder: Path) -> list[Section]:
+    """What is answered so far, of this call and of earlier ones."""
+    sections = []
+    for part in PARTS:
+        path = folder / f"{part}.json"
+        if not path.exists():
+            continue
+        try:
+            values = json.loads(path.read_text())
+            text = RENDER[part](values["results"], folder)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is damaged ({reason(error)}): delete it, and --resume") from error
+        sections.append(Section(TITLES[part], text, values["seconds"], values["trainings"]))
+    return sections
+
+
+def check_same(folder: RunFolder, facts: dict[str, Any]) -> None:
+    """Refuse to go on with an analysis of other pictures."""
+    if folder.read_config().get("dataset", {}) | {"requested": None} != facts | {"requested": None}:
+        raise UserError(f"{folder.path} was started with other pictures: start a new one with another --name")
+
+
+def write(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))

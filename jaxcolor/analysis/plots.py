@@ -1,0 +1,58 @@
+"""Lines and bands of the report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from jaxcolor.files import write_atomically
+
+# Paul Tol's bright scheme, safe for all eyes.
+COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
+SIZE = (6.4, 3.8)  # inches a panel
+Points = Sequence[Sequence[float]]  # (x, y), or (x, y, lowest, highest) for a band
+Lines = Mapping[str, Points]
+
+
+def draw_lines(
+    path: Path,
+    panels: Mapping[str, Any],
+    x: str,
+    y: str,
+    log: Literal["", "x", "y", "xy"] = "",
+    ticks: Sequence[float] = (),
+) -> None:
+    """A line for each entry, with a band where its points have one; or panels of lines with their titles."""
+    is_one = not isinstance(next(iter(panels.values())), Mapping)
+    titled: Mapping[str, Lines] = {"": panels} if is_one else panels
+    figure = Figure(figsize=(SIZE[0] * (0.5 + len(titled) / 2), SIZE[1]), layout="constrained")
+    for axes, (title, lines) in zip(
+        figure.subplots(1, len(titled), squeeze=False, sharey=True)[0], titled.items(), strict=True
+    ):
+        for (label, points), color in zip(lines.items(), COLORS * 3, strict=False):
+            _draw(axes, label, points, color)
+        axes.set_title(title, fontsize="medium")
+        axes.set_xlabel(x)
+        axes.set_xscale("log" if "x" in log else "linear")
+        axes.set_yscale("log" if "y" in log else "linear")
+        if ticks:
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.set_xticks([], minor=True)
+        elif "x" not in log:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel(y)
+    figure.axes[-1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+
+
+def _draw(axes: Axes, label: str, points: Points, color: str) -> None:
+    columns = list(zip(*points, strict=True))
+    style = "--" if label.startswith("published") else "-"
+    axes.plot(columns[0], columns[1], style, color=color, label=label, marker="o", markersize=2.5)
+    if len(columns) == 4:
+        axes.fill_between(columns[0], columns[2], columns[3], color=color, alpha=0.2, linewidth=0)

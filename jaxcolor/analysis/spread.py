@@ -1,0 +1,26 @@
+"""Some runs of one kind, as a mean and a spread."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Spread(NamedTuple):
+    """Mean and ends of some values."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Of runs that differ in their seed."""
+    return Spread(float(np.mean(values)), float(np.min(values)), float(np.max(values)))
+
+
+def show(values: Sequence[float], digits: int = 3, percent: bool = False) -> str:
+    """`1.354 (1.344–1.362)`: the mean, and the ends where there is more than one value."""
+    factor, unit = (100, " %") if percent else (1, "")
+    mean, low, high = (f"{factor * value:.{digits}f}" for value in spread(values))
+    return f"{mean}{unit} ({low}–{high})" if len(values) > 1 else f"{mean}{unit}"

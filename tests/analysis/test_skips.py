@@ -1,0 +1,37 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sizes import picture_size
+
+from jaxcolor.analysis.skips import GRID, measure, render
+from jaxcolor.analysis.trainings import Trainer, Training
+
+
+def test_measured_and_rendered(trainer: Trainer, tmp_path: Path) -> None:
+    def seeds(model: str) -> list[Training]:
+        first = Training(model, batch_size=30, seed=0, epochs=1, updates=1)
+        return [first, dataclasses.replace(first, seed=1)]
+
+    results = measure(trainer, {"CNN": seeds("cnn"), "UNet": seeds("unet")}, tmp_path)
+    trained = trainer.train(seeds("unet"))
+    network = results["networks"]["UNet"]
+    losses = [one.after(epoch=1)["val_loss"] for one in trained]
+    assert [seed[-1]["val_loss"] for seed in network["seeds"]] == losses
+    # Accuracy is counted twice, by the evaluation step and from the predicted pictures.
+    for scores, one in zip(network["scores"], trained, strict=True):
+        assert scores["accuracy"] == pytest.approx(one.after(epoch=1)["val_accuracy"], abs=1e-4)
+    start, end = (
+        results["baselines"][name]["accuracy"] for name in ("grey level's colour", "perfect palette")
+    )
+    share = (network["scores"][0]["accuracy"] - start) / (end - start)
+    assert network["ways"][0]["accuracy"] == pytest.approx(share)
+
+    text = render(results, tmp_path)
+    assert f"| UNet | {np.mean(losses):.3f} ({min(losses):.3f}–{max(losses):.3f}) |" in text
+    norms = [one.history[0]["gradient_norms"]["layer1"] for one in trained]
+    assert f"| UNet, epoch 0 | {np.mean(norms):.3f} |" in text
+    for name in ("skips-curves.png", "skips-gradients.png", GRID):
+        assert f"({name})" in text
+        assert picture_size(tmp_path / name)[0] > 300
