@@ -43,6 +43,8 @@ class AnalyzeConfig(FolderConfig):
     """batch-sizes: after how many steps, too, runs of all batch sizes are compared."""
     changes: tuple[tuple[float, float], ...] = ((2.0, 0.0), (0.5, 0.25), (1.0, 1.0), (-1.0, 1.0))
     """input-change: pairs of a and b, one after the other."""
+    memory_networks: tuple[Literal["resnet50", "resnet101", "unet"], ...] = ("resnet50", "resnet101", "unet")
+    """memory: the UNet, and DeepLabV3 on these."""
     memory_sizes: tuple[int, ...] = (112, 224, 448, 512)
     """memory: pixels a side of the pictures."""
     memory_batch_size: int = 4
@@ -79,7 +81,7 @@ class AnalyzeConfig(FolderConfig):
         for a, b in self.changes:
             finite = abs(a) < float("inf") and abs(b) < float("inf")
             require(finite and a != 0, "changes", "pairs of finite numbers, the first not 0", f"{a} {b}")
-        for field in ("parts", "changes"):
+        for field in ("parts", "changes", "memory_networks"):
             require(bool(getattr(self, field)), field, "one or more", "none")
         if self.resume and self.overwrite:
             raise UserError("--resume and --overwrite exclude each other: choose one")
@@ -101,5 +103,6 @@ class AnalyzeConfig(FolderConfig):
 
 QUICK = AnalyzeConfig(  # what --quick makes the defaults
     dataset="sample", seeds=2, epochs=2, batch_sizes=(50, 200), updates=40,
-    changes=((2.0, 0.0), (0.5, 0.25)), memory_sizes=(64, 128), memory_batch_size=2,
+    changes=((2.0, 0.0), (0.5, 0.25)), memory_networks=("resnet50", "unet"), memory_sizes=(64, 128),
+    memory_batch_size=2,
 )  # fmt: skip

@@ -97,7 +97,7 @@ class Analysis:
         if part == "batch-sizes":
             sizes = {size: self._trainings(config.model, size) for size in sorted(set(config.batch_sizes))}
             return batch_sizes.measure(self.trainer, sizes)
-        return memory.measure(config)
+        return memory.measure(config, config.folder / "compiled")
 
     def _trainings(self, model: str, batch_size: int | None = None) -> list[Training]:
         """One a seed."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -22,7 +23,7 @@ def draw_lines(
     panels: Mapping[str, Any],
     x: str,
     y: str,
-    log: Literal["", "x", "y", "xy"] = "",
+    log: Literal["", "x", "y"] = "",
     ticks: Sequence[float] = (),
 ) -> None:
     """A line for each entry, with a band where its points have one; or panels of lines with their titles."""
@@ -34,20 +35,55 @@ def draw_lines(
     ):
         for (label, points), color in zip(lines.items(), COLORS * 3, strict=False):
             _draw(axes, label, points, color)
-        axes.set_title(title, fontsize="medium")
-        axes.set_xlabel(x)
-        axes.set_xscale("log" if "x" in log else "linear")
-        axes.set_yscale("log" if "y" in log else "linear")
-        if ticks:
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-            axes.set_xticks([], minor=True)
-        elif "x" not in log:
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        _style(axes, title, x, log, ticks)
     figure.axes[0].set_ylabel(y)
     figure.axes[-1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+
+
+def draw_growth(path: Path, panels: Mapping[str, Lines], x: str, y: str) -> None:
+    """Panels of points with the powers of x that are fitted to them, both axes logarithmic."""
+    figure = Figure(figsize=(4.2 * len(panels), SIZE[1] + 0.8), layout="constrained")
+    for axes, (title, lines) in zip(
+        figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items(), strict=True
+    ):
+        for (label, points), color in zip(lines.items(), COLORS * 3, strict=False):
+            xs, ys = zip(*points, strict=True)
+            if len(points) > 1:
+                exponent, factor = _power(points)
+                axes.plot(xs, [factor * place**exponent for place in xs], "--", color=color, linewidth=1)
+                label += f", ∝ side^{exponent:.2f}"
+            axes.plot(xs, ys, "o", color=color, label=label, markersize=4)
+        _style(axes, title, x, "xy", sorted({point[0] for points in lines.values() for point in points}))
+        axes.legend(frameon=False, fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.15))
+    figure.axes[0].set_ylabel(y)
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+
+
+def growth(points: Points) -> float:
+    """The power of x that y grows with, fitted to their logarithms by least squares."""
+    return _power(points)[0]
+
+
+def _power(points: Points) -> tuple[float, float]:
+    """Exponent and factor."""
+    xs, ys = np.log(np.asarray(points)[:, :2].T)
+    exponent, constant = np.polyfit(xs, ys, 1)
+    return float(exponent), float(np.exp(constant))
+
+
+def _style(axes: Axes, title: str, x: str, log: str, ticks: Sequence[float]) -> None:
+    axes.set_title(title, fontsize="medium")
+    axes.set_xlabel(x)
+    axes.set_xscale("log" if "x" in log else "linear")
+    axes.set_yscale("log" if "y" in log else "linear")
+    if ticks:
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axes.set_xticks([], minor=True)
+    elif "x" not in log:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw(axes: Axes, label: str, points: Points, color: str) -> None:

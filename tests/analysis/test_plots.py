@@ -20,7 +20,7 @@ def rgb(color: str) -> tuple[int, ...]:
 def test_a_line_each_in_its_colour(tmp_path: Path) -> None:
     path = tmp_path / "lines.png"
     draw_lines(
-        path, {"a": [(1, 2), (2, 3)], "b": [(1, 5, 4, 6), (2, 4, 3, 5)]}, "x", "y", log="xy", ticks=[1, 2]
+        path, {"a": [(1, 2), (2, 3)], "b": [(1, 5, 4, 6), (2, 4, 3, 5)]}, "x", "y", log="y", ticks=[1, 2]
     )
     assert {rgb(COLORS[0]), rgb(COLORS[1])} <= colors_in(path)
     assert rgb(COLORS[2]) not in colors_in(path)

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from jaxcolor.analysis.trainings import Trainer, Training, describe, gradient_no
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import Pictures
 from jaxcolor.colorization.job import ColorizeJob
+from jaxcolor.colorization.task import train_step
 from jaxcolor.errors import UserError
 from jaxcolor.layers.cross_entropy import plain_cross_entropy
+from jaxcolor.training.loop import EpochRunner
 from jaxcolor.training.run_folder import RunFolder
 
 # Three steps an epoch, the last one padded; looked at after 2 of them, too, and after 3 and 6.
@@ -135,3 +138,19 @@ def test_stacking_is_for_gpus(pictures: Pictures, trainer: Trainer, tmp_path: Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainings.jax, "default_backend", lambda: "gpu")
         assert Trainer(pictures, trainer.palette, tmp_path).together
+
+
+def test_a_stack_of_states_compiles_for_cuda(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a GPU runs: many steps a call, each of all seeds at once."""
+    states = [trainer.initial_state("unet", seed) for seed in range(3)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    runner = EpochRunner(jax.vmap(train_step))
+    indices = np.zeros((runner.steps, 3, 5), np.int32)
+    exported = jax.export.export(runner._call, platforms=["cuda"])(
+        stacked, trainer.data("train"), indices, None, np.int32(runner.steps)
+    )
+    program = exported.mlir_module()
+    assert "stablehlo.while" in program
+    # The three kernels of a layer, one behind the other, are groups of one convolution.
+    assert "feature_group_count = 3" in program

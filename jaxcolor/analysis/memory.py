@@ -1,0 +1,270 @@
+"""What training a part of a network or all of it takes: bytes, as XLA counts them in the compiled train step.
+
+Nothing is allocated or computed: states and batches are shapes, so that no device need have the memory.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxcolor.analysis.config import AnalyzeConfig
+from jaxcolor.analysis.plots import draw_growth, growth
+from jaxcolor.analysis.report import Results, picture, table
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.job import build_model
+from jaxcolor.colorization.task import batch_loss as colorization_loss
+from jaxcolor.colorization.task import train_step as colorization_step
+from jaxcolor.data.voc_classes import VOC_CLASSES
+from jaxcolor.errors import UserError, reason
+from jaxcolor.files import write_atomically
+from jaxcolor.segmentation.config import SegmentConfig
+from jaxcolor.segmentation.deeplab import DeepLabV3, Given, Trained
+from jaxcolor.segmentation.frozen import freeze, trainable_part
+from jaxcolor.segmentation.task import batch_loss as segmentation_loss
+from jaxcolor.segmentation.task import features_of
+from jaxcolor.segmentation.task import train_step as segmentation_step
+from jaxcolor.training.compilation import compiler_options
+from jaxcolor.training.state import TrainState, create_state
+
+UNET = "unet"
+NETWORKS = {"resnet50": "DeepLabV3, ResNet-50", "resnet101": "DeepLabV3, ResNet-101", UNET: "UNet"}
+# What is trained, and what the step is given: pictures, or cached features from behind the frozen part.
+KINDS: dict[str, tuple[Trained, Given]] = {
+    "everything": ("all", "pictures"),
+    "head": ("head", "pictures"),
+    "last layer": ("last", "pictures"),
+    "head, cached features": ("head", "backbone"),
+    "last layer, cached features": ("last", "head"),
+}
+# How hard LLVM tries changes no array of the program, and most of the time that it takes to compile.
+QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+MB, GB = 1e6, 1e9
+INTRODUCTION = """\
+Batches of {batch_size} pictures, float32, the train step as it is compiled for {device}. *Kept* are the
+activations that automatic differentiation keeps for the backward pass, *temporary* is all that XLA allocates
+for the step besides its arguments, at the peak: activations, what they are computed with, and gradients. The
+growth is that of what is kept with the side of the pictures, fitted as a power."""
+
+
+class Case(NamedTuple):
+    """A network, what of it is trained on what, and the side of the pictures in pixels."""
+
+    network: str
+    kind: str
+    side: int
+
+
+class Step(NamedTuple):
+    """A train step and its arguments' shapes, and the loss as a function of what is differentiated."""
+
+    step: Callable[..., Any]
+    state: TrainState
+    batch: dict[str, Any]
+    trained: Any  # the parameters that have gradients
+    loss: Callable[..., Any]  # of these, state and batch
+    features: int  # cached bytes a picture
+
+
+def cases(config: AnalyzeConfig) -> list[Case]:
+    """All that is compiled; a UNet is trained as a whole only."""
+    return [
+        Case(network, kind, side)
+        for network in dict.fromkeys(config.memory_networks)
+        for kind in (list(KINDS)[:1] if network == UNET else KINDS)
+        for side in sorted(set(config.memory_sizes))
+    ]
+
+
+def measure(config: AnalyzeConfig, folder: Path) -> Results:
+    """The bytes of all cases; each is a file in the folder, and is not compiled again where it is there."""
+    rows = []
+    for case in cases(config):
+        path = folder / f"{case.network}, {case.kind}, {case.side}, {config.memory_batch_size}.json"
+        if not path.exists():
+            start = time.perf_counter()
+            row = case._asdict() | measure_step(build_step(case, config.memory_batch_size))
+            data = json.dumps(row | {"seconds": time.perf_counter() - start}).encode()
+            write_atomically(path, lambda file, data=data: file.write(data))  # type: ignore[misc]
+            what = f"{NETWORKS[case.network]}, {case.kind}, {case.side}×{case.side}"
+            print(f"{what}: {_size(row['temporary'])} of temporary memory", flush=True)
+        try:
+            rows.append(json.loads(path.read_text()))
+        except ValueError as error:
+            raise UserError(f"{path} is damaged ({reason(error)}): delete it, and --resume") from error
+    return {
+        "batch_size": config.memory_batch_size,
+        "device": jax.devices()[0].platform.upper() + "s",
+        "rows": rows,
+        "seconds": sum(row["seconds"] for row in rows),
+    }
+
+
+def build_step(case: Case, batch_size: int) -> Step:
+    """The product's train step for a case."""
+    if case.network == UNET:
+        return _colorization(case.side, batch_size)
+    return _segmentation(case.network, *KINDS[case.kind], case.side, batch_size)
+
+
+def _colorization(side: int, batch_size: int) -> Step:
+    model = build_model(ColorizeConfig(model="unet"))
+    variables = jax.eval_shape(partial(model.init, train=False), jax.random.key(0), _floats(1, 32, 32, 1))
+    state = _state(model.apply, variables, optax.adam(ColorizeConfig.learning_rate))
+    labels = jax.ShapeDtypeStruct((batch_size, side, side), jnp.uint8)
+    batch = {"inputs": _floats(batch_size, side, side, 1), "labels": labels, "mask": None}
+    return Step(colorization_step, state, batch, state.params, colorization_loss, 0)
+
+
+def _segmentation(backbone: Any, train: Trained, given: Given, side: int, batch_size: int) -> Step:
+    stride = SegmentConfig(backbone=backbone).resolved().output_stride
+    model = DeepLabV3(backbone, len(VOC_CLASSES), stride)  # type: ignore[arg-type]
+    variables = jax.eval_shape(model.init, jax.random.key(0), _floats(1, 64, 64, 3))
+    optimizer = freeze(optax.adam(SegmentConfig.learning_rate), variables["params"], train)
+    state = _state(model.apply, variables, optimizer)
+    inputs: Any = jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8)
+    features = 0
+    if given != "pictures":
+        inputs = jax.eval_shape(partial(features_of, given), state, inputs)
+        features = bytes_of(inputs) // batch_size
+    labels = jax.ShapeDtypeStruct((batch_size, side, side), jnp.uint8)
+    batch = {"inputs": inputs, "labels": labels, "mask": _floats(batch_size)}
+    settings = (train, given, 0, jnp.ones(len(VOC_CLASSES)))
+
+    def loss(part: Any, state: TrainState, batch: dict[str, Any]) -> Any:
+        return segmentation_loss(part, *settings, state, batch)
+
+    trained = trainable_part(state.params, train)
+    return Step(partial(segmentation_step, *settings), state, batch, trained, loss, features)
+
+
+def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _state(apply: Callable[..., Any], variables: Any, optimizer: optax.GradientTransformation) -> TrainState:
+    return jax.eval_shape(lambda variables: create_state(apply, variables, optimizer), variables)
+
+
+def measure_step(step: Step) -> dict[str, int]:
+    """Bytes of what a step is given, keeps and needs."""
+    options = compiler_options(jax.default_backend()) | (QUICKLY if jax.default_backend() == "cpu" else {})
+    lowered = jax.jit(step.step, donate_argnums=0, compiler_options=options).lower(step.state, step.batch)
+    found: Any = lowered.compile().memory_analysis()
+    return {
+        "parameters": bytes_of(step.state.variables),
+        "optimizer": bytes_of(step.state.opt_state),
+        "gradients": bytes_of(step.trained),
+        "kept": bytes_kept(step.loss, step.trained, step.state, step.batch),
+        "temporary": found.temp_size_in_bytes,
+        "features": step.features,
+    }
+
+
+def bytes_of(tree: Any) -> int:
+    """The bytes of all arrays."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def bytes_kept(loss: Callable[..., Any], trained: Any, *arguments: Any) -> int:
+    """The bytes that are kept for the backward pass of a loss with more outputs, besides its arguments.
+
+    The function that computes gradients is a tree of arrays; those of them that are not the arguments
+    themselves are what the forward pass has computed for it.
+    """
+
+    def keep(trained: Any, *arguments: Any) -> list[Any]:
+        _, backward, _ = jax.vjp(lambda trained: loss(trained, *arguments), trained, has_aux=True)
+        return jax.tree.leaves(backward)
+
+    program = jax.make_jaxpr(keep)(trained, *arguments).jaxpr
+    given = {id(variable) for variable in (*program.invars, *program.constvars)}
+    kept = {id(v): v for v in program.outvars if id(v) not in given}
+    return sum(v.aval.size * v.aval.dtype.itemsize for v in kept.values())  # type: ignore[attr-defined]
+
+
+def render(results: Results, folder: Path) -> str:
+    """The part of the report, its plot written beside it."""
+    rows = results["rows"]
+    names = dict.fromkeys(row["network"] for row in rows)
+    networks = {NETWORKS[n]: [row for row in rows if row["network"] == n] for n in names}
+    for name, what in (("kept", "kept for the backward pass"), ("temporary", "temporary memory")):
+        panels = {
+            network: {
+                kind: [(side, size / GB) for side, size in _points(mine, kind, name)]
+                for kind in dict.fromkeys(row["kind"] for row in mine)
+            }
+            for network, mine in networks.items()
+        }
+        draw_growth(folder / f"memory-{name}.png", panels, x="pixels a side", y=f"{what}, GB")
+    texts = [INTRODUCTION.format(**results)]
+    for network, mine in networks.items():
+        texts += [f"### {network}", _table(mine), _conclusion(mine)]
+    texts.append(
+        picture("memory-kept.png", "What is kept for the backward pass over the side of the pictures")
+    )
+    texts.append(picture("memory-temporary.png", "Temporary memory over the side of the pictures"))
+    return "\n\n".join(texts)
+
+
+def _points(rows: Sequence[dict[str, Any]], kind: str, name: str) -> list[tuple[int, int]]:
+    return [(row["side"], row[name]) for row in rows if row["kind"] == kind]
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    """A row for what is trained, with a column a size."""
+    sides = sorted({row["side"] for row in rows})
+    header = ["trained", "parameters", "optimiser", "gradients", *(f"{s}: kept, temporary" for s in sides)]
+    header += ["growth", f"cached a picture of {sides[-1]}"]
+    lines = []
+    for kind in dict.fromkeys(row["kind"] for row in rows):
+        of_kind = {row["side"]: row for row in rows if row["kind"] == kind}
+        first, last = of_kind[sides[0]], of_kind[sides[-1]]
+        exponent = growth(_points(rows, kind, "kept")) if len(sides) > 1 and first["kept"] else None
+        lines.append(
+            [
+                kind,
+                *(_size(first[name]) for name in ("parameters", "optimizer", "gradients")),
+                *(f"{_size(of_kind[s]['kept'])}, {_size(of_kind[s]['temporary'])}" for s in sides),
+                f"side^{exponent:.2f}" if exponent else "",
+                _size(last["features"]) if last["features"] else "",
+            ]
+        )
+    return table(header, lines)
+
+
+def _conclusion(rows: Sequence[dict[str, Any]]) -> str:
+    """What follows from a network's figures."""
+    sides = sorted({row["side"] for row in rows})
+    small, large = sides[0], sides[-1]
+    of = {(row["kind"], row["side"]): row for row in rows}
+    first, last = of["everything", small], of["everything", large]
+    sentences = [
+        f"From {small} to {large} pixels a side parameters and optimiser state stay at "
+        f"{_size(first['parameters'] + first['optimizer'])}, and what is kept for training everything grows "
+        f"{last['kept'] / first['kept']:.1f}-fold, where the pixels grow {(large / small) ** 2:.1f}-fold."
+    ]
+    if ("last layer", large) in of:
+        alone, cached = of["last layer", large], of["last layer, cached features", large]
+        sentences.append(
+            f"At {large} pixels, training the last layer alone takes {_size(alone['temporary'])} of "
+            f"temporary memory instead of {_size(last['temporary'])}, "
+            f"{100 * alone['temporary'] / last['temporary']:.0f} %, and {_size(alone['optimizer'])} for the "
+            f"optimiser instead of {_size(last['optimizer'])}; from cached features it takes "
+            f"{_size(cached['temporary'])} of temporary memory."
+        )
+    return " ".join(sentences)
+
+
+def _size(number: float) -> str:
+    """Bytes with a unit, to three digits."""
+    for unit, value in (("GB", GB), ("MB", MB), ("kB", 1e3)):
+        if number >= 0.9995 * value:
+            return f"{number / value:.3g} {unit}"
+    return f"{number:.0f} B"

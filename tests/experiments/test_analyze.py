@@ -1,0 +1,64 @@
+"""The script as users start it."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from jaxcolor.analysis.main import TITLES
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "analyze.py"
+
+
+def analyze(*options: object) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, str(SCRIPT), *map(str, options)], capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_a_quick_analysis_and_going_on_with_it(tmp_path: Path) -> None:
+    start = time.perf_counter()
+    done = analyze("--quick", "--runs-dir", tmp_path)
+    assert done.returncode == 0, done.stderr
+    first = time.perf_counter() - start
+    folder = tmp_path / "analysis"
+    report = (folder / "report.md").read_text()
+    for title in TITLES.values():
+        assert f"\n## {title}\n" in report
+    pictures = re.findall(r"!\[.+?\]\((.+?)\)", report)
+    assert len(pictures) >= 6
+    assert all((folder / name).is_file() for name in pictures)
+    assert "nan" not in report
+    # All trainings are there: nothing is trained again.
+    trainings = {path: path.stat().st_mtime for path in (folder / "trainings").iterdir()}
+    start = time.perf_counter()
+    done = analyze("--runs-dir", tmp_path, "--resume", "--parts", "skips", "input-change")
+    assert done.returncode == 0, done.stderr
+    assert trainings == {path: path.stat().st_mtime for path in (folder / "trainings").iterdir()}
+    assert time.perf_counter() - start < first / 2
+    # The parts that were not asked for again stay in the report.
+    assert re.findall("^## .*", (folder / "report.md").read_text(), re.MULTILINE) == re.findall(
+        "^## .*", report, re.MULTILINE
+    )
+
+    done = analyze("--quick", "--runs-dir", tmp_path)
+    assert done.returncode == 1
+    assert "exists: continue it with --resume" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (folder / "report.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (["--seeds", 0], "error: --seeds must be at least 1, not 0"),
+        (["--resume", "--overwrite"], "error: --resume and --overwrite exclude each other: choose one"),
+        (["--image-size", 33], "error: --image-size must be sizes that divide by 4, not [33]"),
+    ],
+)
+def test_bad_options_are_one_line(options: list, line: str, tmp_path: Path) -> None:
+    done = analyze(*options, "--runs-dir", tmp_path / "runs")
+    assert (done.returncode, done.stderr.strip()) == (1, line)
+    assert not (tmp_path / "runs").exists()
