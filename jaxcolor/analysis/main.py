@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxcolor.analysis import batch_sizes, connections, input_change, memory, skips
+from jaxcolor.analysis import batch_sizes, connections, input_change, memory, memory_report, skips
 from jaxcolor.analysis.config import PARTS, AnalyzeConfig, Part
 from jaxcolor.analysis.report import Results, Section, report
 from jaxcolor.analysis.trainings import NAMES, Trainer, Training
@@ -113,7 +113,7 @@ RENDER = {
     "input-change": input_change.render,
     "skips": skips.render,
     "batch-sizes": batch_sizes.render,
-    "memory": memory.render,
+    "memory": memory_report.render,
 }
 
 

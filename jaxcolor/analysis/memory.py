@@ -5,7 +5,7 @@ Nothing is allocated or computed: states and batches are shapes, so that no devi
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.extend.core import Literal
 
 from jaxcolor.analysis.config import AnalyzeConfig
-from jaxcolor.analysis.plots import draw_growth, growth
-from jaxcolor.analysis.report import Results, picture, table
+from jaxcolor.analysis.report import Results, size
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.job import build_model
 from jaxcolor.colorization.task import batch_loss as colorization_loss
@@ -37,20 +37,14 @@ UNET = "unet"
 NETWORKS = {"resnet50": "DeepLabV3, ResNet-50", "resnet101": "DeepLabV3, ResNet-101", UNET: "UNet"}
 # What is trained, and what the step is given: pictures, or cached features from behind the frozen part.
 KINDS: dict[str, tuple[Trained, Given]] = {
-    "everything": ("all", "pictures"),
-    "head": ("head", "pictures"),
     "last layer": ("last", "pictures"),
-    "head, cached features": ("head", "backbone"),
-    "last layer, cached features": ("last", "head"),
+    "head": ("head", "pictures"),
+    "everything": ("all", "pictures"),
+    "last layer, cached": ("last", "head"),
+    "head, cached": ("head", "backbone"),
 }
 # How hard LLVM tries changes no array of the program, and most of the time that it takes to compile.
 QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-MB, GB = 1e6, 1e9
-INTRODUCTION = """\
-Batches of {batch_size} pictures, float32, the train step as it is compiled for {device}. *Kept* are the
-activations that automatic differentiation keeps for the backward pass, *temporary* is all that XLA allocates
-for the step besides its arguments, at the peak: activations, what they are computed with, and gradients. The
-growth is that of what is kept with the side of the pictures, fitted as a power."""
 
 
 class Case(NamedTuple):
@@ -77,7 +71,7 @@ def cases(config: AnalyzeConfig) -> list[Case]:
     return [
         Case(network, kind, side)
         for network in dict.fromkeys(config.memory_networks)
-        for kind in (list(KINDS)[:1] if network == UNET else KINDS)
+        for kind in (["everything"] if network == UNET else KINDS)
         for side in sorted(set(config.memory_sizes))
     ]
 
@@ -93,7 +87,7 @@ def measure(config: AnalyzeConfig, folder: Path) -> Results:
             data = json.dumps(row | {"seconds": time.perf_counter() - start}).encode()
             write_atomically(path, lambda file, data=data: file.write(data))  # type: ignore[misc]
             what = f"{NETWORKS[case.network]}, {case.kind}, {case.side}×{case.side}"
-            print(f"{what}: {_size(row['temporary'])} of temporary memory", flush=True)
+            print(f"{what}: {size(row['temporary'])} of temporary memory", flush=True)
         try:
             rows.append(json.loads(path.read_text()))
         except ValueError as error:
@@ -158,11 +152,16 @@ def measure_step(step: Step) -> dict[str, int]:
     lowered = jax.jit(step.step, donate_argnums=0, compiler_options=options).lower(step.state, step.batch)
     found: Any = lowered.compile().memory_analysis()
     return {
-        "parameters": bytes_of(step.state.variables),
+        "parameters": bytes_of(step.state.params),
         "optimizer": bytes_of(step.state.opt_state),
         "gradients": bytes_of(step.trained),
         "kept": bytes_kept(step.loss, step.trained, step.state, step.batch),
         "temporary": found.temp_size_in_bytes,
+        # Of outputs, the new state takes the old one's place: it is donated.
+        "whole": found.argument_size_in_bytes
+        + found.temp_size_in_bytes
+        + found.output_size_in_bytes
+        - found.alias_size_in_bytes,
         "features": step.features,
     }
 
@@ -175,8 +174,8 @@ def bytes_of(tree: Any) -> int:
 def bytes_kept(loss: Callable[..., Any], trained: Any, *arguments: Any) -> int:
     """The bytes that are kept for the backward pass of a loss with more outputs, besides its arguments.
 
-    The function that computes gradients is a tree of arrays; those of them that are not the arguments
-    themselves are what the forward pass has computed for it.
+    The function that computes gradients is a tree of arrays. Those that the forward pass has computed are
+    counted, each once: not the arguments themselves, and no constants, such as the zeros of a ReLU.
     """
 
     def keep(trained: Any, *arguments: Any) -> list[Any]:
@@ -184,87 +183,10 @@ def bytes_kept(loss: Callable[..., Any], trained: Any, *arguments: Any) -> int:
         return jax.tree.leaves(backward)
 
     program = jax.make_jaxpr(keep)(trained, *arguments).jaxpr
-    given = {id(variable) for variable in (*program.invars, *program.constvars)}
-    kept = {id(v): v for v in program.outvars if id(v) not in given}
-    return sum(v.aval.size * v.aval.dtype.itemsize for v in kept.values())  # type: ignore[attr-defined]
-
-
-def render(results: Results, folder: Path) -> str:
-    """The part of the report, its plot written beside it."""
-    rows = results["rows"]
-    names = dict.fromkeys(row["network"] for row in rows)
-    networks = {NETWORKS[n]: [row for row in rows if row["network"] == n] for n in names}
-    for name, what in (("kept", "kept for the backward pass"), ("temporary", "temporary memory")):
-        panels = {
-            network: {
-                kind: [(side, size / GB) for side, size in _points(mine, kind, name)]
-                for kind in dict.fromkeys(row["kind"] for row in mine)
-            }
-            for network, mine in networks.items()
-        }
-        draw_growth(folder / f"memory-{name}.png", panels, x="pixels a side", y=f"{what}, GB")
-    texts = [INTRODUCTION.format(**results)]
-    for network, mine in networks.items():
-        texts += [f"### {network}", _table(mine), _conclusion(mine)]
-    texts.append(
-        picture("memory-kept.png", "What is kept for the backward pass over the side of the pictures")
-    )
-    texts.append(picture("memory-temporary.png", "Temporary memory over the side of the pictures"))
-    return "\n\n".join(texts)
-
-
-def _points(rows: Sequence[dict[str, Any]], kind: str, name: str) -> list[tuple[int, int]]:
-    return [(row["side"], row[name]) for row in rows if row["kind"] == kind]
-
-
-def _table(rows: Sequence[dict[str, Any]]) -> str:
-    """A row for what is trained, with a column a size."""
-    sides = sorted({row["side"] for row in rows})
-    header = ["trained", "parameters", "optimiser", "gradients", *(f"{s}: kept, temporary" for s in sides)]
-    header += ["growth", f"cached a picture of {sides[-1]}"]
-    lines = []
-    for kind in dict.fromkeys(row["kind"] for row in rows):
-        of_kind = {row["side"]: row for row in rows if row["kind"] == kind}
-        first, last = of_kind[sides[0]], of_kind[sides[-1]]
-        exponent = growth(_points(rows, kind, "kept")) if len(sides) > 1 and first["kept"] else None
-        lines.append(
-            [
-                kind,
-                *(_size(first[name]) for name in ("parameters", "optimizer", "gradients")),
-                *(f"{_size(of_kind[s]['kept'])}, {_size(of_kind[s]['temporary'])}" for s in sides),
-                f"side^{exponent:.2f}" if exponent else "",
-                _size(last["features"]) if last["features"] else "",
-            ]
-        )
-    return table(header, lines)
-
-
-def _conclusion(rows: Sequence[dict[str, Any]]) -> str:
-    """What follows from a network's figures."""
-    sides = sorted({row["side"] for row in rows})
-    small, large = sides[0], sides[-1]
-    of = {(row["kind"], row["side"]): row for row in rows}
-    first, last = of["everything", small], of["everything", large]
-    sentences = [
-        f"From {small} to {large} pixels a side parameters and optimiser state stay at "
-        f"{_size(first['parameters'] + first['optimizer'])}, and what is kept for training everything grows "
-        f"{last['kept'] / first['kept']:.1f}-fold, where the pixels grow {(large / small) ** 2:.1f}-fold."
-    ]
-    if ("last layer", large) in of:
-        alone, cached = of["last layer", large], of["last layer, cached features", large]
-        sentences.append(
-            f"At {large} pixels, training the last layer alone takes {_size(alone['temporary'])} of "
-            f"temporary memory instead of {_size(last['temporary'])}, "
-            f"{100 * alone['temporary'] / last['temporary']:.0f} %, and {_size(alone['optimizer'])} for the "
-            f"optimiser instead of {_size(last['optimizer'])}; from cached features it takes "
-            f"{_size(cached['temporary'])} of temporary memory."
-        )
-    return " ".join(sentences)
-
-
-def _size(number: float) -> str:
-    """Bytes with a unit, to three digits."""
-    for unit, value in (("GB", GB), ("MB", MB), ("kB", 1e3)):
-        if number >= 0.9995 * value:
-            return f"{number / value:.3g} {unit}"
-    return f"{number:.0f} B"
+    given = set(program.invars)
+    computed = set(given)  # all but constants
+    for equation in program.eqns:
+        if any(not isinstance(v, Literal) and v in computed for v in equation.invars):
+            computed.update(equation.outvars)
+    kept: set[Any] = {v for v in program.outvars if not isinstance(v, Literal)} & computed - given
+    return sum(v.aval.size * v.aval.dtype.itemsize for v in kept)

@@ -1,6 +1,6 @@
 """Lines and bands of the report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,23 +41,37 @@ def draw_lines(
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
 
 
-def draw_growth(path: Path, panels: Mapping[str, Lines], x: str, y: str) -> None:
-    """Panels of points with the powers of x that are fitted to them, both axes logarithmic."""
-    figure = Figure(figsize=(4.2 * len(panels), SIZE[1] + 0.8), layout="constrained")
-    for axes, (title, lines) in zip(
-        figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items(), strict=True
-    ):
-        for (label, points), color in zip(lines.items(), COLORS * 3, strict=False):
-            xs, ys = zip(*points, strict=True)
-            if len(points) > 1:
-                exponent, factor = _power(points)
-                axes.plot(xs, [factor * place**exponent for place in xs], "--", color=color, linewidth=1)
-                label += f", ∝ side^{exponent:.2f}"
-            axes.plot(xs, ys, "o", color=color, label=label, markersize=4)
-        _style(axes, title, x, "xy", sorted({point[0] for points in lines.values() for point in points}))
-        axes.legend(frameon=False, fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.15))
-    figure.axes[0].set_ylabel(y)
+def draw_growth(path: Path, rows: dict[str, Mapping[str, Lines]], x: str, fitted: Collection[str]) -> None:
+    """A row for each axis label, a column for each title, all axes logarithmic.
+
+    Rows that are `fitted` have points and the powers of x that are fitted to them, others lines.
+    """
+    columns = len(next(iter(rows.values())))
+    names = dict.fromkeys(name for panels in rows.values() for lines in panels.values() for name in lines)
+    colors = dict(zip(names, COLORS * 3, strict=False))
+    figure = Figure(figsize=(4.2 * columns, 3.6 * len(rows)), layout="constrained")
+    grid = figure.subplots(len(rows), columns, squeeze=False, sharey="row", sharex=True)
+    for row, (label, panels) in zip(grid, rows.items(), strict=True):
+        first, last = label == next(iter(rows)), label == next(reversed(rows))
+        for axes, (title, lines) in zip(row, panels.items(), strict=True):
+            for name, points in lines.items():
+                draw = _draw_power if label in fitted and len(points) > 1 else _draw
+                draw(axes, name, points, colors[name])
+            ticks = sorted({point[0] for points in lines.values() for point in points})
+            _style(axes, title if first else "", x if last else "", "xy", ticks)
+            axes.legend(frameon=False, fontsize="x-small", loc="upper left")
+        row[0].set_ylabel(label)
+        low, high = row[0].get_ylim()
+        row[0].set_ylim(top=high * (high / low) ** 0.5)  # room for the legends
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+
+
+def _draw_power(axes: Axes, label: str, points: Points, color: str) -> None:
+    """Points, and the power of x that is fitted to them."""
+    xs, ys = zip(*points, strict=True)
+    exponent, factor = _power(points)
+    axes.plot(xs, [factor * place**exponent for place in xs], "--", color=color, linewidth=1)
+    axes.plot(xs, ys, "o", color=color, label=f"{label}, ∝ side^{exponent:.2f}", markersize=4)
 
 
 def growth(points: Points) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+MB, GB = 1e6, 1e9
 Results = dict[str, Any]  # what a part has measured, as plain values that JSON can hold
 
 
@@ -61,3 +62,11 @@ def minutes(seconds: float) -> str:
     """A duration as `12 min 05 s`."""
     whole, rest = divmod(round(seconds), 60)
     return f"{whole} min {rest:02} s" if whole else f"{rest} s"
+
+
+def size(number: float) -> str:
+    """Bytes with a unit, to three digits."""
+    for unit, value in (("GB", GB), ("MB", MB), ("kB", 1e3)):
+        if number >= 0.9995 * value:
+            return f"{number / value:.3g} {unit}"
+    return f"{number:.0f} B"
