@@ -2,11 +2,12 @@
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 from PIL import Image, UnidentifiedImageError
 
 from jaxcolor.errors import UserError, reason
@@ -33,11 +34,21 @@ class Examples(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the pictures: another one for other pictures, or in another order."""
+        """A hash of pictures and masks: another one for others, or in another order."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example: ...
+
+
+def count_labels(examples: Examples) -> Int[np.ndarray, " 256"]:
+    """How many pixels have each label. Decodes every example, so that one which is broken is named."""
+
+    def count(index: int) -> Int[np.ndarray, " 256"]:
+        return np.bincount(examples[index].mask.ravel(), minlength=256)
+
+    with ThreadPoolExecutor(2) as pool:
+        return sum(pool.map(count, range(len(examples))), np.zeros(256, np.int64))
 
 
 def decode_picture(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
@@ -80,6 +91,8 @@ def _open(source: Path | bytes, name: str) -> Image.Image:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
     except UnidentifiedImageError as error:
         raise UserError(f"{name} is broken, or no picture") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{name} is too large: {reason(error)}") from error
     except OSError as error:
         raise UserError(f"cannot read {name}: {reason(error)}") from error
 

@@ -33,7 +33,8 @@ class VocFolder:
             picture, mask = self._picture(name), self._mask(name)
             self.sizes.append(picture_size(picture, str(picture)))
             check_sizes(self.sizes[-1], picture_size(mask, str(mask)), str(mask))
-            digest.update(hashlib.md5(picture.read_bytes()).digest())
+            for path in (picture, mask):
+                digest.update(hashlib.md5(path.read_bytes()).digest())
         self.fingerprint = digest.hexdigest()
 
     def __len__(self) -> int:

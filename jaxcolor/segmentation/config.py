@@ -42,15 +42,16 @@ class SegmentConfig(RunConfig):
     """Adam's learning rate, at the start."""
     schedule: Literal["poly", "constant"] = "poly"
     """poly: the learning rate falls to 0 at the last step, as (1 − step / steps) to the power of 0.9."""
-    class_weights: Literal["sqrt", "none"] = "sqrt"
-    """sqrt: pixels of rare classes weigh more in the loss, by 1 / √frequency among the training labels."""
+    class_weights: Literal["auto", "sqrt", "none"] = "auto"
+    """sqrt: pixels of rare classes weigh more in the loss, by 1 / √frequency among the training labels.
+    auto: sqrt with --classes; none for VOC and the sample, whose objects it would blow up."""
     flip: bool = True
     """Show every other training picture in its mirror, at random."""
     crop: int | None = None
     """Train on squares of so many pixels a side, cut at random from pictures scaled by 0.5 to 2."""
     image_size: tuple[int, ...] = ()
     """One number: pictures are resized to that length of the shorter side; two: to that height and width.
-    Default: 520, as torchvision's weights have it; with --crop, and for the sample, their own size."""
+    Default: 520, as torchvision's weights have it; 256 for the sample; with --crop their own size."""
     seed: int = 0
     """Seed of new weights, dropout, and the order and flips of the pictures."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -60,7 +61,7 @@ class SegmentConfig(RunConfig):
     """Keep the features of what is frozen on disk, instead of computing them in every epoch."""
     cache_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Number format of cached features; the 16-bit ones take half the disk, and are not exact."""
-    cache_limit: float = 20.0
+    cache_limit: float = 30.0
     """How many GB all cached features may take. Where they would take more, they are computed anew."""
 
     dataset: Literal["auto", "voc", "sample"] = "auto"
@@ -134,8 +135,10 @@ class SegmentConfig(RunConfig):
 
     def resolved(self) -> "SegmentConfig":
         """The settings with the defaults filled in that depend on backbone and data."""
+        weights = self.class_weights
         return dataclasses.replace(
             self,
             output_stride=self.output_stride or (8 if self.is_resnet else 16),
-            image_size=self.image_size or (() if self.crop or self.dataset == "sample" else (520,)),
+            image_size=self.image_size or (() if self.crop else (256 if self.dataset == "sample" else 520,)),
+            class_weights=weights if weights != "auto" else "sqrt" if self.classes else "none",
         )

@@ -2,13 +2,18 @@
 
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from jaxcolor.data.examples import Examples
+import numpy as np
+from jaxtyping import Int
+
+from jaxcolor.data.examples import VOID, Examples, count_labels
 from jaxcolor.data.shapes import SHAPES, ShapePictures
 from jaxcolor.data.voc import is_available, load_voc
 from jaxcolor.data.voc_classes import VOC_CLASSES, read_classes
 from jaxcolor.data.voc_folder import VocFolder
+from jaxcolor.errors import UserError
 from jaxcolor.segmentation.config import SegmentConfig
 
 NO_VOC = """\
@@ -27,6 +32,19 @@ class Dataset:
     validation: Examples
     classes: tuple[str, ...]
     facts: dict[str, Any]
+
+    @cached_property
+    def train_labels(self) -> Int[np.ndarray, " 256"]:
+        """How many pixels to train on have each label."""
+        return count_labels(self.train)
+
+    def check(self) -> None:
+        """Read every file once. Raises `UserError` for one that is broken, and for masks of void alone."""
+        if isinstance(self.train, ShapePictures):
+            return  # drawn, not read
+        for split, labels in (("train", self.train_labels), ("val", count_labels(self.validation))):
+            if not labels[:VOID].any():
+                raise UserError(f"the {split} masks of {self.facts['name']} hold nothing but void")
 
 
 def load_dataset(config: SegmentConfig) -> Dataset:

@@ -8,8 +8,10 @@ beside it stands how many batches are complete, so that a killed run goes on whe
 import fcntl
 import json
 import math
+import mmap
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -17,7 +19,7 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 
 from jaxcolor.data.examples import Size
 from jaxcolor.errors import UserError, reason
@@ -58,8 +60,9 @@ class FeatureCache:
 
     def item(self, index: int, flipped: bool) -> Item:
         """The features and labels of a picture, or of the flipped picture."""
-        labels = self._labels(index)
-        return Item(self._features(index, flipped), labels[:, ::-1] if flipped else labels)
+        features, labels = self._features(index, flipped).copy(), self._labels(index).copy()
+        self._unload()
+        return Item(features, labels[:, ::-1] if flipped else labels)
 
     def fill(
         self,
@@ -85,6 +88,7 @@ class FeatureCache:
                         self._features(index, flipped)[:] = values.astype(self.dtype)
                         if not flipped:
                             self._labels(index)[:] = mask
+                    self._unload()
                     self._note(number + 1, complete=number + 1 == len(batches))
                 on_batch(len(batch[0]))
 
@@ -100,24 +104,34 @@ class FeatureCache:
         return self.folder / "done.json"
 
     @cached_property
-    def _map(self) -> UInt8[np.ndarray, " bytes"]:
-        return np.memmap(self._file, np.uint8, "r+")
+    def _map(self) -> mmap.mmap:
+        with open(self._file, "r+b") as file:
+            return mmap.mmap(file.fileno(), 0)
 
     def _features(self, index: int, flipped: bool) -> np.ndarray:
-        size = math.prod(self.shapes[index]) * self.dtype.itemsize
-        start = int(self._starts[index]) + flipped * size
-        return self._map[start : start + size].view(self.dtype).reshape(self.shapes[index])
+        shape = self.shapes[index]
+        count = math.prod(shape)
+        start = int(self._starts[index]) + flipped * count * self.dtype.itemsize
+        return np.frombuffer(self._map, self.dtype, count, start).reshape(shape)
 
     def _labels(self, index: int) -> np.ndarray:
-        end = int(self._starts[index + 1])
         size = self.label_sizes[index]
-        return self._map[end - math.prod(size) : end].reshape(size)
+        count = math.prod(size)
+        return np.frombuffer(self._map, np.uint8, count, int(self._starts[index + 1]) - count).reshape(size)
+
+    def _unload(self) -> None:
+        """Let the system have the memory of what was read or written; it keeps, or writes, it as it can."""
+        self._map.madvise(mmap.MADV_DONTNEED)
 
     def _allocate(self) -> None:
+        self.__dict__.pop("_map", None)  # of a file that another process has deleted to make room
         try:
             with open(self._file, "wb") as file:
-                # Now, and not when a page is first written, which a full disk would punish with SIGBUS.
-                os.posix_fallocate(file.fileno(), 0, self.bytes)
+                if sys.platform == "linux":
+                    # Now, and not when a page is first written, which a full disk would punish with SIGBUS.
+                    os.posix_fallocate(file.fileno(), 0, self.bytes)
+                else:
+                    file.truncate(self.bytes)
         except OSError as error:
             self._file.unlink(missing_ok=True)
             raise UserError(f"cannot write features into {self.folder}: {reason(error)}") from error

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Int
 
+import jaxcolor
 from jaxcolor.files import cache_folder
 from jaxcolor.segmentation.batches import Draw, Split, assemble, group_batches, load_batches
 from jaxcolor.segmentation.config import SegmentConfig
@@ -66,7 +67,8 @@ class Inputs:
             root, folders, sum(c.bytes for c in caches.values()), int(config.cache_limit * GB)
         )
         if problem:
-            print(f"{problem}: frozen features are computed again in every epoch", flush=True)
+            half = "; --cache-dtype float16 takes half" if config.cache_dtype == "float32" else ""
+            print(f"{problem}: frozen features are computed again in every epoch{half}", flush=True)
         else:
             self._caches = caches
 
@@ -134,6 +136,7 @@ class Inputs:
         """A hash of all that decides what the features are."""
         config = self.config
         key = {
+            "jaxcolor": jaxcolor.__version__,
             "frozen": frozen,
             "network": [config.backbone, config.output_stride, RULES[config.train]],
             "arithmetic": [config.precision, config.cache_dtype, jax.default_backend()],

@@ -26,7 +26,7 @@ from jaxcolor.training.state import TrainState
 from jaxcolor.tree import Path as Keys
 from jaxcolor.tree import flatten
 
-SAMPLES = 3  # pictures drawn of each kind: the first, the best and the worst
+SAMPLES = 3  # pictures drawn of each kind: some from all over the split, the best and the worst
 PANELS = {
     "loss (cross-entropy a pixel)": {"train_loss": "train", "val_loss": "validation"},
     "mean IoU": {"mean_iou": "validation"},
@@ -150,12 +150,13 @@ class SegmentJob:
             self.draw_samples(state, epoch)
 
     def draw_samples(self, state: TrainState, epoch: int) -> None:
-        """Picture, truth, prediction and overlay of the first, the best and the worst pictures."""
+        """Picture, truth, prediction and overlay of some pictures, and of the best and the worst."""
         sizes = self.inputs.splits["validation"].sizes
         scored = np.flatnonzero(~np.isnan(self.picture_scores))
         order = scored[np.argsort(self.picture_scores[scored])]
+        spread = scored[np.linspace(0, len(scored) - 1, min(SAMPLES, len(scored))).astype(int)]
         panels = []
-        for kind, indices in {"": scored, "best: ": order[::-1], "worst: ": order}.items():
+        for kind, indices in {"": spread, "best: ": order[::-1], "worst: ": order}.items():
             for index in indices[:SAMPLES].tolist():
                 name, picture, truth = self.data.validation[index]
                 label = f"{kind}{name}\nmean IoU {100 * self.picture_scores[index]:.0f} %"
@@ -172,9 +173,6 @@ class SegmentJob:
         classes = len(self.data.classes)
         if self.config.class_weights == "none":
             return np.ones(classes, np.float32)
-        counts = np.zeros(256)
-        for index in range(self.pictures):
-            counts += np.bincount(self.data.train[index].mask.ravel(), minlength=256)
-        frequency = counts[:classes] / counts[:VOID].sum()
+        frequency = self.data.train_labels[:classes] / self.data.train_labels[:VOID].sum()
         weights = np.where(frequency > 0, 1 / np.sqrt(np.maximum(frequency, 1e-12)), 0)
         return (weights / (frequency * weights).sum()).astype(np.float32)

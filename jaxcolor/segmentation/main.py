@@ -33,6 +33,11 @@ def make_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | Non
                 "resume it without --epochs, or start a new run with --init-from"
             )
     data = load_dataset(config)
+    if not existing:
+        data.check()
     if config.voc_dir is None and config.archive is None:
         config = dataclasses.replace(config, dataset=data.facts["name"])
-    return SegmentJob(config.resolved(), data, folder)
+    job = SegmentJob(config.resolved(), data, folder)
+    if existing:
+        job.network.check_weights(existing)
+    return job

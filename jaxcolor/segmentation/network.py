@@ -18,6 +18,7 @@ from jaxcolor.segmentation.preprocess import resize_picture
 from jaxcolor.segmentation.pretrained import load_pretrained
 from jaxcolor.segmentation.task import features_of, predict
 from jaxcolor.training.compilation import jit
+from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
 from jaxcolor.tree import Path
 
@@ -55,6 +56,14 @@ class Network:
         """A state before the first step; only what is trained has anything of the optimiser's."""
         optimizer = freeze(optimizer, self.variables["params"], self.config.train)
         return create_state(self.model.apply, jax.tree.map(jnp.asarray, self.variables), optimizer)
+
+    def check_weights(self, run: RunFolder) -> None:
+        """Refuse another file of pretrained weights than the one that a run was trained on."""
+        if self.facts["sha256"] != run.read_config()["weights"]["sha256"]:
+            raise UserError(
+                f"{run.path} was trained on other weights than {self.facts['file']}: "
+                "give its own ones with --weights"
+            )
 
     def is_kept(self, path: Path) -> bool:
         """Checkpoints hold what is trained; what is frozen is in the file of pretrained weights."""

@@ -27,14 +27,9 @@ def predict_files(config: SegmentConfig) -> list[Path]:
     names = [path.stem for path in pictures]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two pictures have the name {twice[0]}, and so would their masks: rename one")
-    record = folder.read_config()
-    classes = record["dataset"]["classes"]
+    classes = folder.read_config()["dataset"]["classes"]
     network = Network(config, len(classes))
-    if network.facts["sha256"] != record["weights"]["sha256"]:
-        raise UserError(
-            f"{folder.path} was trained on other weights than {network.facts['file']}: "
-            "give its own ones with --weights"
-        )
+    network.check_weights(folder)
     state = restore(config, network)
     written = []
     sizes = network_sizes([picture.shape[:2] for picture in pictures.values()], config.image_size)

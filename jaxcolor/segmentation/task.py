@@ -39,28 +39,12 @@ def train_step(
 
     `given` says what the batch's inputs are. The sums are the loss times its pixels' weights, and these.
     """
-
-    def loss_of(part: dict[str, Any]) -> tuple[Array, tuple[dict, Array]]:
-        (logits, aux), updates = state.apply_fn(
-            {"params": merge(state.params, part), "batch_stats": state.batch_stats},
-            _network_input(batch, given),
-            given=given,
-            train=train,
-            mask=batch["mask"],
-            mutable=["batch_stats"],
-            rngs={"dropout": jax.random.fold_in(jax.random.key(seed), state.step)},
-        )
-        size = batch["labels"].shape[1:]
-        total, weight = cross_entropy_sum(upsample(logits, size), batch["labels"], class_weights)
-        loss = total / weight
-        if aux is not None:
-            total, _ = cross_entropy_sum(upsample(aux, size), batch["labels"], class_weights)
-            loss = loss + AUX_WEIGHT * total / weight
-        return loss, (updates.get("batch_stats", {}), weight)
-
     # Gradients of what is trained alone: no backward pass goes through anything frozen.
     part = trainable_part(state.params, train)
-    (loss, (statistics, weight)), gradients = jax.value_and_grad(loss_of, has_aux=True)(part)
+    differentiate = jax.value_and_grad(batch_loss, has_aux=True)
+    (loss, (statistics, weight)), gradients = differentiate(
+        part, train, given, seed, class_weights, state, batch
+    )
     zeros = jax.tree.map(jnp.zeros_like, state.params)
     updates, opt_state = state.optimizer.update(merge(zeros, gradients), state.opt_state, state.params)
     # Added to what is trained alone, too: -0.0 + 0.0 is 0.0, and frozen means every bit.
@@ -72,6 +56,37 @@ def train_step(
         opt_state=opt_state,
     )
     return state, {"loss": loss * weight, "count": weight}
+
+
+def batch_loss(
+    part: dict[str, Any],
+    train: Trained,
+    given: Given,
+    seed: int,
+    class_weights: Float[Array, " class"],
+    state: TrainState,
+    batch: Batch,
+) -> tuple[Float[Array, ""], tuple[dict[str, Any], Float[Array, ""]]]:
+    """The mean loss a pixel as a function of the parameters that are trained.
+
+    Besides, the statistics of BatchNorm that it changes, and the weight of all pixels.
+    """
+    (logits, aux), updates = state.apply_fn(
+        {"params": merge(state.params, part), "batch_stats": state.batch_stats},
+        _network_input(batch, given),
+        given=given,
+        train=train,
+        mask=batch["mask"],
+        mutable=["batch_stats"],
+        rngs={"dropout": jax.random.fold_in(jax.random.key(seed), state.step)},
+    )
+    size = batch["labels"].shape[1:]
+    total, weight = cross_entropy_sum(upsample(logits, size), batch["labels"], class_weights)
+    loss = total / weight
+    if aux is not None:
+        total, _ = cross_entropy_sum(upsample(aux, size), batch["labels"], class_weights)
+        loss = loss + AUX_WEIGHT * total / weight
+    return loss, (updates.get("batch_stats", {}), weight)
 
 
 def evaluate_step(given: Given, state: TrainState, batch: Batch) -> Sums:

@@ -14,15 +14,22 @@ COLORS = {"train": "#4477AA", "validation": "#EE6677"}  # of Paul Tol's bright s
 def draw_curves(
     path: Path, history: Sequence[Mapping[str, float]], panels: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """A panel for each entry: axis label → {metric: split}, over the epochs of `history`."""
+    """A panel for each entry: axis label → {metric: split}, over the epochs of `history`.
+
+    What a run had before any training (epoch 0) is told by the legend: on the axes it would dwarf the rest.
+    """
+    before = history[0] if history[0]["epoch"] == 0 else {}
+    history = [metrics for metrics in history if metrics["epoch"] > 0]
     figure = Figure(figsize=(4.6 * len(panels), 3.4), layout="constrained")
     epochs = [metrics["epoch"] for metrics in history]
     for axes, (label, names) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         for name, split in names.items():
-            values = [metrics.get(name, float("nan")) for metrics in history]  # epoch 0 has no train loss
+            values = [metrics[name] for metrics in history]
             legend = f"{split}: {values[-1]:.4f}"
+            if name in before:
+                legend += f", at first {before[name]:.4f}"
             axes.plot(epochs, values, color=COLORS[split], label=legend, marker="o", markersize=2.5)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)

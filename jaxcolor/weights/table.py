@@ -47,7 +47,8 @@ def from_torch(
 ) -> dict[str, Any]:
     """Our variables from PyTorch's weights; `like` are variables of the same network.
 
-    Raises `UserError` with all keys that are missing, unknown or of another shape, and with `problems`.
+    Raises `UserError` with all keys that are missing, unknown, of another shape or not of finite numbers, and
+    with `problems`.
     """
     wanted = flatten(like)
     problems = list(problems)
@@ -64,6 +65,8 @@ def from_torch(
         array = array.transpose(axes) if axes else array
         if array.shape != wanted[path].shape:
             problems.append(f"{key} has, as ours, shape {array.shape}, not {wanted[path].shape}")
+        elif not np.isfinite(array).all():
+            problems.append(f"{key} has numbers that are not finite")
         found[path] = np.ascontiguousarray(array, wanted[path].dtype)
     report(problems, f"{what} do not fit this network")
     return unflatten(found)

@@ -30,11 +30,13 @@ def test_examples(folder: Path) -> None:
     assert picture[10, 0, 0] > 150 > picture[10, 39, 0]
 
 
-def test_the_fingerprint_is_that_of_the_pictures(folder: Path, tmp_path: Path) -> None:
+def test_the_fingerprint_is_that_of_pictures_and_masks(folder: Path, tmp_path: Path) -> None:
     before = VocFolder(folder, "train", 3).fingerprint
-    assert VocFolder(write_voc(tmp_path / "again", {"b": (30, 40)}), "train", 3).fingerprint == before
-    Image.new("RGB", (64, 48)).save(root(folder) / "JPEGImages" / "a.jpg")
-    assert VocFolder(folder, "train", 3).fingerprint != before
+    for part, mode in (("JPEGImages/a.jpg", "RGB"), ("SegmentationClass/a.png", "L")):
+        again = write_voc(tmp_path / mode, {"b": (30, 40)})
+        assert VocFolder(again, "train", 3).fingerprint == before
+        Image.new(mode, (64, 48)).save(root(again) / part)
+        assert VocFolder(again, "train", 3).fingerprint != before
 
 
 def test_what_is_wrong_is_named_with_its_file(folder: Path) -> None:

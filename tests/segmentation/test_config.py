@@ -26,8 +26,11 @@ def test_defaults_depend_on_backbone_and_data() -> None:
     light, deep = SegmentConfig().resolved(), SegmentConfig(backbone="resnet101").resolved()
     assert (light.output_stride, deep.output_stride) == (16, 8)
     assert light.image_size == deep.image_size == (520,)
-    assert SegmentConfig(dataset="sample").resolved().image_size == ()
+    assert SegmentConfig(dataset="sample").resolved().image_size == (256,)
     assert SegmentConfig(crop=320).resolved().image_size == ()
+    assert light.class_weights == "none"
+    assert SegmentConfig(voc_dir=Path("v"), classes="3").resolved().class_weights == "sqrt"
+    assert SegmentConfig(class_weights="sqrt").resolved().class_weights == "sqrt"
     assert SegmentConfig(output_stride=8, image_size=(64,)).resolved().image_size == (64,)
 
 

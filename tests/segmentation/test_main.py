@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from voc_layout import write_voc, write_voc_tar
+from voc_layout import NAMES, write_voc, write_voc_tar
 
 from jaxcolor.errors import UserError
 from jaxcolor.segmentation import inputs as inputs_module
@@ -14,6 +14,7 @@ from jaxcolor.segmentation import job as job_module
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.features import FeatureCache
 from jaxcolor.segmentation.main import segment
+from jaxcolor.segmentation.pretrained import published
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
 
@@ -227,6 +228,30 @@ def test_bad_input_is_one_line_and_leaves_nothing(
         segment(dataclasses.replace(config, **({"data_dir": tmp_path / "data"} | change)))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_a_broken_file_is_named_before_a_run_is_replaced(config: SegmentConfig, split: str) -> None:
+    segment(dataclasses.replace(config, epochs=1))
+    before = {path: path.read_bytes() for path in config.folder.rglob("*") if path.is_file()}
+    assert config.voc_dir
+    name = NAMES[split][1]
+    broken = config.voc_dir / f"VOCdevkit/VOC2012/JPEGImages/{name}.jpg"
+    broken.write_bytes(broken.read_bytes()[:-99])
+    with pytest.raises(UserError, match=f"{name}.jpg is broken"):
+        segment(dataclasses.replace(config, overwrite=True, class_weights="none"))
+    assert {path: path.read_bytes() for path in config.folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_keeps_to_its_weights(config: SegmentConfig, tmp_path: Path) -> None:
+    segment(dataclasses.replace(config, epochs=1))
+    data = bytearray(published("efficientnet-lite0").read_bytes())
+    data[-1] ^= 1  # of the last number
+    (tmp_path / "other.pth").write_bytes(data)
+    picture = tmp_path / "voc/VOCdevkit/VOC2012/JPEGImages/x.jpg"
+    for change in ({"evaluate": True}, {"resume": True}, {"predict": (picture,)}):
+        with pytest.raises(UserError, match="trained on other weights than other.pth"):
+            segment(dataclasses.replace(config, epochs=1, weights=tmp_path / "other.pth", **change))
 
 
 def test_resume_refuses_other_settings(config: SegmentConfig) -> None:

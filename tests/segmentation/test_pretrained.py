@@ -76,6 +76,7 @@ def test_all_that_does_not_fit_is_named_at_once(served: dict) -> None:
     weights = weights_of("resnet50", like)
     weights["backbone.layer9.weight"] = np.zeros(3)
     weights["backbone.bn1.weight"] = np.zeros(5, np.float32)
+    weights["classifier.2.running_var"][7] = np.nan
     del weights["backbone.layer2.1.conv3.weight"]
     served["set"](weights=weights, duplicates=["classifier.1.weight"])
     with pytest.raises(UserError) as error:
@@ -83,6 +84,7 @@ def test_all_that_does_not_fit_is_named_at_once(served: dict) -> None:
     for problem in (
         "backbone.layer9.weight is unknown",
         "backbone.bn1.weight has, as ours, shape (5,), not (64,)",
+        "classifier.2.running_var has numbers that are not finite",
         "backbone.layer2.1.conv3.weight is missing",
         "classifier.1.weight is there twice",
     ):

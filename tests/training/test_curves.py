@@ -36,3 +36,16 @@ def test_axes_and_legends_are_labelled(tmp_path: Path, monkeypatch: pytest.Monke
     (axes,) = drawn[0].axes
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("epoch", "the loss")
     assert axes.get_legend_handles_labels()[1] == ["train: 2.0000", "validation: 3.0000"]
+
+
+def test_what_was_before_training_is_in_the_legend_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    history = [{"epoch": 0, "val_loss": 90.0}, {"epoch": 1, "train_loss": 2.0, "val_loss": 3.0}]
+    draw_curves(tmp_path / "c.png", history, {"loss": {"train_loss": "train", "val_loss": "validation"}})
+    (axes,) = drawn[0].axes
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels == ["train: 2.0000", "validation: 3.0000, at first 90.0000"]
+    assert axes.get_ylim()[1] < 4
