@@ -116,7 +116,7 @@ def _pairs_inside(module: nn.Module, size: int, length: int, positions: int) -> 
     """How many pairs of a position of the output and a tap meet a pixel, along an axis of `length` pixels."""
     match module:
         case ConvNorm():
-            stride, dilation, padding = module.stride, module.dilation, module._padding_of(length)[0]
+            stride, dilation, padding = module.stride, module.dilation, module.padding_of(length)[0]
         case Conv2d():
             stride, dilation, padding = 1, module.dilation, module.dilation * (size // 2)
         case _:

@@ -80,8 +80,8 @@ def render(results: Results, folder: Path) -> str:
             _scores_table(results),
             f"The {second}'s loss is {abs(gain):.3f} {'below' if gain > 0 else 'above'} the {first}'s, "
             f"{abs(gain) / max(ranges, 1e-12):.1f} times as much as seeds differ by at most ({ranges:.3f}). "
-            "*of the way* is how far accuracy and PSNR have come from the most frequent colour of each grey "
-            "level, which needs no network, to a perfect choice of palette colours.",
+            "*of the way* is how far accuracy and PSNR have come from two guesses that need no network to a "
+            f"perfect choice of palette colours: from {', '.join(list(results['baselines'])[:-1])}.",
             picture("skips-curves.png", "Validation losses: mean and range over seeds"),
             picture(GRID, "Ten validation pictures by both"),
             "Norms of the loss's gradient for each layer's kernel, on the same pictures, mean over seeds:",
@@ -96,15 +96,21 @@ def _scores_table(results: Results) -> str:
     rows = []
     for name, network in results["networks"].items():
         scores = [PictureScores(**values) for values in network["scores"]]
-        shares = {key: [way[key] for way in network["ways"]] for key in ("accuracy", "psnr")}
+        shares = {
+            score: ", ".join(
+                f"{100 * np.mean([way[guess][score] for way in network['ways']]):.0f} %"
+                for guess in network["ways"][0]
+            )
+            for score in ("accuracy", "psnr")
+        }
         rows.append(
             [
                 name,
                 show([seed[-1]["val_loss"] for seed in network["seeds"]]),
                 show([one.accuracy for one in scores], 1, percent=True),
-                f"{100 * np.mean(shares['accuracy']):.0f} %",
+                shares["accuracy"],
                 show([one.psnr for one in scores], 2),
-                f"{100 * np.mean(shares['psnr']):.0f} %",
+                shares["psnr"],
                 show([one.ssim for one in scores]),
                 show([one.colorfulness for one in scores], 1),
             ]

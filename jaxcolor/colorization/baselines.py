@@ -37,17 +37,24 @@ def score_baselines(
     }
 
 
-def ways(scores: PictureScores, baselines: Mapping[str, PictureScores]) -> dict[str, float]:
-    """How far accuracy and PSNR have come on the way from the better guess to the perfect palette."""
-    start, end = list(baselines.values())[-2:]
+def ways(scores: PictureScores, baselines: Mapping[str, PictureScores]) -> dict[str, dict[str, float]]:
+    """Guess → how far accuracy and PSNR have come on the way from it to the perfect palette."""
+    *guesses, perfect = baselines
     return {
-        name: share_of_way(getattr(scores, name), getattr(start, name), getattr(end, name))
-        for name in ("accuracy", "psnr")
+        guess: {
+            name: share_of_way(
+                *(getattr(one, name) for one in (scores, baselines[guess], baselines[perfect]))
+            )
+            for name in ("accuracy", "psnr")
+        }
+        for guess in guesses
     }
 
 
-def describe_scores(rows: Mapping[str, PictureScores], way: Mapping[str, float], original: float) -> str:
-    """The scores as a table; `original` is the colourfulness of the original pictures."""
+def describe_scores(
+    rows: Mapping[str, PictureScores], shares: Mapping[str, Mapping[str, float]], original: float
+) -> str:
+    """The scores as a table; `shares` are `ways`, `original` is the original pictures' colourfulness."""
     width = max(map(len, rows))
     lines = [f"{'':{width}}  accuracy     PSNR   SSIM  colourfulness (originals {original:.1f})"]
     for name, scores in rows.items():
@@ -55,9 +62,11 @@ def describe_scores(rows: Mapping[str, PictureScores], way: Mapping[str, float],
             f"{name:{width}}  {100 * scores.accuracy:6.1f} %  {scores.psnr:4.1f} dB  {scores.ssim:.3f}"
             f"  {scores.colorfulness:5.1f}"
         )
-    start, end = list(rows)[-3], list(rows)[-1]
-    shares = f"{100 * way['accuracy']:.0f} % (accuracy), {100 * way['psnr']:.0f} % (PSNR)"
-    return "\n".join([*lines, f"of the way from {start} to {end}: {shares}"])
+    end = list(rows)[-1]
+    for start, share in shares.items():
+        numbers = f"{100 * share['accuracy']:.0f} % (accuracy), {100 * share['psnr']:.0f} % (PSNR)"
+        lines.append(f"of the way from {start} to {end}: {numbers}")
+    return "\n".join(lines)
 
 
 def majority_color(labels: Labels, colors: int) -> int:

@@ -124,9 +124,13 @@ class ColorizeJob:
         *guesses, perfect = baselines
         rows = {name: baselines[name] for name in guesses} | {"this network": scores}
         rows |= {perfect: baselines[perfect]}
-        way, original = ways(scores, baselines), colorfulness(truth.pictures)
-        print(describe_scores(rows, way, original), flush=True)
-        record = {name: row._asdict() for name, row in rows.items()} | {"way": way, "originals": original}
+        shares, original = ways(scores, baselines), colorfulness(truth.pictures)
+        print(describe_scores(rows, shares, original), flush=True)
+        record = {
+            "scores": {name: row._asdict() for name, row in rows.items()},
+            "of_the_way": shares,
+            "colorfulness_of_originals": original,
+        }
         data = json.dumps(record, indent=2).encode()
         write_atomically(self.run.path / "scores.json", lambda file: file.write(data))
 

@@ -48,7 +48,7 @@ class ConvNorm(nn.Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         norm = BatchNorm(epsilon=self.epsilon, name="norm")
         conv = convolve_depthwise if self.depthwise else convolve
-        padding = (self._padding_of(x.shape[1]), self._padding_of(x.shape[2]))
+        padding = (self.padding_of(x.shape[1]), self.padding_of(x.shape[2]))
         x = x.astype(self.dtype)
         if train:
             x = conv(x, kernel.astype(self.dtype), self.stride, padding, self.dilation)
@@ -58,7 +58,7 @@ class ConvNorm(nn.Module):
         x = conv(x, kernel, self.stride, padding, self.dilation)
         return self.activation(x + shift.astype(self.dtype))
 
-    def _padding_of(self, length: int) -> tuple[int, int]:
+    def padding_of(self, length: int) -> tuple[int, int]:
         """Before and after the pixels of an axis."""
         reach = self.dilation * (self.kernel_size - 1)
         if self.padding == "torch":

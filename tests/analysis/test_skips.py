@@ -26,7 +26,7 @@ def test_measured_and_rendered(trainer: Trainer, tmp_path: Path) -> None:
         results["baselines"][name]["accuracy"] for name in ("grey level's colour", "perfect palette")
     )
     share = (network["scores"][0]["accuracy"] - start) / (end - start)
-    assert network["ways"][0]["accuracy"] == pytest.approx(share)
+    assert network["ways"][0]["grey level's colour"]["accuracy"] == pytest.approx(share)
 
     text = render(results, tmp_path)
     assert f"| UNet | {np.mean(losses):.3f} ({min(losses):.3f}–{max(losses):.3f}) |" in text

@@ -72,7 +72,9 @@ def test_share_of_the_way() -> None:
     assert np.isnan(share_of_way(1, 2, 2))
     guess, good, perfect = (PictureScores(a, p, 0.5, 10) for a, p in ((0.3, 15), (0.5, 18), (1, 21)))
     way = ways(good, {"worst": guess, "grey": guess, "perfect": perfect})
-    assert way == pytest.approx({"accuracy": 2 / 7, "psnr": 0.5})
+    assert list(way) == ["worst", "grey"]
+    assert way["grey"] == pytest.approx({"accuracy": 2 / 7, "psnr": 0.5})
     text = describe_scores({"grey": guess, "this network": good, "perfect": perfect}, way, 12.0)
     assert "of the way from grey to perfect: 29 % (accuracy), 50 % (PSNR)" in text
+    assert "of the way from worst to perfect: 29 %" in text
     assert "this network    50.0 %  18.0 dB  0.500" in text
