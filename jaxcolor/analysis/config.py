@@ -102,7 +102,7 @@ class AnalyzeConfig(FolderConfig):
 
 
 QUICK = AnalyzeConfig(  # what --quick makes the defaults
-    dataset="sample", seeds=2, epochs=2, batch_sizes=(50, 200), updates=40,
+    dataset="sample", seeds=2, epochs=1, batch_sizes=(100, 400), updates=20,
     changes=((2.0, 0.0), (0.5, 0.25)), memory_networks=("resnet50", "unet"), memory_sizes=(64, 128),
     memory_batch_size=2,
 )  # fmt: skip

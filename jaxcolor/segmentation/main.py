@@ -9,6 +9,7 @@ from jaxcolor.segmentation.job import SegmentJob
 from jaxcolor.segmentation.predict import predict_files
 from jaxcolor.training import run
 from jaxcolor.training.fit import Metrics
+from jaxcolor.training.memory import give_back_large_arrays
 from jaxcolor.training.run_folder import RunFolder
 
 
@@ -32,6 +33,7 @@ def make_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | Non
                 f"{existing.path} was planned for {planned} epochs, at whose end its learning rate is 0: "
                 "resume it without --epochs, or start a new run with --init-from"
             )
+    give_back_large_arrays()
     data = load_dataset(config)
     if not existing:
         data.check()

@@ -43,12 +43,14 @@ def test_a_run_leaves_everything(config: ColorizeConfig, capsys: pytest.CaptureF
     files = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*.*") if "checkpoints" not in p.parts}
     samples = {f"samples/{s}-epoch-{e:03}.png" for s in ("train", "validation") for e in (1, 2)}
     assert files == samples | {
-        "config.json", "metrics.jsonl", "curves.png", "palette.npy", "palette.png",
+        "config.json", "metrics.jsonl", "curves.png", "palette.npy", "palette.png", "scores.json",
         "activations/picture-0-epoch-002.png"
     }  # fmt: skip
     for file in files:
         if file.endswith(".png"):
             assert np.asarray(Image.open(folder / file)).std() > 5, f"{file} is empty"
+    scores = json.loads((folder / "scores.json").read_text())["scores"]
+    assert scores["this network"]["accuracy"] == pytest.approx(metrics["val_accuracy"], abs=1e-5)
     assert {p.name for p in (folder / "checkpoints").iterdir()} <= {"1", "2"}
 
     logged = run_of(config).read_metrics()
