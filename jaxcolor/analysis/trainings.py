@@ -106,6 +106,7 @@ class Trainer:
         self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
         self._gradient_norms = jit(gradient_norms)
         self.initial_state = cache(self._initial_state)
+        self._network = cache(self._make_network)
 
     def train(self, trainings: Sequence[Training]) -> list[Trained]:
         """What each of them leaves: read where it is done, and computed where it is not."""
@@ -214,8 +215,7 @@ class Trainer:
         example = self.arrays["train"]["inputs"][:1]
         return create_state(network.apply, init(jax.random.key(seed), example, train=False), optimizer)
 
-    @cache  # noqa: B019 (trainers live as long as the program)
-    def _network(self, model: str) -> tuple[Any, optax.GradientTransformation, Any]:
+    def _make_network(self, model: str) -> tuple[Any, optax.GradientTransformation, Any]:
         """One object each for all trainings of a network: programs are shared by what is the same object."""
         config = ColorizeConfig(model=model, colors=len(self.palette))  # type: ignore[arg-type]
         network = build_model(config)
