@@ -8,6 +8,7 @@ call any function of any module; here it gets the few that make up a dictionary 
 import io
 import math
 import pickle
+import pickletools
 import struct
 import zipfile
 from collections import OrderedDict
@@ -28,11 +29,22 @@ DTYPES = {
     "BFloat16Storage": ml_dtypes.bfloat16, "LongStorage": np.int64, "IntStorage": np.int32,
     "ShortStorage": np.int16, "CharStorage": np.int8, "ByteStorage": np.uint8, "BoolStorage": np.bool_,
 }  # fmt: skip
-# What a damaged pickle makes Python's reader raise.
-PICKLE_ERRORS = (
+# The steps of a pickle that tensors and containers of them take, by pickletools' names.
+STEPS = {
+    "PROTO", "FRAME", "STOP", "GLOBAL", "STACK_GLOBAL", "REDUCE", "NEWOBJ", "BUILD", "BINPERSID", "MARK",
+    "BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE",
+    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
+    "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS",
+    "EMPTY_DICT", "SETITEM", "SETITEMS",
+}  # fmt: skip
+# What a damaged pickle makes Python's reader raise, or a damaged archive.
+READ_ERRORS = (
     pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError, TypeError,
-    OverflowError, MemoryError,
+    OverflowError, MemoryError, RuntimeError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
+
+
+File = io.BytesIO | io.BufferedReader
 
 
 class DamagedError(Exception):
@@ -45,7 +57,7 @@ class StorageType(NamedTuple):
     dtype: type
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Storage:
     """A run of numbers that several tensors may share."""
 
@@ -95,6 +107,9 @@ class StateDict(OrderedDict):
             self.duplicates.append(str(key))
         super().__setitem__(key, value)
 
+    def __setstate__(self, state: object) -> None:
+        """PyTorch keeps versions of modules there, which nothing here needs."""
+
 
 def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
     if not isinstance(storage, Storage):
@@ -117,7 +132,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
 class _Unpickler(pickle.Unpickler):
     """Reads tensors, numbers, strings and containers, and refuses all else."""
 
-    def __init__(self, file: io.BufferedIOBase):
+    def __init__(self, file: File):
         super().__init__(file, encoding="utf-8")
         self.storages: dict[str, Storage] = {}
 
@@ -160,20 +175,36 @@ def read_pth(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
             weights = {str(key): tensor.of(numbers(tensor.storage)) for key, tensor in found.items()}
     except OSError as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
-    except (DamagedError, zipfile.BadZipFile, struct.error, *PICKLE_ERRORS) as error:
+    except (DamagedError, *READ_ERRORS) as error:
         raise UserError(f"cannot read {path} as weights of PyTorch: {reason(error)}") from error
     return weights, getattr(found, "duplicates", [])
+
+
+def _unpickle(file: File) -> tuple[Any, dict[str, Storage]]:
+    """The next pickled value, and the storages that it names."""
+    start = file.tell()
+    for number, (step, argument, _) in enumerate(pickletools.genops(file)):
+        if step.name not in STEPS:
+            raise DamagedError(f"it takes the step {step.name}, which no dictionary of tensors needs")
+        # Python's reader would make room for as many values as the number says, and take all memory.
+        if step.name == "LONG_BINPUT" and isinstance(argument, int) and argument > number:
+            raise DamagedError("it numbers its values wrongly")
+    file.seek(start)
+    unpickler = _Unpickler(file)
+    return unpickler.load(), unpickler.storages
 
 
 Numbers = Callable[[Storage], np.ndarray]
 
 
-def _read_zip(file: io.BufferedIOBase) -> tuple[Any, Numbers]:
+def _read_zip(file: File) -> tuple[Any, Numbers]:
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
         raise DamagedError("it is a zip archive that was cut short") from error
     names = archive.namelist()
+    if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
+        raise DamagedError("its zip archive is compressed, as PyTorch's never are")
     if len(set(names)) < len(names):
         raise DamagedError("its zip archive holds two files of one name")
     pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
@@ -182,7 +213,7 @@ def _read_zip(file: io.BufferedIOBase) -> tuple[Any, Numbers]:
     root = pickles[0].removesuffix("data.pkl")
     if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
         raise DamagedError("its numbers are big-endian")
-    found = _Unpickler(io.BytesIO(archive.read(pickles[0]))).load()
+    found, _ = _unpickle(io.BytesIO(archive.read(pickles[0])))
     read: dict[str, np.ndarray] = {}
 
     def numbers(storage: Storage) -> np.ndarray:
@@ -198,19 +229,18 @@ def _read_zip(file: io.BufferedIOBase) -> tuple[Any, Numbers]:
     return found, numbers
 
 
-def _read_legacy(file: io.BufferedIOBase) -> tuple[Any, Numbers]:
-    if _Unpickler(file).load() != MAGIC or _Unpickler(file).load() != VERSION:
+def _read_legacy(file: File) -> tuple[Any, Numbers]:
+    if _unpickle(file)[0] != MAGIC or _unpickle(file)[0] != VERSION:
         raise DamagedError("it is neither a zip archive nor of PyTorch's older format")
-    if not _Unpickler(file).load().get("little_endian"):
+    if not _unpickle(file)[0].get("little_endian"):
         raise DamagedError("its numbers are big-endian")
-    unpickler = _Unpickler(file)
-    found = unpickler.load()
-    keys = _Unpickler(file).load()
-    if sorted(map(str, keys)) != sorted(unpickler.storages):
+    found, storages = _unpickle(file)
+    keys, _ = _unpickle(file)
+    if sorted(map(str, keys)) != sorted(storages):
         raise DamagedError("its list of storages is not that of its tensors")
     read = {}
     for key in map(str, keys):
-        storage = unpickler.storages[key]
+        storage = storages[key]
         (length,) = struct.unpack("<q", file.read(8))
         if length != storage.length:
             raise DamagedError(f"storage {key} has {length} numbers, not {storage.length}")

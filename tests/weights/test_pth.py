@@ -122,6 +122,29 @@ def test_anything_but_tensors_is_refused(tmp_path: Path, write: Any, value: Any,
     assert not os.path.exists("hacked")
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        # The place of a value among those that are kept: Python's reader would take 32 GB for it.
+        (b"\x80\x02}" + pickle.LONG_BINPUT + struct.pack("<I", 2**32 - 1) + pickle.STOP, "numbers its"),
+        (b"\x80\x02" + pickle.BYTEARRAY8 + struct.pack("<Q", 2**36) + pickle.STOP, "as weights of PyTorch"),
+        (b"\x80\x02" + pickle.EMPTY_SET + pickle.STOP, "takes the step EMPTY_SET"),
+    ],
+)
+def test_no_pickle_takes_much_memory(tmp_path: Path, value: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_pth(write_zip(tmp_path / "w.pth", value))
+
+
+def test_what_pytorch_says_of_modules_is_not_kept(tmp_path: Path) -> None:
+    pickled = dump(Fake("collections", "OrderedDict", []))[:-1]
+    item = b"(X\x01\x00\x00\x00a" + dump(tensor())[2:-1] + pickle.SETITEMS
+    state = dump({"duplicates": 5})[2:-1] + pickle.BUILD
+    found, duplicates = read_pth(write_zip(tmp_path / "w.pth", pickled + item + state + pickle.STOP))
+    assert list(found) == ["a"]
+    assert duplicates == []
+
+
 def test_a_key_that_is_set_twice_is_noticed(tmp_path: Path) -> None:
     pickled = dump(Fake("collections", "OrderedDict", []))[:-1]
     one = dump(tensor())[2:-1]
@@ -148,6 +171,10 @@ def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
         read_pth(write_zip(path, {"a": tensor()}, data=NUMBERS.tobytes()[4:]))
     with pytest.raises(UserError, match="big-endian"):
         read_pth(write_zip(path, {"a": tensor()}, {"archive/byteorder": b"big"}))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", dump({"a": tensor()}))
+    with pytest.raises(UserError, match="is compressed"):
+        read_pth(path)
     with pytest.raises(UserError, match="without data.pkl"):
         read_pth(write_zip(tmp_path / "w.pth", {}).rename(path) and _only(path, "other"))
     whole = bytearray(write_zip(path, {"a": tensor()}).read_bytes())
