@@ -117,14 +117,14 @@ def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Chan
                 "untouched": trainer.evaluate(state, changed),
                 "undone": trainer.evaluate(undone, changed),
                 "other_pixels": float(np.mean(found["undone"] != labels)),
-                "scratch": _scores(one),
+                "scratch": _scores(one, plain.epochs),
             }
         )
     rows_drawn = {label: pictures[:SHOWN] for label, pictures in drawn.items()}
     draw_grid(folder / GRID, "what the trained network makes of validation pictures", rows_drawn)
     return {
-        "plain": _scores(without),
-        "seeds": [_scores(other)["val_loss"] for other in withouts],
+        "plain": _scores(without, plain.epochs),
+        "seeds": [other.after(epoch=plain.epochs)["val_loss"] for other in withouts],
         "epochs": plain.epochs,
         "side": large.shape[1],
         "changes": rows,
@@ -135,14 +135,14 @@ def _changed(plain: Training, a: float, b: float) -> Training:
     return Training(**vars(plain) | {"multiply": a, "add": b})
 
 
-def _scores(trained: Trained) -> dict[str, Any]:
+def _scores(trained: Trained, epochs: int) -> dict[str, Any]:
     """The last epoch's, and the curve of validation losses."""
-    epochs = [entry for entry in trained.history if entry["epoch"] == int(entry["epoch"])]
-    last = epochs[-1]
+    entries = trained.by_epoch(epochs)
+    last = entries[-1]
     return {
         "val_loss": last["val_loss"],
         "val_accuracy": last["val_accuracy"],
-        "curve": [[entry["epoch"], entry["val_loss"]] for entry in epochs],
+        "curve": [[entry["epoch"], entry["val_loss"]] for entry in entries],
     }
 
 
@@ -152,14 +152,14 @@ def render(results: Results, folder: Path) -> str:
     draw_lines(
         folder / "input-change-border.png",
         {
-            name(change): [(d, max(value, 1e-9)) for d, value in enumerate(change["by_distance"])]
+            _label(change): [(d, max(value, 1e-9)) for d, value in enumerate(change["by_distance"])]
             for change in changes
         },
         x="distance from the border, pixels",
         y="largest difference / largest logit",
         log="y",
     )
-    curves = {"x": plain["curve"]} | {name(change): change["scratch"]["curve"] for change in changes}
+    curves = {"x": plain["curve"]} | {_label(change): change["scratch"]["curve"] for change in changes}
     draw_lines(
         folder / "input-change-curves.png",
         {label: [point for point in curve if point[0] > 0] for label, curve in curves.items()},
@@ -168,7 +168,7 @@ def render(results: Results, folder: Path) -> str:
     )
     rows = [
         [
-            name(change),
+            _label(change),
             f"{change['by_distance'][0]:.0e}",
             _exact_from(change["by_distance"]),
             f"{change['by_distance'][-1]:.0e}",
@@ -199,7 +199,7 @@ def render(results: Results, folder: Path) -> str:
     )
 
 
-def name(change: Results) -> str:
+def _label(change: Results) -> str:
     return describe_change(change["a"], change["b"])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from jaxcolor.analysis.plots import Points, draw_lines
 from jaxcolor.analysis.report import Results, picture, table
 from jaxcolor.analysis.spread import show, spread
-from jaxcolor.analysis.trainings import Trained, Trainer, Training
+from jaxcolor.analysis.trainings import Trainer, Training
 from jaxcolor.colorization.baselines import PERFECT, score_baselines, ways
 from jaxcolor.colorization.palette import paint
 from jaxcolor.colorization.picture_metrics import PictureScores, colorfulness, score_pictures
@@ -43,7 +43,7 @@ def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: P
             if one is trained[0]:
                 rows[name] = paint(predicted[:SHOWN], trainer.palette)
         networks[name] = {
-            "seeds": [_history(one) for one in trained],
+            "seeds": [one.by_epoch(trainings[0].epochs) for one in trained],
             "scores": [one._asdict() for one in scores],
             "ways": [ways(one, baselines) for one in scores],
         }
@@ -53,11 +53,6 @@ def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: P
         "baselines": {name: scores._asdict() for name, scores in baselines.items()},
         "originals": colorfulness(truth.pictures),
     }
-
-
-def _history(trained: Trained) -> list[dict[str, Any]]:
-    """The entries at the ends of epochs, and that before the first."""
-    return [entry for entry in trained.history if entry["epoch"] == int(entry["epoch"])]
 
 
 def render(results: Results, folder: Path) -> str:

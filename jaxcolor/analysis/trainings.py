@@ -72,12 +72,16 @@ class Trained(NamedTuple):
     """What a training left."""
 
     history: list[dict[str, Any]]  # of each mark: update, epoch, losses, accuracy, gradient_norms
-    variables: dict[str, Any]  # at the end of all
+    variables: dict[str, Any]  # after `epochs`
     seconds: float  # that it took, compiling included
 
     def after(self, *, epoch: float | None = None, update: int | None = None) -> dict[str, Any]:
         """The entry of a mark."""
         return next(entry for entry in self.history if epoch == entry["epoch"] or update == entry["update"])
+
+    def by_epoch(self, epochs: int) -> list[dict[str, Any]]:
+        """The entries before the first epoch and after each of the first ones."""
+        return [self.after(epoch=epoch) for epoch in range(epochs + 1)]
 
 
 class Trainer:
@@ -160,6 +164,7 @@ class Trainer:
             }  # fmt: skip
 
         histories = [[entry(state, 0, None)] for state in states]
+        kept: list[Any] = []  # variables after the epochs; a step uses up those that it is given
         for first, last, batches in self._portions(shared, [t.seed for t in group], count, steps):
             states, losses = self._advance(states, train, batches)
             progress.count((last - first) * shared.batch_size * len(group))
@@ -169,10 +174,12 @@ class Trainer:
                 history.append(entry(state, last, loss))
                 if not np.isfinite(loss):
                     raise UserError(f"the training loss of {shared} became {loss}: this change is too large")
+            if last == shared.epochs * steps:
+                kept = [jax.device_get(state.variables) for state in states]
         self.spent += time.perf_counter() - start
         seconds = (time.perf_counter() - start) / len(group)
-        for training, state, history in zip(group, states, histories, strict=True):
-            self._write(training, Trained(history, state.variables, seconds))
+        for training, variables, history in zip(group, kept, histories, strict=True):
+            self._write(training, Trained(history, variables, seconds))
             progress.line(f"{describe(training)}: val_loss {history[-1]['val_loss']:.4f}, {seconds:.1f} s")
 
     def _portions(

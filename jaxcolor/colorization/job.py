@@ -105,18 +105,17 @@ class ColorizeJob:
         write_atomically(folder / "palette.png", lambda file: picture.save(file, format="png"))
 
     def finish(self, state: TrainState, metrics: Metrics) -> None:
-        """Print the last epoch's scores, above those that a guess and a perfect palette have."""
-        self.compare(state)
-        numbers = f"val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f}"
-        print(f"final: {numbers} {self.run.path}")
+        """Print the last epoch's scores beside those of the baselines, and write them."""
+        data = json.dumps(self.compare(state, metrics), indent=2).encode()
+        write_atomically(self.run.path / "scores.json", lambda file: file.write(data))
 
     def show(self, state: TrainState, metrics: Metrics, epoch: int | None) -> None:
         """Print the scores of a checkpoint, and draw what its layers do."""
-        self.finish(state, metrics)
+        self.compare(state, metrics)
         self.draw_activations(state, epoch)
 
-    def compare(self, state: TrainState) -> None:
-        """Print the validation pictures' scores beside those of the baselines, and write scores.json."""
+    def compare(self, state: TrainState, metrics: Metrics) -> dict[str, Any]:
+        """Print the validation pictures' scores beside those of the baselines, and return them."""
         truth = self.truth["validation"]
         baselines = score_baselines(self.truth["train"], truth, self.palette, self.config.downsize_input)
         predicted = Predictor()(state, self.arrays["validation"]["inputs"], self.config.batch_size)
@@ -126,13 +125,13 @@ class ColorizeJob:
         rows |= {perfect: baselines[perfect]}
         shares, original = ways(scores, baselines), colorfulness(truth.pictures)
         print(describe_scores(rows, shares, original), flush=True)
-        record = {
+        numbers = f"val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f}"
+        print(f"final: {numbers} {self.run.path}")
+        return {
             "scores": {name: row._asdict() for name, row in rows.items()},
             "of_the_way": shares,
             "colorfulness_of_originals": original,
         }
-        data = json.dumps(record, indent=2).encode()
-        write_atomically(self.run.path / "scores.json", lambda file: file.write(data))
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all pictures once; `train_loss` is the mean of the steps' losses."""

@@ -52,6 +52,16 @@ def test_a_training_is_what_colorize_does(trainer: Trainer, pictures: Pictures, 
     assert_close(state.variables, trained.variables)
 
 
+def test_more_updates_than_epochs_change_neither_curve_nor_weights(trainer: Trainer) -> None:
+    """Six updates are two epochs; what is asked for after the first one is of the first one."""
+    short = dataclasses.replace(CNN, epochs=1)
+    (one,), (more,) = trainer.train([short]), trainer.train([dataclasses.replace(short, updates=6)])
+    assert [entry["update"] for entry in more.history] == [0, 3, 6]
+    assert [entry["epoch"] for entry in more.by_epoch(1)] == [0, 1]
+    assert more.by_epoch(1)[-1]["val_loss"] == pytest.approx(one.by_epoch(1)[-1]["val_loss"], rel=1e-5)
+    assert_close(one.variables, more.variables)
+
+
 def test_seeds_share_their_program(trainer: Trainer) -> None:
     (first,) = trainer.train(seeds(1))
     programs = trainer._step._call._cache_size()

@@ -157,7 +157,8 @@ def test_resume_refuses_a_run_that_lost_its_checkpoints(config: ColorizeConfig) 
 
 def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
     colorize(config)
-    before = run_of(config).metrics_file.read_bytes()
+    files = (run_of(config).metrics_file, config.folder / "scores.json")
+    before = [file.read_bytes() for file in files]
     for which in ("latest", "best"):
         metrics = colorize(dataclasses.replace(config, evaluate=True, checkpoint=which))
         logged = run_of(config).read_metrics()
@@ -167,7 +168,7 @@ def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
     # The batch size does not matter: masked means are exact.
     other = colorize(dataclasses.replace(config, evaluate=True, batch_size=5))
     assert other["val_loss"] == pytest.approx(metrics_of(config)[-1]["val_loss"], rel=1e-5)
-    assert run_of(config).metrics_file.read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
 
 
 def test_init_from_takes_weights_and_palette(config: ColorizeConfig) -> None:
