@@ -13,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    cli.run_script(main)
+    cli.run_script(main, "with --resume the analysis goes on after its last training")

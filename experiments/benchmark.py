@@ -29,4 +29,4 @@ def segment(config: tyro.conf.OmitArgPrefixes[SegmentBenchmark]) -> None:
 
 
 if __name__ == "__main__":
-    run_script(lambda: app.cli(config=(tyro.conf.FlagCreatePairsOff,)))
+    run_script(lambda: app.cli(config=(tyro.conf.FlagCreatePairsOff,)), "nothing is kept of it")

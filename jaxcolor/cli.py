@@ -1,8 +1,10 @@
 """What the scripts in `experiments/` share: settings from the command line, errors in one line."""
 
+import _thread
 import dataclasses
 import os
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -41,8 +43,15 @@ def parse(
     return config
 
 
-def run_script(main: Callable[[], None]) -> None:
-    """Run a script's main function: a `UserError` is one line and exit status 1, Ctrl-C status 130."""
+GOES_ON = "with --name and --resume a run goes on after its last epoch"
+
+
+def run_script(main: Callable[[], None], advice: str = GOES_ON) -> None:
+    """Run a script's main function: a `UserError` is one line and exit status 1, Ctrl-C status 130.
+
+    After Ctrl-C the advice says how to go on.
+    """
+    sys.unraisablehook = interrupt_again
     try:
         main()
     except UserError as error:
@@ -51,5 +60,13 @@ def run_script(main: Callable[[], None]) -> None:
         where = f" {error.filename}" if error.filename else ""
         sys.exit(f"error: cannot read or write{where}: {reason(error)}")
     except KeyboardInterrupt:
-        print("\ninterrupted: with --name and --resume a run goes on after its last epoch", file=sys.stderr)
+        print(f"\ninterrupted: {advice}", file=sys.stderr)
         os._exit(130)  # at once, without waiting for steps that the device still computes
+
+
+def interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Repeat a Ctrl-C that came where Python cannot raise: in a callback of the garbage collector, say."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)

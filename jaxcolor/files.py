@@ -1,10 +1,12 @@
 """Files that are whole or not there, and the folder for what can be made again."""
 
+import json
+import math
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import platformdirs
 
@@ -30,6 +32,21 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values, atomically; what JSON has no number for, nan and infinities, becomes null."""
+    data = json.dumps(without_nonfinite(value), indent=2, default=str, allow_nan=False).encode()
+    write_atomically(path, lambda file: file.write(data))
+
+
+def without_nonfinite(value: Any) -> Any:
+    """The value with None for each nan and infinity in its dicts, lists and tuples."""
+    if isinstance(value, dict):
+        return {name: without_nonfinite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nonfinite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def remove_temporary(folder: Path) -> None:

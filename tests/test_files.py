@@ -1,9 +1,10 @@
+import json
 from pathlib import Path
 from typing import IO
 
 import pytest
 
-from jaxcolor.files import remove_temporary, write_atomically
+from jaxcolor.files import remove_temporary, write_atomically, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -26,3 +27,11 @@ def test_what_a_kill_leaves_is_removed(tmp_path: Path) -> None:
     (tmp_path / "deep" / ".grid.png.abc.tmp").touch()
     remove_temporary(tmp_path)
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["deep", "kept"]
+
+
+def test_json_has_null_for_what_is_no_number(tmp_path: Path) -> None:
+    infinite = float("inf")
+    values = {"psnr": infinite, "shares": [0.5, float("nan")], "pair": (1, -infinite), "path": tmp_path}
+    write_json(tmp_path / "new" / "scores.json", values)
+    text = (tmp_path / "new" / "scores.json").read_text()
+    assert json.loads(text) == {"psnr": None, "shares": [0.5, None], "pair": [1, None], "path": str(tmp_path)}

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from jaxcolor.analysis.plots import Points, draw_lines
-from jaxcolor.analysis.report import Results, picture, table
-from jaxcolor.analysis.spread import show, spread
+from jaxcolor.analysis.report import Results, count, picture, table
+from jaxcolor.analysis.spread import means_of, show, spread
 from jaxcolor.analysis.trainings import Trainer, Training
 
 # Of the assignment's published answers: the UNet's validation loss and accuracy after 25 epochs.
@@ -45,8 +45,8 @@ def render(results: Results, folder: Path) -> str:
     sizes, epochs, updates = results["sizes"], results["epochs"], results["updates"]
     is_published = (results["model"], epochs) == (PUBLISHED_MODEL, PUBLISHED_EPOCHS)
     lines: dict[str, Points] = {
-        f"{epochs} epochs": [(row["batch_size"], *spread(row["val_loss"])) for row in sizes],
-        f"{updates} updates": [(row["batch_size"], *spread(row["val_loss_at_updates"])) for row in sizes],
+        count(epochs, "epoch"): [(row["batch_size"], *spread(row["val_loss"])) for row in sizes],
+        count(updates, "update"): [(row["batch_size"], *spread(row["val_loss_at_updates"])) for row in sizes],
     }
     if is_published:
         lines["published, 25 epochs"] = [(size, loss) for size, (loss, _) in PUBLISHED.items()]
@@ -81,27 +81,36 @@ def render(results: Results, folder: Path) -> str:
                 show(row["val_accuracy_at_updates"], 1, percent=True),
             ]
         )
-    by_epochs, by_updates = (
-        [float(np.mean(row[name])) for row in sizes] for name in ("val_loss", "val_loss_at_updates")
-    )
     return "\n\n".join(
         [
-            f"{len(sizes[0]['val_loss'])} seeds each: mean (lowest–highest).",
+            means_of(len(sizes[0]["val_loss"])),
             table(header, rows),
-            "From the smallest batch to the largest, the loss changes by "
-            f"{by_epochs[-1] - by_epochs[0]:+.3f} after {epochs} epochs, and by "
-            f"{by_updates[-1] - by_updates[0]:+.3f} after {updates} updates: "
-            + _verdict(by_epochs, by_updates),
+            *([_conclusion(results)] if len(sizes) > 1 else []),
             picture("batch-sizes.png", "Validation loss over the batch size"),
         ]
     )
 
 
-def _verdict(by_epochs: Sequence[float], by_updates: Sequence[float]) -> str:
-    """What follows from the losses of all batch sizes, in rising order."""
-    if by_epochs[-1] > by_epochs[0] and by_updates[-1] <= by_updates[0]:
-        return (
-            "in equal epochs large batches lose because they make fewer updates, not because each of their "
-            "updates is worth less."
-        )
-    return "fewer updates alone do not explain what large batches lose."
+def _conclusion(results: Results) -> str:
+    """Which batch size is best by either measure, and what follows from that."""
+
+    def best(name: str) -> tuple[int, float]:
+        losses = {row["batch_size"]: float(np.mean(row[name])) for row in results["sizes"]}
+        size = min(losses, key=losses.__getitem__)
+        return size, losses[size]
+
+    in_epochs, loss_in_epochs = best("val_loss")
+    in_updates, loss_in_updates = best("val_loss_at_updates")
+    largest = results["sizes"][-1]["batch_size"]
+    found = (
+        f"Batches of {in_epochs} have the lowest loss after {count(results['epochs'], 'epoch')} "
+        f"({loss_in_epochs:.3f}), batches of {in_updates} after {count(results['updates'], 'update')} "
+        f"({loss_in_updates:.3f}): "
+    )
+    if in_updates <= in_epochs:
+        return found + "fewer updates alone do not explain what larger batches lose."
+    return (
+        f"{found}up to {in_updates} pictures, larger batches lose in equal epochs because they make fewer "
+        "updates, not because each of their updates is worth less"
+        + ("." if in_updates == largest else "; beyond, they lose in equal updates as well.")
+    )

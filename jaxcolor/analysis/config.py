@@ -17,8 +17,8 @@ PARTS: tuple[Part, ...] = get_args(Part)
 class AnalyzeConfig(FolderConfig):
     """Answer the assignment's questions with tables and plots, from traced, trained and compiled networks.
 
-    Leaves runs/analysis/report.md. What is finished when the program is stopped is not done again
-    with --resume.
+    Leaves runs/analysis/report.md. Trainings, and steps whose memory is known, that are finished when the
+    program is stopped are not done again with --resume.
     """
 
     parts: tuple[Part, ...] = PARTS
@@ -32,7 +32,7 @@ class AnalyzeConfig(FolderConfig):
     image_size: tuple[int, ...] = (32, 64)
     """connections: pixels a side of the pictures, for a table each."""
     seeds: int = 3
-    """skips and batch-sizes: how many runs of each kind are trained; their seeds count from 0."""
+    """How many runs of each kind are trained, but for those on changed pixels; their seeds count from 0."""
     epochs: int = 25
     """How many times training pictures are seen."""
     batch_size: int = 100
@@ -40,11 +40,12 @@ class AnalyzeConfig(FolderConfig):
     batch_sizes: tuple[int, ...] = (25, 50, 100, 200, 500, 1000)
     """batch-sizes: pictures per step."""
     updates: int = 500
-    """batch-sizes: after how many steps, too, runs of all batch sizes are compared."""
+    """batch-sizes: after how many steps, too, runs of all batch sizes are compared. All trainings are long
+    enough for that."""
     changes: tuple[tuple[float, float], ...] = ((2.0, 0.0), (0.5, 0.25), (1.0, 1.0), (-1.0, 1.0))
     """input-change: pairs of a and b, one after the other."""
     memory_networks: tuple[Literal["resnet50", "resnet101", "unet"], ...] = ("resnet50", "resnet101", "unet")
-    """memory: the UNet, and DeepLabV3 on these."""
+    """memory: the UNet, and DeepLabV3 by its backbone."""
     memory_sizes: tuple[int, ...] = (112, 224, 448, 512)
     """memory: pixels a side of the pictures."""
     memory_batch_size: int = 4

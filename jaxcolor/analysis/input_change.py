@@ -2,10 +2,11 @@
 
 A convolution of a·x + b with weights w and bias c is one of x with weights a·w and bias c + b·Σw: the sum
 of products with b is the same wherever a kernel lies. Beyond the border the picture is 0 and not b, so that
-there the two differ; where b is 0 they never do. So some weights undo the change, but for the border.
+there the two differ; where b is 0 they never do. So some weights undo the change, but for the border: w/a
+and c − (b/a)·Σw. The published answer, (w − b)/a, does so only where b is 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxcolor.analysis.plots import draw_lines
-from jaxcolor.analysis.report import Results, picture, table
-from jaxcolor.analysis.trainings import Trained, Trainer, Training, describe_change
+from jaxcolor.analysis.report import Results, count, picture, table
+from jaxcolor.analysis.trainings import Outcome, Trainer, Training, describe_change
 from jaxcolor.colorization.palette import paint
 from jaxcolor.colorization.plots import draw_grid
 from jaxcolor.colorization.prediction import Predictor
@@ -33,13 +34,26 @@ rewritten, the trained network of x is compared with that of a·x + b, on pictur
 first three columns are their largest difference as a share of the largest logit, and the distance from the
 border from which on it is rounding. Rewritten the other way round, the network undoes the change but for the
 border: *other colours* is the share of the validation pictures' pixels that come out otherwise than by the
-network of x, whose loss is {loss:.3f}."""
+network of x, whose loss is {loss:.3f}. *By (w − b)/a* is that share with the published answer's weights."""
 ROUNDING = 1e-5  # of the largest logit
 Change = tuple[float, float]
 
 
+Rewrite = Callable[[Array, Array], tuple[Array, Array]]  # of a kernel and a bias
+
+
 def reparametrized(params: dict[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
-    """The parameters with which a network makes of x what `params` make of a·x + b, away from the border.
+    """The parameters with which a network makes of x what `params` make of a·x + b, away from the border."""
+    return rewritten(params, lambda w, c: (a * w, c + b * w.sum(axis=(0, 1, 2))), channels)
+
+
+def published(params: dict[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
+    """The parameters that, by the published answer, make of a·x + b what `params` make of x."""
+    return rewritten(params, lambda w, c: ((w - b) / a, c), channels)
+
+
+def rewritten(params: dict[str, Any], rewrite: Rewrite, channels: int) -> dict[str, Any]:
+    """The parameters with new ones for what sees the picture.
 
     Pictures with so many channels are seen by layer 1 and, behind a skip connection, by layer 6.
     """
@@ -49,9 +63,8 @@ def reparametrized(params: dict[str, Any], a: float, b: float, channels: int = 1
         sees_picture["layer6",] = slice(channels)
     for layer, of_picture in sees_picture.items():
         kernel, bias = leaves[*layer, "kernel"], leaves[*layer, "bias"]
-        seen = kernel[:, :, of_picture]
-        leaves[*layer, "kernel"] = kernel.at[:, :, of_picture].set(a * seen)
-        leaves[*layer, "bias"] = bias + b * seen.sum(axis=(0, 1, 2))
+        seen, leaves[*layer, "bias"] = rewrite(kernel[:, :, of_picture], bias)
+        leaves[*layer, "kernel"] = kernel.at[:, :, of_picture].set(seen)
     return unflatten(leaves)
 
 
@@ -99,15 +112,17 @@ def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Chan
     labels = predictor(state, inputs)
     drawn = {"original": trainer.truth["validation"].pictures, "of x": paint(labels, trainer.palette)}
     rows = []
-    for (a, b), one in zip(changes, scratch, strict=True):
+    for (a, b), after in zip(changes, scratch, strict=True):
         changed = trainer.data("validation", a, b)
         # With these weights the network undoes the change: it makes of a·x + b what the old ones made of x.
         undone = state.replace(params=reparametrized(state.params, 1 / a, -b / a))
+        as_published = state.replace(params=published(state.params, a, b))
         found = {
-            "untouched": predictor(state, changed["inputs"]),
-            "undone": predictor(undone, changed["inputs"]),
+            how: predictor(one, changed["inputs"])
+            for how, one in (("untouched", state), ("undone", undone), ("published", as_published))
         }
-        for how, colors in found.items():
+        for how in ("untouched", "undone"):
+            colors = found[how]
             drawn[f"of {describe_change(a, b)},\n{how}"] = paint(colors, trainer.palette)
         rows.append(
             {
@@ -117,7 +132,8 @@ def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Chan
                 "untouched": trainer.evaluate(state, changed),
                 "undone": trainer.evaluate(undone, changed),
                 "other_pixels": float(np.mean(found["undone"] != labels)),
-                "scratch": _scores(one, plain.epochs),
+                "other_pixels_published": float(np.mean(found["published"] != labels)),
+                "scratch": _scores(after, plain.epochs),
             }
         )
     rows_drawn = {label: pictures[:SHOWN] for label, pictures in drawn.items()}
@@ -135,7 +151,7 @@ def _changed(plain: Training, a: float, b: float) -> Training:
     return Training(**vars(plain) | {"multiply": a, "add": b})
 
 
-def _scores(trained: Trained, epochs: int) -> dict[str, Any]:
+def _scores(trained: Outcome, epochs: int) -> dict[str, Any]:
     """The last epoch's, and the curve of validation losses."""
     entries = trained.by_epoch(epochs)
     last = entries[-1]
@@ -173,6 +189,7 @@ def render(results: Results, folder: Path) -> str:
             _exact_from(change["by_distance"]),
             f"{change['by_distance'][-1]:.0e}",
             f"{100 * change['other_pixels']:.1f} %",
+            f"{100 * change['other_pixels_published']:.1f} %",
             f"{change['untouched']['val_loss']:.3f}",
             f"{change['undone']['val_loss']:.3f}",
             f"{change['scratch']['val_loss']:.3f}",
@@ -180,18 +197,18 @@ def render(results: Results, folder: Path) -> str:
         for change in changes
     ]
     header = [
-        "input", "at the border", "rounding from pixel", "in the middle", "other colours", "loss, untouched",
-        "loss, undone", f"loss, trained anew for {results['epochs']} epochs",
+        "input", "at the border", "rounding from pixel", "in the middle", "other colours", "by (w − b)/a",
+        "loss, untouched", "loss, undone", f"loss, trained anew for {count(results['epochs'], 'epoch')}",
     ]  # fmt: skip
-    spread = [change["scratch"]["val_loss"] - plain["val_loss"] for change in changes]
+    differences = [change["scratch"]["val_loss"] - plain["val_loss"] for change in changes]
     seeds = results["seeds"]
+    chance = f"; {len(seeds)} seeds on x differ by {max(seeds) - min(seeds):.3f}" if seeds[1:] else ""
     return "\n\n".join(
         [
             EXPLANATION.format(side=results["side"], loss=plain["val_loss"]),
             table(header, rows),
-            f"Trained anew on a·x + b, the losses after {results['epochs']} epochs lie {min(spread):+.3f} to "
-            f"{max(spread):+.3f} from that on x, where {len(seeds)} seeds on x differ by "
-            f"{max(seeds) - min(seeds):.3f}.",
+            f"Trained anew on a·x + b, losses lie {min(differences):+.3f} to {max(differences):+.3f} from "
+            f"that on x{chance}.",
             picture(GRID, "Ten validation pictures by the trained network, from changed inputs"),
             picture("input-change-border.png", "Largest difference over the distance from the border"),
             picture("input-change-curves.png", "Validation losses of trainings on changed inputs"),

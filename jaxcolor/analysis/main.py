@@ -2,6 +2,7 @@
 
 import json
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from jaxcolor.analysis.config import PARTS, AnalyzeConfig, Part
 from jaxcolor.analysis.report import Results, Section, report
 from jaxcolor.analysis.trainings import NAMES, Trainer, Training
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.dataset import load_pictures
+from jaxcolor.colorization.dataset import Pictures, load_pictures
 from jaxcolor.colorization.palette import fit_palette
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
@@ -25,6 +26,7 @@ TITLES: dict[Part, str] = {
     "batch-sizes": "Batch sizes",
     "memory": "Memory of training a part or everything",
 }
+WITH_PICTURES = {"input-change", "skips", "batch-sizes"}  # the parts that train networks
 
 
 def analyze(config: AnalyzeConfig) -> Path:
@@ -37,14 +39,17 @@ def analyze(config: AnalyzeConfig) -> Path:
     if not resuming:
         folder.check_free(config.overwrite)
     analysis = Analysis(config)
-    record = {"task": "analyze", "settings": config.to_json(), "dataset": analysis.facts, **environment()}
+    record = {"task": "analyze", "settings": config.to_json(), "dataset": {}, **environment()}
+    if WITH_PICTURES & set(config.parts):
+        record["dataset"] = analysis.pictures.facts
     if resuming:
-        check_same(folder, analysis.facts)
-        folder.write_config(record)
+        record = continued(folder, record)
     else:
         folder.create(record, overwrite=config.overwrite)
-    print(f"Analysing {', '.join(config.parts)}; on {record['device']}; into {folder.path}", flush=True)
     with folder.locked():
+        if resuming:
+            folder.write_config(record)
+        print(f"Analysing {', '.join(config.parts)}; on {record['device']}; into {folder.path}", flush=True)
         for part in config.parts:
             start = time.perf_counter()
             section = analysis.answer(part)
@@ -61,27 +66,33 @@ class Analysis:
 
     def __init__(self, config: AnalyzeConfig):
         self.config = config
-        settings = ColorizeConfig(
+        self.settings = ColorizeConfig(
             dataset=config.dataset, category=config.category, archive=config.archive, data_dir=config.data_dir
         )
-        pictures = load_pictures(settings)
-        self.facts = pictures.facts
-        # One palette for all seeds, so that their losses are of the same task.
-        palette = fit_palette(pictures.train, settings.colors, settings.seed)
-        self.trainer = Trainer(pictures, palette, config.folder / "trainings")
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """Those that networks are trained on."""
+        return load_pictures(self.settings)
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """The trainings, all with one palette, so that the losses of all seeds are of the same task."""
+        palette = fit_palette(self.pictures.train, self.settings.colors, self.settings.seed)
+        return Trainer(self.pictures, palette, self.config.folder / "trainings")
 
     def answer(self, part: Part) -> dict[str, Any]:
         """A part's results, and what they took, as plain values."""
         start = time.perf_counter()
+        if part not in WITH_PICTURES:
+            results = self._measure(part)
+            seconds = results.get("seconds", time.perf_counter() - start)
+            return {"results": results, "seconds": seconds, "trainings": {}}
         self.trainer.used.clear()
         spent = self.trainer.spent
         results = self._measure(part)
         seconds = time.perf_counter() - start - (self.trainer.spent - spent)
-        return {
-            "results": results,
-            "seconds": results.get("seconds", seconds),
-            "trainings": dict(self.trainer.used),
-        }
+        return {"results": results, "seconds": seconds, "trainings": dict(self.trainer.used)}
 
     def _measure(self, part: Part) -> Results:
         config = self.config
@@ -133,10 +144,19 @@ def read_sections(folder: Path) -> list[Section]:
     return sections
 
 
-def check_same(folder: RunFolder, facts: dict[str, Any]) -> None:
-    """Refuse to go on with an analysis of other pictures."""
-    if folder.read_config().get("dataset", {}) | {"requested": None} != facts | {"requested": None}:
+def continued(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of an analysis that goes on; refuses one of other pictures, or on another kind of device."""
+    earlier = folder.read_config()
+    was, now = (one["device"].split(":")[0] for one in (earlier, record))
+    if was != now:
+        raise UserError(f"{folder.path} was started on a {was}: start a new one with another --name")
+    if not record["dataset"]:
+        return record | {"dataset": earlier["dataset"]}
+    if earlier["dataset"] and earlier["dataset"] | {"requested": None} != record["dataset"] | {
+        "requested": None
+    }:
         raise UserError(f"{folder.path} was started with other pictures: start a new one with another --name")
+    return record
 
 
 def write(path: Path, text: str) -> None:

@@ -23,7 +23,7 @@ from jaxcolor.colorization.task import batch_loss as colorization_loss
 from jaxcolor.colorization.task import train_step as colorization_step
 from jaxcolor.data.voc_classes import VOC_CLASSES
 from jaxcolor.errors import UserError, reason
-from jaxcolor.files import write_atomically
+from jaxcolor.files import write_json
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.deeplab import DeepLabV3, Given, Trained
 from jaxcolor.segmentation.frozen import freeze, trainable_part
@@ -84,8 +84,7 @@ def measure(config: AnalyzeConfig, folder: Path) -> Results:
         if not path.exists():
             start = time.perf_counter()
             row = case._asdict() | measure_step(build_step(case, config.memory_batch_size))
-            data = json.dumps(row | {"seconds": time.perf_counter() - start}).encode()
-            write_atomically(path, lambda file, data=data: file.write(data))  # type: ignore[misc]
+            write_json(path, row | {"seconds": time.perf_counter() - start})
             what = f"{NETWORKS[case.network]}, {case.kind}, {case.side}×{case.side}"
             print(f"{what}: {size(row['temporary'])} of temporary memory", flush=True)
         try:

@@ -80,7 +80,7 @@ def growth(points: Points) -> float:
 
 
 def _power(points: Points) -> tuple[float, float]:
-    """Exponent and factor."""
+    """The exponent and the factor of the power of x that is fitted."""
     xs, ys = np.log(np.asarray(points)[:, :2].T)
     exponent, constant = np.polyfit(xs, ys, 1)
     return float(exponent), float(np.exp(constant))

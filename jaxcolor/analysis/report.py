@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from jaxcolor.data.cifar10 import OFFICIAL_MD5
+
 MB, GB = 1e6, 1e9
 Results = dict[str, Any]  # what a part has measured, as plain values that JSON can hold
 
@@ -12,6 +14,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A Markdown table: the first column to the left, the others to the right."""
     rules = [":--", *["--:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in (header, rules, *rows))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 epoch`, `25 epochs`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def picture(name: str, caption: str) -> str:
@@ -43,19 +50,27 @@ def report(record: Mapping[str, Any], sections: Sequence[Section]) -> str:
     total = sum(section.seconds for section in sections) + sum(trainings.values())
     rows = [[section.title, len(section.trainings), minutes(section.whole)] for section in sections]
     rows.append(["all, shared trainings once", len(trainings), minutes(total)])
-    pictures = " ".join(str(data[key]) for key in ("name", "category") if key in data)
     parts = "\n\n".join(
         [
             "# The assignment's questions, answered by running code",
             f"Every figure comes from a network that was traced, trained or compiled by "
-            f"`python experiments/analyze.py`, on {record['device']} with JAX {versions['jax']}; pictures: "
-            f"{pictures}, {data['train']:,} to train on and {data['validation']:,} for validation.",
+            f"`python experiments/analyze.py`, on {record['device']} with JAX {versions['jax']}"
+            f"{describe_pictures(data) if data else ''}.",
             *(f"## {section.title}\n\n{section.text}" for section in sections),
             "## Time",
             table(["part", "trainings", "time"], rows),
         ]
     )
     return parts + "\n"
+
+
+def describe_pictures(facts: Mapping[str, Any]) -> str:
+    """What networks were trained on; `facts` are those of config.json."""
+    name = " ".join(str(facts[key]) for key in ("name", "category") if key in facts)
+    numbers = f"{facts['train']:,} to train on and {facts['validation']:,} for validation"
+    md5 = facts.get("archive_md5", OFFICIAL_MD5)
+    source = "" if md5 == OFFICIAL_MD5 else f", from an archive that is not the official one (md5 {md5})"
+    return f"; pictures: {name}, {numbers}{source}"
 
 
 def minutes(seconds: float) -> str:

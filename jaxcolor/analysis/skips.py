@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from jaxcolor.analysis.plots import Points, draw_lines
-from jaxcolor.analysis.report import Results, picture, table
-from jaxcolor.analysis.spread import show, spread
+from jaxcolor.analysis.report import Results, count, picture, table
+from jaxcolor.analysis.spread import means_of, show, spread
 from jaxcolor.analysis.trainings import Trainer, Training
-from jaxcolor.colorization.baselines import PERFECT, score_baselines, ways
+from jaxcolor.colorization.baselines import score_baselines, ways
 from jaxcolor.colorization.palette import paint
 from jaxcolor.colorization.picture_metrics import PictureScores, colorfulness, score_pictures
 from jaxcolor.colorization.plots import draw_grid
@@ -65,18 +65,15 @@ def render(results: Results, folder: Path) -> str:
         for name, n in networks.items()
     }
     draw_lines(folder / "skips-gradients.png", gradients, "epoch", "gradient norm of the kernel", log="y")
-    losses = {name: [seed[-1]["val_loss"] for seed in n["seeds"]] for name, n in networks.items()}
-    (first, second), epochs = losses, next(iter(networks.values()))["seeds"][0][-1]["epoch"]
-    gain = np.mean(losses[first]) - np.mean(losses[second])
-    ranges = max(max(values) - min(values) for values in losses.values())
+    first = next(iter(networks.values()))["seeds"]
     return "\n\n".join(
         [
-            f"After {epochs:.0f} epochs, {len(losses[first])} seeds each: mean (lowest–highest).",
+            f"After {count(round(first[0][-1]['epoch']), 'epoch')}. {means_of(len(first))}",
             _scores_table(results),
-            f"The {second}'s loss is {abs(gain):.3f} {'below' if gain > 0 else 'above'} the {first}'s, "
-            f"{abs(gain) / max(ranges, 1e-12):.1f} times as much as seeds differ by at most ({ranges:.3f}). "
-            "*of the way* is how far accuracy and PSNR have come from two guesses that need no network to a "
-            f"perfect choice of palette colours: from {', '.join(list(results['baselines'])[:-1])}.",
+            _conclusion(networks),
+            "How far they have come on the way from guesses that need no network to a perfect choice of "
+            "palette colours:",
+            _ways_table(networks),
             picture("skips-curves.png", "Validation losses: mean and range over seeds"),
             picture(GRID, "Ten validation pictures by both"),
             "Norms of the loss's gradient for each layer's kernel, on the same pictures, mean over seeds:",
@@ -86,38 +83,50 @@ def render(results: Results, folder: Path) -> str:
     )
 
 
+def _conclusion(networks: Mapping[str, Any]) -> str:
+    """How far the losses of both networks lie apart, and how far those of a network's seeds."""
+    losses = {name: [seed[-1]["val_loss"] for seed in n["seeds"]] for name, n in networks.items()}
+    first, second = losses
+    gain = np.mean(losses[first]) - np.mean(losses[second])
+    difference = f"The {second}'s loss is {abs(gain):.3f} {'below' if gain > 0 else 'above'} the {first}'s"
+    if len(losses[first]) == 1:
+        return f"{difference}; one seed does not tell how much of that is chance."
+    largest = max(max(values) - min(values) for values in losses.values())
+    return f"{difference}; the seeds of a network differ by at most {largest:.3f}."
+
+
+def _ways_table(networks: Mapping[str, Any]) -> str:
+    """A row a network, a column for each score and guess."""
+    guesses = next(iter(networks.values()))["ways"][0]
+    columns = [(score, guess) for score in ("accuracy", "psnr") for guess in guesses]
+    names = {"accuracy": "accuracy", "psnr": "PSNR"}
+    rows = [
+        [name, *(f"{100 * np.mean([w[guess][score] for w in n['ways']]):.0f} %" for score, guess in columns)]
+        for name, n in networks.items()
+    ]
+    return table(["", *(f"{names[score]}, from {guess}" for score, guess in columns)], rows)
+
+
 def _scores_table(results: Results) -> str:
-    header = ["", "loss", "accuracy", "of the way", "PSNR, dB", "of the way", "SSIM", "colourfulness"]
+    header = ["", "loss", "accuracy", "PSNR, dB", "SSIM", "colourfulness"]
     rows = []
     for name, network in results["networks"].items():
         scores = [PictureScores(**values) for values in network["scores"]]
-        shares = {
-            score: ", ".join(
-                f"{100 * np.mean([way[guess][score] for way in network['ways']]):.0f} %"
-                for guess in network["ways"][0]
-            )
-            for score in ("accuracy", "psnr")
-        }
         rows.append(
             [
                 name,
                 show([seed[-1]["val_loss"] for seed in network["seeds"]]),
                 show([one.accuracy for one in scores], 1, percent=True),
-                shares["accuracy"],
                 show([one.psnr for one in scores], 2),
-                shares["psnr"],
                 show([one.ssim for one in scores]),
                 show([one.colorfulness for one in scores], 1),
             ]
         )
     for name, values in results["baselines"].items():
         one = PictureScores(**values)
-        share = {True: "100 %", False: ""}[name == PERFECT]
-        rows.append(
-            [name, "", f"{100 * one.accuracy:.1f} %", share, f"{one.psnr:.2f}", share, f"{one.ssim:.3f}",
-             f"{one.colorfulness:.1f}"]
-        )  # fmt: skip
-    rows.append(["original pictures", *[""] * 6, f"{results['originals']:.1f}"])
+        scores_shown = (f"{100 * one.accuracy:.1f} %", f"{one.psnr:.2f}", f"{one.ssim:.3f}")
+        rows.append([name, "", *scores_shown, f"{one.colorfulness:.1f}"])
+    rows.append(["original pictures", *[""] * 4, f"{results['originals']:.1f}"])
     return table(header, rows)
 
 

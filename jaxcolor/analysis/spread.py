@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Spread(NamedTuple):
-    """Mean and ends of some values."""
+    """The mean of some values, the lowest and the highest."""
 
     mean: float
     low: float
@@ -15,8 +15,13 @@ class Spread(NamedTuple):
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Of runs that differ in their seed."""
+    """Mean, lowest and highest of the values of runs that differ in their seed."""
     return Spread(float(np.mean(values)), float(np.min(values)), float(np.max(values)))
+
+
+def means_of(seeds: int) -> str:
+    """The sentence above a table of `show`."""
+    return f"{seeds} seeds each: mean (lowest–highest)." if seeds > 1 else "A single seed."
 
 
 def show(values: Sequence[float], digits: int = 3, percent: bool = False) -> str:

@@ -56,7 +56,11 @@ class Training:
 
     @property
     def file_name(self) -> str:
-        values = "-".join(f"{name}={value:g}" for name, value in asdict(self).items() if name != "model")
+        values = "-".join(
+            f"{name}={np.format_float_positional(value, trim='-')}"  # all digits, 2 for 2.0
+            for name, value in asdict(self).items()
+            if name != "model"
+        )
         return f"{self.model}-{values}.npz"
 
     @property
@@ -68,7 +72,7 @@ class Training:
         return sorted({steps * epoch for epoch in range(1, self.epochs + 1)} | {self.updates})
 
 
-class Trained(NamedTuple):
+class Outcome(NamedTuple):
     """What a training left."""
 
     history: list[dict[str, Any]]  # of each mark: update, epoch, losses, accuracy, gradient_norms
@@ -76,7 +80,7 @@ class Trained(NamedTuple):
     seconds: float  # that it took, compiling included
 
     def after(self, *, epoch: float | None = None, update: int | None = None) -> dict[str, Any]:
-        """The entry of a mark."""
+        """What `history` says after an epoch, or after an update."""
         return next(entry for entry in self.history if epoch == entry["epoch"] or update == entry["update"])
 
     def by_epoch(self, epochs: int) -> list[dict[str, Any]]:
@@ -112,7 +116,7 @@ class Trainer:
         self.initial_state = cache(self._initial_state)
         self._network = cache(self._make_network)
 
-    def train(self, trainings: Sequence[Training]) -> list[Trained]:
+    def train(self, trainings: Sequence[Training]) -> list[Outcome]:
         """What each of them leaves: read where it is done, and computed where it is not."""
         missing = [training for training in trainings if not self._is_done(training)]
         total = sum(self._pictures_of(training) for training in missing)
@@ -179,7 +183,7 @@ class Trainer:
         self.spent += time.perf_counter() - start
         seconds = (time.perf_counter() - start) / len(group)
         for training, variables, history in zip(group, kept, histories, strict=True):
-            self._write(training, Trained(history, variables, seconds))
+            self._write(training, Outcome(history, variables, seconds))
             progress.line(f"{describe(training)}: val_loss {history[-1]['val_loss']:.4f}, {seconds:.1f} s")
 
     def _portions(
@@ -239,14 +243,14 @@ class Trainer:
     def _is_done(self, training: Training) -> bool:
         return self._path(training).is_file()
 
-    def _write(self, training: Training, trained: Trained) -> None:
+    def _write(self, training: Training, trained: Outcome) -> None:
         arrays = {"/".join(path): np.asarray(leaf) for path, leaf in flatten(trained.variables).items()}
         record = json.dumps({"history": trained.history, "seconds": trained.seconds})
         write_atomically(
             self._path(training), lambda file: np.savez(file, allow_pickle=False, record=record, **arrays)
         )
 
-    def _read(self, training: Training) -> Trained:
+    def _read(self, training: Training) -> Outcome:
         path = self._path(training)
         try:
             with open(path, "rb") as file, np.load(file) as stored:
@@ -255,7 +259,7 @@ class Trainer:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged ({reason(error)}): delete it, and --resume") from error
         variables = unflatten({tuple(name.split("/")): array for name, array in arrays.items()})
-        return Trained(record["history"], variables, record["seconds"])
+        return Outcome(record["history"], variables, record["seconds"])
 
 
 def gradient_norms(state: TrainState, batch: Batch) -> dict[str, Float[Array, ""]]:
@@ -271,7 +275,7 @@ def copied(state: TrainState) -> TrainState:
 
 
 def describe(training: Training) -> str:
-    """In a few words."""
+    """`UNet, batch 100, seed 0`, and what becomes of a pixel where that is not x."""
     change = (training.multiply, training.add)
     inputs = f", on {describe_change(*change)}" if change != (1, 0) else ""
     return f"{NAMES[training.model]}, batch {training.batch_size}, seed {training.seed}{inputs}"

@@ -34,13 +34,14 @@ class ColorizeBenchmark:
     certificate: Literal["yes", "no", "only"] = "yes"
     """Compare the numbers of both programs first, or do nothing else."""
     sweep: bool = False
-    """Time batches of 25 to 1000 pictures, and draw the result beside --json (or as benchmark-sweep.png)."""
+    """Time batches of 25 to 1000 pictures, whatever --batch-size says, and draw the result beside --json (or
+    as benchmark-sweep.png)."""
     sizes: bool = False
-    """Time and memory of a step for pictures of 32 to 256 pixels a side, and for growing batches."""
+    """Time and memory of a step for pictures of 32 to 256 pixels a side, 25 at most."""
     memory: bool = True
     """Measure the peak memory of each program, each in a process of its own."""
     whole_run: int = 0
-    """How often both programs run from the command line, in turns, for --epochs."""
+    """How often jaxcolor and PyTorch's variants run from the command line, in turns, for --epochs."""
     epochs: int = 25
     """Epochs of --whole-run."""
     profile: bool = False
@@ -67,6 +68,8 @@ class ColorizeBenchmark:
                 raise UserError(f"--{name} must be at least 1, not {value}")
         if self.epochs < 1 or self.whole_run < 0:
             raise UserError("--epochs must be at least 1, and --whole-run at least 0")
+        if self.whole_run and self.precision != "float32":
+            raise UserError("--whole-run is in float32: leave out --precision")
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:

@@ -15,7 +15,6 @@ import optax
 import torch
 from jaxtyping import UInt8
 
-from jaxcolor.benchmark.product import jit
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import make_arrays
 from jaxcolor.colorization.job import build_model
@@ -24,7 +23,7 @@ from jaxcolor.colorization.task import evaluate_step, predict_pictures, train_st
 from jaxcolor.reference import colorization as reference
 from jaxcolor.reference.variants import Precision, Variant, choose_device, set_precision
 from jaxcolor.training.batches import Batches, make_batches
-from jaxcolor.training.compilation import multiply_with
+from jaxcolor.training.compilation import jit, multiply_with
 from jaxcolor.training.loop import EpochRunner, keeping_state
 from jaxcolor.training.state import initialize
 

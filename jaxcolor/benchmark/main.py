@@ -1,7 +1,6 @@
 """A benchmark, from its settings to its tables."""
 
 import dataclasses
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -26,16 +25,17 @@ from jaxcolor.benchmark.contestants import Setting
 from jaxcolor.benchmark.machine import describe, matrix_product_peak, usable_cpus
 from jaxcolor.benchmark.memory import is_measurable, peak_mebibytes
 from jaxcolor.benchmark.plots import draw_sweep
-from jaxcolor.benchmark.product import prepare
 from jaxcolor.benchmark.profile import profile_step
-from jaxcolor.benchmark.speed import OURS, choose_variants, compare_speed, make_contestants
+from jaxcolor.benchmark.speed import OURS, compare_speed, make_contestants
 from jaxcolor.benchmark.whole_run import whole_runs
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import load_pictures
 from jaxcolor.colorization.palette import Palette, fit_palette
 from jaxcolor.data.photographs import load_sample
-from jaxcolor.files import write_atomically
+from jaxcolor.files import write_json
+from jaxcolor.reference.variants import choose_device, choose_variants, set_precision
 from jaxcolor.training.compilation import multiply_with
+from jaxcolor.training.memory import keep_freed_memory
 
 COLORS = 24
 CERTIFIED_BATCH = 10
@@ -51,8 +51,7 @@ def colorize(config: ColorizeBenchmark) -> Results:
         config = dataclasses.replace(config, dataset="cifar10")
     multiply_with(config.precision)
     chosen = choose_variants(config.variants)
-    prepare()
-    torch.set_num_threads(usable_cpus())  # as many as JAX has
+    share_the_machine()
     pictures = load(config)
     palette = fit_palette(pictures, COLORS, seed=0)
 
@@ -91,7 +90,7 @@ def colorize(config: ColorizeBenchmark) -> Results:
             results["profile"][model] = profile_step(setting)
             show(f"{model}, batch {config.batch_size[0]}\n\n{report.profile(results['profile'][model])}")
     if config.whole_run:
-        results["whole_run"] = [whole_runs(config, model, palette) for model in config.model]
+        results["whole_run"] = [whole_runs(config, model, palette, chosen) for model in config.model]
         for result in results["whole_run"]:
             show(report.whole_run(result))
     return written(config, results)
@@ -99,8 +98,8 @@ def colorize(config: ColorizeBenchmark) -> Results:
 
 def segment(config: SegmentBenchmark) -> Results:
     """Measure segmentation, print the figures, and return them as plain values."""
-    prepare()
-    torch.set_num_threads(usable_cpus())  # as many as JAX has
+    share_the_machine()
+    calculate_in_float32()
     results: Results = {"machine": describe(), "settings": dataclasses.asdict(config)}
     results["matrix_product_gflops"] = matrix_product_peak()
     show(report.machine(results["machine"], results["matrix_product_gflops"]))
@@ -114,8 +113,21 @@ def segment(config: SegmentBenchmark) -> Results:
     return written(config, results)
 
 
+def share_the_machine() -> None:
+    """Give both libraries the same memory allocator and as many threads."""
+    keep_freed_memory()
+    torch.set_num_threads(usable_cpus())
+
+
+def calculate_in_float32() -> None:
+    """Let both libraries multiply exactly that, on a GPU, too."""
+    multiply_with("float32")
+    set_precision("float32", choose_device())
+
+
 def certified(config: ColorizeBenchmark, pictures: np.ndarray, palette: Palette) -> Results:
-    """The parity certificate of all networks."""
+    """The parity certificate of all networks, in float32 whatever is timed."""
+    calculate_in_float32()
     found: dict[str, list[Difference]] = {
         network: certify(network, pictures, palette, CERTIFIED_BATCH, config.filters) for network in NETWORKS
     }
@@ -158,7 +170,6 @@ def show(text: str) -> None:
 def written(config: ColorizeBenchmark | SegmentBenchmark, results: Results) -> Results:
     """The results, and in the file that was asked for."""
     if config.json:
-        data = json.dumps(results, indent=2, default=str).encode()
-        write_atomically(config.json, lambda file: file.write(data))
+        write_json(config.json, results)
         show(f"written to {config.json}")
     return results

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from jaxcolor.benchmark.contestants import Contestant, JaxContestant, Setting, TorchContestant
-from jaxcolor.benchmark.speed import OURS, choose_variants
+from jaxcolor.benchmark.speed import OURS
 from jaxcolor.errors import UserError
+from jaxcolor.reference.variants import choose_variants
+from jaxcolor.training.memory import keep_freed_memory
 
 STEPS = 3
 MIB = 2**20
@@ -126,9 +128,7 @@ def is_measurable() -> bool:
 
 
 if __name__ == "__main__":
-    from jaxcolor.benchmark.product import prepare
-
-    prepare()
+    keep_freed_memory()
     name, file, plain = sys.argv[1:]
     with np.load(file) as loaded:
         setting = Setting(**json.loads(plain), pictures=loaded["pictures"], palette=loaded["palette"])

@@ -11,17 +11,16 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from jaxcolor.benchmark.contestants import Setting
-from jaxcolor.benchmark.product import jit
 from jaxcolor.colorization.dataset import make_arrays
 from jaxcolor.colorization.job import build_model
 from jaxcolor.colorization.task import train_step
+from jaxcolor.training.compilation import jit
 from jaxcolor.training.state import initialize
 
 STEPS = 5
@@ -83,9 +82,3 @@ def part_of(source: str, by_library: bool = False) -> str:
     if "jvp(" in source:
         return f"loss, {direction}"
     return "optimiser and the rest"
-
-
-def shares(parts: Mapping[str, float]) -> dict[str, Any]:
-    """The same as shares of the whole."""
-    whole = sum(parts.values())
-    return {part: value / whole for part, value in parts.items()}

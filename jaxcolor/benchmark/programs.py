@@ -20,7 +20,7 @@ from jaxcolor.reference.weights import TABLE, from_torch
 from jaxcolor.training.batches import Batches
 from jaxcolor.training.loop import EpochRunner
 from jaxcolor.training.state import TrainState, create_state
-from jaxcolor.tree import Path, flatten
+from jaxcolor.tree import KeyPath, flatten
 
 Inputs = Float[np.ndarray, "batch height width channel"]
 Labels = UInt8[np.ndarray, "batch height width"]
@@ -152,7 +152,7 @@ class TorchProgram:
         return x, y.to(self.device, torch.int64)
 
 
-def _named(leaves: dict[Path, Any]) -> Arrays:
+def _named(leaves: dict[KeyPath, Any]) -> Arrays:
     return {"/".join(path[1:]): np.asarray(leaf) for path, leaf in leaves.items()}
 
 

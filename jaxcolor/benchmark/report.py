@@ -112,7 +112,8 @@ def whole_run(result: Mapping[str, Any]) -> str:
     rows = [[name, *(f"{s:.1f}" for s in seconds)] for name, seconds in result["seconds"].items()]
     turns = len(result["seconds"][OURS])
     header = [f"{result['model']}, {result['epochs']} epochs, s", *(f"run {i + 1}" for i in range(turns))]
-    lines = [f"{name}: {line}" for name, line in result["last_lines"].items()]
+    lines = [f"{result['ratio']:.2f} times as fast as {result['best']}", ""]
+    lines += [f"{name}: {line}" for name, line in result["last_lines"].items()]
     return "\n".join([table(header, rows), "", *lines])
 
 

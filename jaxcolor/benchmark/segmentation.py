@@ -17,7 +17,6 @@ import optax
 import torch
 
 from jaxcolor.benchmark.config import SegmentBenchmark
-from jaxcolor.benchmark.product import jit
 from jaxcolor.benchmark.report import table
 from jaxcolor.benchmark.rounds import best, speedup, summarize, take_turns
 from jaxcolor.data.shapes import SHAPES, ShapePictures
@@ -28,6 +27,7 @@ from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.network import Network
 from jaxcolor.segmentation.preprocess import resize_picture
 from jaxcolor.segmentation.task import features_of
+from jaxcolor.training.compilation import jit
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "segment.py"
 OURS = "jaxcolor"

@@ -9,20 +9,11 @@ from jaxcolor.benchmark.contestants import Contestant, JaxContestant, Setting, T
 from jaxcolor.benchmark.rounds import Times, best, speedup, summarize, take_turns
 from jaxcolor.benchmark.work import operations
 from jaxcolor.colorization.job import build_model
-from jaxcolor.errors import UserError, reason
-from jaxcolor.reference.variants import Variant, choose_device, variants
+from jaxcolor.errors import reason
+from jaxcolor.reference.variants import Variant
 
 OURS = "jaxcolor"
 PHASES = ("train", "eval", "predict")
-
-
-def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
-    """PyTorch's variants on this device, or those of them that are named."""
-    available = {variant.name: variant for variant in variants(choose_device())}
-    unknown = [name for name in names if name not in available]
-    if unknown:
-        raise UserError(f"--variants {' '.join(unknown)}: this device has {', '.join(available)}")
-    return tuple(available[name] for name in names or available)
 
 
 def make_contestants(setting: Setting, chosen: Sequence[Variant]) -> dict[str, Contestant]:

@@ -4,23 +4,29 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxcolor.benchmark.config import ColorizeBenchmark
-from jaxcolor.benchmark.rounds import take_turns
+from jaxcolor.benchmark.rounds import best, speedup, take_turns
+from jaxcolor.benchmark.speed import OURS
 from jaxcolor.colorization.palette import Palette
 from jaxcolor.errors import UserError
+from jaxcolor.reference.variants import Variant
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
 
 
-def whole_runs(config: ColorizeBenchmark, model: str, palette: Palette) -> dict[str, Any]:
-    """Seconds of each program's runs, and the last line that each printed.
+def whole_runs(
+    config: ColorizeBenchmark, model: str, palette: Palette, variants: Sequence[Variant]
+) -> dict[str, Any]:
+    """Seconds of each program's runs, the last line that each printed, and the ratio to the best of PyTorch.
 
-    Both are given the palette and prepared pictures. jaxcolor's first run finds no compiled programs, the
+    All are given the palette and prepared pictures. jaxcolor's first run finds no compiled programs, the
     later ones find those of the first; besides training it writes curves, pictures and checkpoints.
     """
     if not SCRIPT.exists():
@@ -38,7 +44,7 @@ def whole_runs(config: ColorizeBenchmark, model: str, palette: Palette) -> dict[
         for option, value in (("--archive", config.archive), ("--data-dir", config.data_dir)):
             shared += [option, value] if value else []
         ours = [SCRIPT, *shared, "--runs-dir", folder, "--overwrite"]
-        theirs = ["-m", "jaxcolor.reference.program", *shared]
+        theirs = ["-m", "jaxcolor.reference.program", *shared, "--variant"]
         environment = os.environ | {"XDG_CACHE_HOME": folder}
         environment.pop("JAX_COMPILATION_CACHE_DIR", None)
 
@@ -50,9 +56,15 @@ def whole_runs(config: ColorizeBenchmark, model: str, palette: Palette) -> dict[
                 raise UserError(f"{name} failed: {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
             last_lines[name] = done.stdout.strip().splitlines()[-1]
 
-        programs = {
-            "jaxcolor": lambda: run("jaxcolor", ours),
-            "pytorch": lambda: run("pytorch", theirs),
-        }
+        commands = {OURS: ours} | {f"pytorch {one.name}": [*theirs, one.name] for one in variants}
+        programs = {name: partial(run, name, command) for name, command in commands.items()}
         times = take_turns(programs, config.whole_run, warm_up=0)
-    return {"model": model, "epochs": config.epochs, "seconds": times, "last_lines": last_lines}
+    fastest = best(times, [name for name in times if name != OURS])
+    return {
+        "model": model,
+        "epochs": config.epochs,
+        "seconds": times,
+        "best": fastest,
+        "ratio": speedup(times, OURS, fastest).median,
+        "last_lines": last_lines,
+    }

@@ -71,7 +71,7 @@ class ColorizeConfig(RunConfig):
     overwrite: bool = False
     """Replace the run of this name."""
     evaluate: bool = False
-    """Only compute the validation loss and accuracy of a checkpoint of the run of this name."""
+    """Only compute the validation scores of a checkpoint of the run of this name; draws its activations."""
     init_from: Path | None = None
     """Start from the weights, and with the palette, of another run: its name or folder."""
     checkpoint: Literal["latest", "best"] = "latest"

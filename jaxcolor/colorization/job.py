@@ -1,6 +1,5 @@
 """What a colourization run does with its arrays: epochs, validation, pictures, scores."""
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from jaxcolor.colorization.plots import draw_activations, draw_grid
 from jaxcolor.colorization.prediction import Predictor
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
 from jaxcolor.colorization.task import evaluate_step, predict, train_step
-from jaxcolor.files import write_atomically
+from jaxcolor.files import write_atomically, write_json
 from jaxcolor.layers import write_out
 from jaxcolor.training.batches import epoch_order, make_batches
 from jaxcolor.training.compilation import jit
@@ -106,8 +105,7 @@ class ColorizeJob:
 
     def finish(self, state: TrainState, metrics: Metrics) -> None:
         """Print the last epoch's scores beside those of the baselines, and write them."""
-        data = json.dumps(self.compare(state, metrics), indent=2).encode()
-        write_atomically(self.run.path / "scores.json", lambda file: file.write(data))
+        write_json(self.run.path / "scores.json", self.compare(state, metrics))
 
     def show(self, state: TrainState, metrics: Metrics, epoch: int | None) -> None:
         """Print the scores of a checkpoint, and draw what its layers do."""

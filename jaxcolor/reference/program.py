@@ -28,7 +28,8 @@ from jaxcolor.reference.colorization import (
     make_optimizer,
     train_step,
 )
-from jaxcolor.reference.variants import choose_device, set_precision
+from jaxcolor.reference.variants import choose_device, choose_variants, set_precision
+from jaxcolor.training.memory import keep_freed_memory
 
 PICTURES_AT_ONCE = 100  # whose distances to the palette are in memory at a time
 
@@ -59,16 +60,16 @@ class ProgramConfig:
     """Where prepared data lies."""
     palette: Path | None = None
     """A .npy file of shape [n, 3] with values in 0–1. Default: k-means with 24 colours."""
-    channels_last: bool = False
-    """Keep pictures and kernels in that memory format."""
-    compile: bool = False
-    """Compile the loss with torch.compile."""
+    variant: str = "eager"
+    """eager, channels_last, compile…: one of those that the benchmark times."""
 
 
 def main(config: ProgramConfig) -> None:
     """Train, and print the losses and the accuracy of each epoch."""
     torch.manual_seed(config.seed)
+    keep_freed_memory()
     device = choose_device()
+    (variant,) = choose_variants([config.variant])
     set_precision("float32", device)
     train, validation = load_pictures(config)
     palette = torch.from_numpy(read_palette(config, train))
@@ -78,10 +79,9 @@ def main(config: ProgramConfig) -> None:
 
     network = {"cnn": CNN, "unet": UNet}[config.model]
     model: nn.Module = network(config.filters, len(palette)).to(device)
-    if config.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+    model = model.to(memory_format=variant.memory_format)
     optimizer = make_optimizer(model, config.learning_rate)
-    loss = torch.compile(loss_of) if config.compile else loss_of
+    loss = variant.compile(loss_of)
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         model.train()

@@ -22,6 +22,7 @@ from jaxcolor.reference.segmentation import deeplab
 from jaxcolor.reference.variants import choose_device, set_precision
 from jaxcolor.segmentation.preprocess import MEAN, STANDARD_DEVIATION, resize_mask, resize_picture
 from jaxcolor.training.batches import epoch_order
+from jaxcolor.training.memory import keep_freed_memory
 
 POLY_POWER = 0.9
 
@@ -50,6 +51,7 @@ class SegmentProgramConfig:
 
 def main(config: SegmentProgramConfig) -> None:
     """Train, and print the losses and the pixel accuracy of each epoch, before the first one, too."""
+    keep_freed_memory()
     device = choose_device()
     set_precision("float32", device)
     model = deeplab(config.backbone, len(SHAPES), aux=False)

@@ -1,10 +1,12 @@
 """The ways to run the PyTorch program: everything that might make it faster, as one would switch it on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
+
+from jaxcolor.errors import UserError
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 
@@ -42,6 +44,15 @@ GPU_VARIANTS = (
 def variants(device: torch.device) -> tuple[Variant, ...]:
     """Those that make sense on a device."""
     return GPU_VARIANTS if device.type == "cuda" else VARIANTS
+
+
+def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
+    """The variants on this machine's device, or those of them that are named."""
+    available = {variant.name: variant for variant in variants(choose_device())}
+    unknown = [name for name in names if name not in available]
+    if unknown:
+        raise UserError(f"no variant {' '.join(unknown)} of PyTorch: this device has {', '.join(available)}")
+    return tuple(available[name] for name in names or available)
 
 
 def choose_device() -> torch.device:

@@ -179,7 +179,8 @@ def make_room(root: Path, keep: Sequence[Path], needed: int, limit: int) -> str 
     if missing > free:
         return f"the features would take {needed / GB:.1f} GB, and the disk has {free / GB:.1f} GB left"
     for entry in others:
-        if sum(sizes[other] for other in others if other.exists()) + needed <= limit:
+        kept = sum(sizes[other] for other in others if other.exists())
+        if kept + needed <= limit and missing <= shutil.disk_usage(root).free:
             break
         shutil.rmtree(entry)
     return None

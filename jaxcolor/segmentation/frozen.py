@@ -10,7 +10,7 @@ import numpy as np
 import optax
 
 from jaxcolor.segmentation.deeplab import Trained
-from jaxcolor.tree import Path, flatten, unflatten
+from jaxcolor.tree import KeyPath, flatten, unflatten
 
 # The paths of what is trained, among parameters and BatchNorm's statistics alike.
 RULES: dict[Trained, str] = {"last": r"head/classifier/.*", "head": r"head/.*", "all": r".*"}
@@ -18,7 +18,7 @@ RULES: dict[Trained, str] = {"last": r"head/classifier/.*", "head": r"head/.*", 
 Tree = Mapping[str, Any]
 
 
-def is_trained(path: Path, train: Trained) -> bool:
+def is_trained(path: KeyPath, train: Trained) -> bool:
     """Whether training changes the parameter or statistic of this path."""
     return re.fullmatch(RULES[train], "/".join(path)) is not None
 

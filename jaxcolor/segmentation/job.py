@@ -23,8 +23,7 @@ from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.fit import Metrics, OnStep
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState
-from jaxcolor.tree import Path as Keys
-from jaxcolor.tree import flatten
+from jaxcolor.tree import KeyPath, flatten
 
 SAMPLES = 3  # pictures drawn of each kind: some from all over the split, the best and the worst
 PANELS = {
@@ -61,7 +60,7 @@ class SegmentJob:
         self._train, self._evaluate = jit(train, donate_argnums=0), jit(evaluate)
         return state
 
-    def is_kept(self, path: Keys) -> bool:
+    def is_kept(self, path: KeyPath) -> bool:
         """Checkpoints hold what is trained."""
         return self.network.is_kept(path)
 

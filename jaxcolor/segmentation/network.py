@@ -20,7 +20,7 @@ from jaxcolor.segmentation.task import features_of, predict
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
-from jaxcolor.tree import Path
+from jaxcolor.tree import KeyPath
 
 POLY_POWER = 0.9
 
@@ -65,7 +65,7 @@ class Network:
                 "give its own ones with --weights"
             )
 
-    def is_kept(self, path: Path) -> bool:
+    def is_kept(self, path: KeyPath) -> bool:
         """Checkpoints hold what is trained; what is frozen is in the file of pretrained weights."""
         return is_trained(path, self.config.train)
 

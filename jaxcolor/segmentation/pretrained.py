@@ -12,8 +12,7 @@ from jaxcolor.files import cache_folder
 from jaxcolor.segmentation.deeplab import RATES, Backbone
 from jaxcolor.segmentation.efficientnet import STAGES
 from jaxcolor.segmentation.resnet import BLOCKS
-from jaxcolor.tree import Path as Keys
-from jaxcolor.tree import flatten, unflatten
+from jaxcolor.tree import KeyPath, flatten, unflatten
 from jaxcolor.weights.pth import read_pth
 from jaxcolor.weights.table import Table, batch_norm, conv, from_torch
 
@@ -28,7 +27,7 @@ FILES = {
 }
 # ImageNet's classifier, which comes with EfficientNet-Lite0's weights.
 OF_IMAGENET = ("_conv_head.", "_bn1.", "_fc.")
-CLASSIFIER = ("params", "head", "classifier")
+LAST_LAYERS = ("classifier", "aux_classifier")
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,8 @@ def load_pretrained(
 ) -> Pretrained:
     """`variables` with the weights of a file: by default those that are published for the architecture.
 
-    A head or a last layer that the file has not, or has for another number of classes, stays as it is, and
-    so does the auxiliary head. Raises `UserError` with all that is wrong with the file.
+    A head that the file has not stays as it is, and so does a last layer that it has for another number of
+    classes, of the auxiliary head, too. Raises `UserError` with all that is wrong with the file.
     """
     file = file or published(architecture)
     weights, duplicates = read_pth(file)
@@ -54,19 +53,20 @@ def load_pretrained(
     like = flatten(variables)
     facts = {"file": file.name, "sha256": file_hash(file, "sha256"), "backbone": "pretrained"}
     wanted = dict(parts["backbone"])
-    for part in ("head", "classifier", "aux_head"):
+    for part in ("head", "classifier", "aux_head", "aux_classifier"):
         table = parts[part]
         has_place = all(place.path in like for place in table.values())
-        is_there = any(key in weights for key in table)
-        if part == "classifier" and is_there:
-            classes = like[*CLASSIFIER, "bias"].shape
-            is_there = all(w.shape[:1] == classes for key, w in weights.items() if key in table)
-        if is_there and has_place:
+        there = [key for key in table if key in weights]
+        fits = bool(there) and has_place
+        if fits and part in LAST_LAYERS:
+            # The classes come first in PyTorch's arrays, and last in ours.
+            fits = all(weights[key].shape[:1] == like[table[key].path].shape[-1:] for key in there)
+        if fits:
             wanted |= table
         else:
             weights = {key: w for key, w in weights.items() if key not in table}
         if has_place:
-            facts[part] = "pretrained" if is_there else "new"
+            facts[part] = "pretrained" if fits else "new"
     paths = {place.path for place in wanted.values()}
     found = from_torch(
         weights,
@@ -93,15 +93,13 @@ def tables(architecture: Backbone) -> dict[str, Table]:
     return {
         "backbone": _resnet(BLOCKS[architecture]) if is_resnet else _efficientnet(),
         "head": _head(),
-        "classifier": conv("classifier.4", CLASSIFIER[1:], bias=True),
-        "aux_head": {
-            **_conv_norm("aux_classifier.0", "aux_classifier.1", ("aux_head", "conv")),
-            **conv("aux_classifier.4", ("aux_head", "classifier"), bias=True),
-        },
+        "classifier": conv("classifier.4", ("head", "classifier"), bias=True),
+        "aux_head": _conv_norm("aux_classifier.0", "aux_classifier.1", ("aux_head", "conv")),
+        "aux_classifier": conv("aux_classifier.4", ("aux_head", "classifier"), bias=True),
     }
 
 
-def _conv_norm(convolution: str, norm: str, path: Keys) -> Table:
+def _conv_norm(convolution: str, norm: str, path: KeyPath) -> Table:
     return conv(convolution, path) | batch_norm(norm, (*path, "norm"))
 
 

@@ -22,6 +22,7 @@ from jaxcolor.training.loop import Batch, Sums
 from jaxcolor.training.state import TrainState
 
 AUX_WEIGHT = 0.5  # of the auxiliary head's loss, as in torchvision's training
+# What is trained → the part behind which it begins: what that computes is what training is given.
 BEHIND: dict[Trained, Given] = {"last": "head", "head": "backbone", "all": "pictures"}
 
 Labels = Integer[Array, "batch height width"]
@@ -82,10 +83,11 @@ def batch_loss(
     )
     size = batch["labels"].shape[1:]
     total, weight = cross_entropy_sum(upsample(logits, size), batch["labels"], class_weights)
-    loss = total / weight
     if aux is not None:
-        total, _ = cross_entropy_sum(upsample(aux, size), batch["labels"], class_weights)
-        loss = loss + AUX_WEIGHT * total / weight
+        of_aux, _ = cross_entropy_sum(upsample(aux, size), batch["labels"], class_weights)
+        total = total + AUX_WEIGHT * of_aux
+    # A batch of void alone has no loss and no gradients.
+    loss = total / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
     return loss, (updates.get("batch_stats", {}), weight)
 
 
@@ -141,11 +143,11 @@ def _network_input(batch: Batch, given: Given) -> Array:
     return normalize(batch["inputs"]) if given == "pictures" else batch["inputs"].astype(jnp.float32)
 
 
-Steps = Callable[[TrainState, Batch], Any]
+Step = Callable[[TrainState, Batch], Any]
 
 
 def make_steps(
     train: Trained, given: Given, seed: int, class_weights: Float[Array, " class"]
-) -> tuple[Steps, Steps]:
+) -> tuple[Step, Step]:
     """The train step and the evaluation step of a run."""
     return partial(train_step, train, given, seed, class_weights), partial(evaluate_step, given)

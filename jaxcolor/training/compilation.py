@@ -11,8 +11,9 @@ import jax
 from jaxcolor.errors import UserError
 from jaxcolor.files import cache_folder
 
-# XLA's own convolutions and products on a CPU are slower than oneDNN's, to which it can hand them; for sums
-# it has YNNPACK, which is. The options are XLA's experiments: a version that does not know one refuses it.
+# On a CPU XLA's own convolutions, products and sums are slower than those of libraries that it can hand them
+# to: oneDNN and, for sums, YNNPACK. The options are XLA's experiments: a version that does not know one
+# refuses it.
 CPU_OPTIONS: dict[str, bool | str] = {
     "xla_cpu_experimental_onednn_custom_call": True,
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE",

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -63,20 +64,19 @@ def fit(
     with Progress(epochs * job.pictures, done * job.pictures) as progress:
         if job.evaluates_first and not history:
             start = time.perf_counter()
-            metrics = {"epoch": 0, **job.evaluate(state), "seconds": round(time.perf_counter() - start, 3)}
+            with enough_memory():
+                metrics = job.evaluate(state)
+            metrics = {"epoch": 0, **metrics, "seconds": round(time.perf_counter() - start, 3)}
             run.log(metrics)
             history.append(metrics)
             progress.line(describe(metrics, epochs))
         for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
             try:
-                state, metrics = _epoch(job, state, epoch, progress)
+                with enough_memory():
+                    state, metrics = _epoch(job, state, epoch, progress)
             except NonFiniteLossError as error:
                 raise UserError(f"{error} in epoch {epoch}: {_advice(run, checkpoints)}") from error
-            except jax.errors.JaxRuntimeError as error:
-                if "RESOURCE_EXHAUSTED" not in str(error):
-                    raise
-                raise UserError("the device has too little memory: lower --batch-size") from error
             metrics = {"epoch": epoch, **metrics, "seconds": round(time.perf_counter() - start, 3)}
             run.log(metrics)
             history.append(metrics)
@@ -84,6 +84,17 @@ def fit(
             checkpoints.save(epoch, state, metrics["val_loss"])
             progress.line(describe(metrics, epochs))
     return state, history[-1]
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Say in a `UserError` that the device's memory does not suffice for what is computed inside."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError("the device has too little memory: lower --batch-size") from error
 
 
 def describe(metrics: Metrics, epochs: int) -> str:

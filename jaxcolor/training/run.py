@@ -87,15 +87,15 @@ def train(task: str, config: Config, make_job: MakeJob) -> Metrics:
         **job.describe(state),
         **environment(),
     }
-    if resuming:
-        earlier = folder.read_config()
-        parts = [*earlier.get("resumed", []), environment()]
-        folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
-    else:
+    if not resuming:
         folder.create(record, job.fill, config.overwrite)
-    print(f"{job.announce(record)}; on {record['device']}; into {folder.path}", flush=True)
-    checkpoints = Checkpoints(folder.checkpoints, job.is_kept)
     with folder.locked():
+        if resuming:
+            earlier = folder.read_config()
+            parts = [*earlier.get("resumed", []), environment()]
+            folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
+        print(f"{job.announce(record)}; on {record['device']}; into {folder.path}", flush=True)
+        checkpoints = Checkpoints(folder.checkpoints, job.is_kept)
         state, metrics = fit(job, state, folder, checkpoints, config.epochs)
     checkpoints.close()
     job.finish(state, metrics)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxcolor.errors import UserError, reason
-from jaxcolor.files import remove_temporary, write_atomically
+from jaxcolor.files import remove_temporary, write_atomically, write_json
 
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy", "scipy"
@@ -78,7 +78,8 @@ class RunFolder:
                 RunFolder(new).write_config(config)
                 fill(new)
                 if self.path.exists():
-                    self.path.rename(old)
+                    with self.locked():
+                        self.path.rename(old)
                 new.rename(self.path)
         except OSError as error:
             raise UserError(f"cannot create the run folder {self.path}: {reason(error)}") from error
@@ -94,7 +95,7 @@ class RunFolder:
             yield
 
     def write_config(self, config: dict[str, Any]) -> None:
-        write_atomically(self.config_file, lambda file: file.write(_json(config, indent=2)))
+        write_json(self.config_file, config)
 
     def read_config(self) -> dict[str, Any]:
         try:
@@ -132,8 +133,8 @@ class RunFolder:
         remove_temporary(self.path)
 
 
-def _json(value: Any, indent: int | None = None) -> bytes:
-    return json.dumps(value, indent=indent, default=str, allow_nan=False).encode()
+def _json(value: Any) -> bytes:
+    return json.dumps(value, allow_nan=False).encode()
 
 
 def environment() -> dict[str, Any]:

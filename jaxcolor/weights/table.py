@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxcolor.errors import UserError
-from jaxcolor.tree import Path, flatten, unflatten
+from jaxcolor.tree import KeyPath, flatten, unflatten
 
 
 class Place(NamedTuple):
     """Where a weight of PyTorch's is kept among ours, and the order of PyTorch's axes in ours."""
 
-    path: Path
+    path: KeyPath
     axes: tuple[int, ...] | None = None
 
 
@@ -22,13 +22,13 @@ KERNEL = (2, 3, 1, 0)  # OIHW → HWIO; for a depthwise kernel [channel, 1, h, w
 COUNTER = ".num_batches_tracked"
 
 
-def conv(key: str, path: Path, bias: bool = False) -> Table:
+def conv(key: str, path: KeyPath, bias: bool = False) -> Table:
     """The table of a convolution."""
     table = {f"{key}.weight": Place(("params", *path, "kernel"), KERNEL)}
     return table | ({f"{key}.bias": Place(("params", *path, "bias"))} if bias else {})
 
 
-def batch_norm(key: str, path: Path) -> Table:
+def batch_norm(key: str, path: KeyPath) -> Table:
     """The table of a BatchNorm."""
     return {
         f"{key}.weight": Place(("params", *path, "scale")),
@@ -53,7 +53,7 @@ def from_torch(
     wanted = flatten(like)
     problems = list(problems)
     problems += [f"{key} is unknown" for key in weights if key not in table and not key.endswith(COUNTER)]
-    found: dict[Path, np.ndarray] = {}
+    found: dict[KeyPath, np.ndarray] = {}
     for key, (path, axes) in table.items():
         if key not in weights:
             problems.append(f"{key} is missing")

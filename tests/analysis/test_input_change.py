@@ -13,6 +13,7 @@ from jaxcolor.analysis.input_change import (
     logits_of,
     measure,
     mosaics,
+    published,
     render,
     reparametrized,
 )
@@ -60,6 +61,23 @@ def test_twice_there_and_back_is_nothing(trainer: Trainer) -> None:
     )
 
 
+def test_the_published_answer(trainer: Trainer) -> None:
+    """It is right of a factor alone; weights of a shift it changes by the shift, whatever the layer."""
+    state = trainer.initial_state("unet", 0)
+    inputs = jax.random.uniform(jax.random.key(1), (1, 32, 32, 1))
+    expected = logits_of(state, inputs)
+
+    def found(a: float, b: float) -> jax.Array:
+        return logits_of(state.replace(params=published(state.params, a, b)), a * inputs + b)
+
+    np.testing.assert_allclose(found(4.0, 0.0), expected, atol=1e-5)
+    assert np.abs(found(1.0, 1.0) - expected)[:, 15:17, 15:17].max() > 0.1
+    first = state.params["layer1"]["conv"]
+    other = published(state.params, 2.0, 3.0)["layer1"]["conv"]
+    np.testing.assert_allclose(other["kernel"], (first["kernel"] - 3) / 2)
+    np.testing.assert_array_equal(other["bias"], first["bias"])
+
+
 def test_mosaics() -> None:
     pictures = jnp.arange(9.0 * 4).reshape(9, 2, 2, 1)
     (mosaic,) = np.asarray(mosaics(pictures))
@@ -76,11 +94,14 @@ def test_measured_and_rendered(trainer: Trainer, tmp_path: Path) -> None:
     assert scaled["other_pixels"] == 0
     assert scaled["undone"]["val_loss"] == pytest.approx(results["plain"]["val_loss"], rel=1e-5)
     assert scaled["untouched"]["val_loss"] != pytest.approx(results["plain"]["val_loss"], rel=1e-3)
-    assert 0 < negative["other_pixels"] < 1
+    assert scaled["other_pixels_published"] == 0
+    assert 0 < negative["other_pixels"] < negative["other_pixels_published"] <= 1
     assert len(results["seeds"]) == 2
     text = render(results, tmp_path)
     assert f"| −x + 1 | {negative['by_distance'][0]:.0e} |" in text
     assert f"{negative['scratch']['val_loss']:.3f} |" in text
+    assert "; 2 seeds on x differ by" in text
+    assert "seeds on x" not in render(results | {"seeds": results["seeds"][:1]}, tmp_path)
     for name in ("input-change-border.png", "input-change-curves.png", GRID):
         assert f"({name})" in text
         assert picture_size(tmp_path / name)[0] > 300

@@ -29,9 +29,20 @@ def test_measured_and_rendered(trainer: Trainer, tmp_path: Path) -> None:
     assert network["ways"][0]["grey level's colour"]["accuracy"] == pytest.approx(share)
 
     text = render(results, tmp_path)
+    assert "After 1 epoch. 2 seeds each: mean (lowest–highest)." in text
+    assert "the seeds of a network differ by at most" in text
+    assert "PSNR, from grey level's colour" in text
+    shares = [ways["grey level's colour"]["accuracy"] for ways in network["ways"]]
+    assert f" {100 * np.mean(shares):.0f} % |" in text
     assert f"| UNet | {np.mean(losses):.3f} ({min(losses):.3f}–{max(losses):.3f}) |" in text
     norms = [one.history[0]["gradient_norms"]["layer1"] for one in trained]
     assert f"| UNet, epoch 0 | {np.mean(norms):.3f} |" in text
     for name in ("skips-curves.png", "skips-gradients.png", GRID):
         assert f"({name})" in text
         assert picture_size(tmp_path / name)[0] > 300
+
+    for network in results["networks"].values():
+        network.update({name: network[name][:1] for name in ("seeds", "scores", "ways")})
+    text = render(results, tmp_path)
+    assert "After 1 epoch. A single seed." in text
+    assert "one seed does not tell how much of that is chance" in text

@@ -14,6 +14,7 @@ from jaxcolor.errors import UserError
         ({"model": ()}, "--model needs at least one value"),
         ({"filters": 0}, "--filters must be at least 1, not 0"),
         ({"epochs": 0}, "--epochs must be at least 1"),
+        ({"whole_run": 1, "precision": "bfloat16"}, "--whole-run is in float32: leave out --precision"),
     ],
 )
 def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from jaxcolor.benchmark.profile import INSTRUCTION, part_of, shares, summarize_events
+from jaxcolor.benchmark.profile import INSTRUCTION, part_of, summarize_events
 
 HLO = """
 ENTRY %main {
@@ -47,4 +47,3 @@ def test_time_is_summed_by_part_without_loops_and_strangers() -> None:
     events = [("c", 9.0), ("a", 1.0), ("b", 2.0), ("a", 3.0), ("unknown", 50.0), ("while.1", 70.0)]
     parts = summarize_events(events, sources)
     assert list(parts.items()) == [("optimiser and the rest", 9.0), ("layer1 convolution, forward", 6.0)]
-    assert shares(parts)["layer1 convolution, forward"] == 0.4

@@ -67,10 +67,14 @@ def test_the_certificate_says_what_is_too_far() -> None:
 
 
 def test_runs_and_profiles() -> None:
-    runs = {"seconds": {"jaxcolor": [9.0, 8.0], "pytorch": [10.0, 10.5]}, "last_lines": {"pytorch": "x"}}
-    text = report.whole_run(runs | {"model": "cnn", "epochs": 25})
+    runs = {
+        "seconds": {"jaxcolor": [9.0, 8.0], "pytorch eager": [10.0, 10.5]}, "ratio": 1.21,
+        "last_lines": {"pytorch eager": "x"}, "best": "pytorch eager", "model": "cnn", "epochs": 25,
+    }  # fmt: skip
+    text = report.whole_run(runs)
     assert text.splitlines()[2].split() == ["jaxcolor", "9.0", "8.0"]
-    assert text.endswith("pytorch: x")
+    assert "1.21 times as fast as pytorch eager" in text
+    assert text.endswith("pytorch eager: x")
     assert report.profile({"loss": 3.0, "rest": 1.0}).splitlines()[2].split() == ["loss", "3.00", "75.0%"]
 
 

@@ -6,8 +6,7 @@ import pytest
 pytest.importorskip("torch")
 
 from jaxcolor.benchmark.contestants import JaxContestant, Setting, TorchContestant
-from jaxcolor.benchmark.speed import OURS, choose_variants, compare_speed, ratios
-from jaxcolor.errors import UserError
+from jaxcolor.benchmark.speed import OURS, compare_speed, ratios
 from jaxcolor.reference.variants import Variant
 
 
@@ -105,9 +104,3 @@ def test_the_ratio_is_to_the_best_variant() -> None:
     assert result["best"] == {"train": "pytorch b"}
     assert result["train_ratio"] == 2
     assert result["train_ratio_quartiles"] == [2, 2]
-
-
-def test_unknown_variants_are_named() -> None:
-    with pytest.raises(UserError, match="--variants fast: this device has eager, channels_last, compile"):
-        choose_variants(["eager", "fast"])
-    assert [v.name for v in choose_variants(["channels_last"])] == ["channels_last"]

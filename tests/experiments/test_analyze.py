@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,8 @@ def analyze(*options: object) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 def test_a_quick_analysis_and_going_on_with_it(tmp_path: Path) -> None:
-    start = time.perf_counter()
     done = analyze("--quick", "--runs-dir", tmp_path)
     assert done.returncode == 0, done.stderr
-    first = time.perf_counter() - start
     folder = tmp_path / "analysis"
     report = (folder / "report.md").read_text()
     for title in TITLES.values():
@@ -33,11 +30,9 @@ def test_a_quick_analysis_and_going_on_with_it(tmp_path: Path) -> None:
     assert "nan" not in report
     # All trainings are there: nothing is trained again.
     trainings = {path: path.stat().st_mtime for path in (folder / "trainings").iterdir()}
-    start = time.perf_counter()
     done = analyze("--runs-dir", tmp_path, "--resume", "--parts", "skips", "input-change")
     assert done.returncode == 0, done.stderr
     assert trainings == {path: path.stat().st_mtime for path in (folder / "trainings").iterdir()}
-    assert time.perf_counter() - start < first / 2
     # The parts that were not asked for again stay in the report.
     assert re.findall("^## .*", (folder / "report.md").read_text(), re.MULTILINE) == re.findall(
         "^## .*", report, re.MULTILINE

@@ -45,8 +45,9 @@ def test_all_of_it_on_a_tiny_network(archive: Path, data_dir: Path, tmp_path: Pa
     assert results["machine"]["versions"]["torch"]
     assert sum(results["profile"]["cnn"].values()) > 0
     (whole,) = results["whole_run"]
-    assert whole["seconds"].keys() == {"jaxcolor", "pytorch"}
-    assert whole["last_lines"]["pytorch"].startswith("epoch  1/1")
+    assert whole["seconds"].keys() == {"jaxcolor", "pytorch eager"}
+    assert whole["best"] == "pytorch eager"
+    assert whole["last_lines"]["pytorch eager"].startswith("epoch  1/1")
 
 
 def test_bad_settings_are_one_line() -> None:

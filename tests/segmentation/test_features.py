@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -129,6 +130,25 @@ def test_room_is_made_by_deleting_the_oldest(tmp_path: Path) -> None:
     assert make_room(tmp_path, [tmp_path / "new"], 100, 150) is None
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
     assert "the disk has" in str(make_room(tmp_path, [], 10**18, 10**19))
+
+
+def test_room_is_made_on_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for age, name in enumerate(("new", "old")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "features.bin").write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+
+    def usage(path: Path) -> SimpleNamespace:
+        used = sum(file.stat().st_size for file in path.rglob("features.bin"))
+        return SimpleNamespace(free=250 - used)
+
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    assert make_room(tmp_path, [tmp_path / "mine"], 120, 1000) is None
+    assert {path.name for path in tmp_path.iterdir()} == {"new"}
+    problem = make_room(tmp_path, [tmp_path / "mine"], 300, 1000)
+    assert problem is not None
+    assert "and the disk has" in problem
+    assert {path.name for path in tmp_path.iterdir()} == {"new"}
 
 
 def resident(which: str) -> int:

@@ -56,8 +56,8 @@ def test_all_weights_are_taken(served: dict) -> None:
     assert all(np.any(leaf) for leaf in jax.tree.leaves(found.variables))
     kernel = found.variables["params"]["backbone"]["stem"]["kernel"]
     assert kernel[1, 2, 0, 5] == weights["backbone.conv1.weight"][5, 0, 1, 2]
-    parts = ("backbone", "head", "classifier", "aux_head")
-    assert [found.facts[part] for part in parts] == ["pretrained"] * 4
+    parts = ("backbone", "head", "classifier", "aux_head", "aux_classifier")
+    assert [found.facts[part] for part in parts] == ["pretrained"] * 5
     assert found.facts["file"] == "w.pth"
 
 
@@ -69,6 +69,16 @@ def test_a_last_layer_for_other_classes_stays_new(served: dict) -> None:
     assert found.facts["head"] == "pretrained"
     assert not np.any(found.variables["params"]["head"]["classifier"]["kernel"])
     assert np.all(found.variables["params"]["head"]["conv"]["kernel"])
+    assert "aux_head" not in found.facts
+
+
+def test_so_does_that_of_the_auxiliary_head(served: dict) -> None:
+    served["set"](weights=weights_of("resnet50", variables("resnet50", aux=True)))
+    found = load_pretrained("resnet50", variables("resnet50", classes=11, aux=True), served["file"])
+    parts = ("head", "classifier", "aux_head", "aux_classifier")
+    assert [found.facts[part] for part in parts] == ["pretrained", "new", "pretrained", "new"]
+    assert np.all(found.variables["params"]["aux_head"]["conv"]["kernel"])
+    assert not np.any(found.variables["params"]["aux_head"]["classifier"]["kernel"])
 
 
 def test_all_that_does_not_fit_is_named_at_once(served: dict) -> None:

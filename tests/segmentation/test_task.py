@@ -1,3 +1,4 @@
+import re
 from typing import Any
 
 import jax
@@ -99,21 +100,30 @@ def test_the_gradient_of_the_last_layer_is_that_of_the_plain_loss(model: DeepLab
     np.testing.assert_allclose(kernel[0, 0] - moved, gradient, atol=1e-5)
 
 
+def test_a_batch_of_void_alone_has_no_loss_and_moves_nothing(model: DeepLabV3, variables: dict) -> None:
+    state = create_state(model.apply, variables, freeze(optax.sgd(1.0), variables["params"], "last"))
+    batch = make_batch()
+    batch["labels"][:] = VOID
+    after, sums = jax.jit(train_step, static_argnums=(0, 1, 2))("last", "pictures", 0, WEIGHTS, state, batch)
+    assert (sums["loss"], sums["count"]) == (0, 0)
+    assert fingerprint(after.params, "all") == fingerprint(state.params, "all")
+
+
 @pytest.mark.parametrize("train", ["last", "head"])
 def test_training_on_features_is_training_on_pictures(
     model: DeepLabV3, variables: dict, train: Trained
 ) -> None:
     behind: Given = "head" if train == "last" else "backbone"
-    state = make_state(model, variables, train, 0.001)
+    state = create_state(model.apply, variables, freeze(optax.sgd(0.01), variables["params"], train))
     batch = make_batch()
     features = batch | {"inputs": features_of(behind, state, jnp.asarray(batch["inputs"]))}
     step = jax.jit(train_step, static_argnums=(0, 1, 2))
     ours, our_sums = step(train, behind, 0, WEIGHTS, state, features)
     plain, sums = step(train, "pictures", 0, WEIGHTS, state, batch)
     assert our_sums["loss"] == pytest.approx(float(sums["loss"]), rel=1e-4)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), ours.batch_stats, plain.batch_stats
-    )
+    kernels = [one.params["head"]["classifier"]["kernel"] for one in (ours, plain, state)]
+    assert np.abs(kernels[0] - kernels[2]).max() > 1e-4
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours.variables, plain.variables)
 
 
 def test_pictures_that_fill_up_a_batch_change_nothing(model: DeepLabV3, variables: dict) -> None:
@@ -142,12 +152,21 @@ def test_evaluation_counts_every_pixel_once(model: DeepLabV3, variables: dict) -
     np.testing.assert_array_equal(confusion, expected)
 
 
-def test_the_train_step_compiles_for_a_gpu(model: DeepLabV3, variables: dict) -> None:
+def test_the_train_step_compiles_for_a_gpu(
+    model: DeepLabV3, variables: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = make_state(model, variables, "head")
 
-    def step(params: dict, batch: dict) -> jax.Array:
-        _, sums = train_step("head", "pictures", 0, WEIGHTS, state.replace(params=params), batch)
-        return sums["loss"]
+    def step(params: dict, opt_state: Any, batch: dict) -> tuple:
+        before = state.replace(params=params, opt_state=opt_state)
+        after, sums = train_step("head", "pictures", 0, WEIGHTS, before, batch)
+        return after.params, after.opt_state, after.batch_stats, sums
 
-    exported = jax.export.export(jax.jit(step), platforms=["cuda"])(state.params, make_batch())
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    exported = jax.export.export(jax.jit(step), platforms=["cuda"])(
+        state.params, state.opt_state, make_batch()
+    )
     assert exported.platforms == ("cuda",)
+    # Depthwise convolutions are one of as many groups there, on a CPU a sum of products.
+    groups = {int(number) for number in re.findall(r"feature_group_count = (\d+)", exported.mlir_module())}
+    assert max(groups) > 100

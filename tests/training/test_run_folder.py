@@ -102,3 +102,14 @@ def test_two_processes_cannot_train_into_one_folder(tmp_path: Path) -> None:
         pass
     with second.locked():
         pass
+
+
+def test_a_run_that_is_being_trained_is_not_overwritten(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    run.create(record(1))
+    with run.locked(), pytest.raises(UserError, match="another process is training into"):
+        RunFolder(tmp_path / "run").create(record(2), overwrite=True)
+    assert run.read_config() == record(1)
+    RunFolder(tmp_path / "run").create(record(2), overwrite=True)
+    assert run.read_config() == record(2)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
