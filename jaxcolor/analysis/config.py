@@ -11,6 +11,7 @@ from jaxcolor.training.config import FolderConfig, require
 
 Part = Literal["connections", "input-change", "skips", "batch-sizes", "memory"]
 PARTS: tuple[Part, ...] = get_args(Part)
+NAMES = {"cnn": "CNN", "unet": "UNet", "dunet": "dilated UNet"}
 
 
 @dataclass(frozen=True)

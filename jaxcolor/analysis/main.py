@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from jaxcolor.analysis import batch_sizes, connections, input_change, memory, memory_report, skips
-from jaxcolor.analysis.config import PARTS, AnalyzeConfig, Part
+from jaxcolor.analysis.config import NAMES, PARTS, AnalyzeConfig, Part
 from jaxcolor.analysis.report import Results, Section, report
-from jaxcolor.analysis.trainings import NAMES, Trainer, Training
+from jaxcolor.analysis.trainings import Trainer, Training
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import Pictures, load_pictures
 from jaxcolor.colorization.palette import fit_palette

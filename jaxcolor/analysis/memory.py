@@ -18,7 +18,7 @@ from jax.extend.core import Literal
 from jaxcolor.analysis.config import AnalyzeConfig
 from jaxcolor.analysis.report import Results, size
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.job import build_model
+from jaxcolor.colorization.models import build_model
 from jaxcolor.colorization.task import batch_loss as colorization_loss
 from jaxcolor.colorization.task import train_step as colorization_step
 from jaxcolor.data.voc_classes import VOC_CLASSES

@@ -9,10 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxcolor.files import write_atomically
+from jaxcolor.figures import COLORS, save_figure, unadorn
 
-# Paul Tol's bright scheme, safe for all eyes.
-COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
 SIZE = (6.4, 3.8)  # inches a panel
 Points = Sequence[Sequence[float]]  # (x, y), or (x, y, lowest, highest) for a band
 Lines = Mapping[str, Points]
@@ -38,7 +36,7 @@ def draw_lines(
         _style(axes, title, x, log, ticks)
     figure.axes[0].set_ylabel(y)
     figure.axes[-1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+    save_figure(path, figure)
 
 
 def draw_growth(path: Path, rows: dict[str, Mapping[str, Lines]], x: str, fitted: Collection[str]) -> None:
@@ -63,7 +61,7 @@ def draw_growth(path: Path, rows: dict[str, Mapping[str, Lines]], x: str, fitted
         row[0].set_ylabel(label)
         low, high = row[0].get_ylim()
         row[0].set_ylim(top=high * (high / low) ** 0.5)  # room for the legends
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+    save_figure(path, figure)
 
 
 def _draw_power(axes: Axes, label: str, points: Points, color: str) -> None:
@@ -96,8 +94,7 @@ def _style(axes: Axes, title: str, x: str, log: str, ticks: Sequence[float]) -> 
         axes.set_xticks([], minor=True)
     elif "x" not in log:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    unadorn(axes)
 
 
 def _draw(axes: Axes, label: str, points: Points, color: str) -> None:

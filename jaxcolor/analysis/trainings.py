@@ -20,9 +20,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
+from jaxcolor.analysis.config import NAMES
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import Pictures, Split, make_arrays
-from jaxcolor.colorization.job import build_model
+from jaxcolor.colorization.models import build_model
 from jaxcolor.colorization.palette import Palette
 from jaxcolor.colorization.task import batch_loss, evaluate_step, train_step
 from jaxcolor.errors import UserError, reason
@@ -35,7 +36,6 @@ from jaxcolor.training.state import TrainState, create_state
 from jaxcolor.tree import flatten, unflatten
 
 EVALUATED_AT_ONCE = 100  # pictures; the same for all runs, so that they share the program
-NAMES = {"cnn": "CNN", "unet": "UNet", "dunet": "dilated UNet"}
 LEARNING_RATE = ColorizeConfig.learning_rate
 
 

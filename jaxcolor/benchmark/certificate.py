@@ -31,7 +31,7 @@ from jaxtyping import UInt8
 from jaxcolor.benchmark.programs import Arrays, Inputs, JaxProgram, Labels, Program, TorchProgram
 from jaxcolor.colorization.config import DILATION, ColorizeConfig
 from jaxcolor.colorization.dataset import make_arrays
-from jaxcolor.colorization.job import build_model
+from jaxcolor.colorization.models import build_model
 from jaxcolor.colorization.palette import Palette
 from jaxcolor.reference import colorization as reference
 from jaxcolor.reference.weights import BLOCKS, from_torch

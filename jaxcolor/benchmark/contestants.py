@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import make_arrays
-from jaxcolor.colorization.job import build_model
+from jaxcolor.colorization.models import build_model
 from jaxcolor.colorization.palette import Palette, to_bytes
 from jaxcolor.colorization.task import evaluate_step, predict_pictures, train_step
 from jaxcolor.reference import colorization as reference

@@ -8,10 +8,7 @@ from matplotlib.figure import Figure
 
 from jaxcolor.benchmark.report import NAMES
 from jaxcolor.benchmark.speed import OURS, PHASES
-from jaxcolor.files import write_atomically
-
-# Paul Tol's bright scheme, safe for all eyes; jaxcolor has the first one.
-COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
+from jaxcolor.figures import COLORS, save_figure, unadorn
 
 
 def draw_sweep(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
@@ -36,8 +33,7 @@ def draw_sweep(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
             axes.set_ylim(bottom=0)
             axes.set_title(f"{model}: {NAMES[phase]}")
             axes.set_xlabel("pictures a batch")
-            axes.grid(alpha=0.3)
-            axes.spines[["top", "right"]].set_visible(False)
+            unadorn(axes)
         row[0].set_ylabel("pictures a second")
         row[0].legend(frameon=False, fontsize="small")
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+    save_figure(path, figure)

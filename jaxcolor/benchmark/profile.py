@@ -18,7 +18,7 @@ import optax
 
 from jaxcolor.benchmark.contestants import Setting
 from jaxcolor.colorization.dataset import make_arrays
-from jaxcolor.colorization.job import build_model
+from jaxcolor.colorization.models import build_model
 from jaxcolor.colorization.task import train_step
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.state import initialize

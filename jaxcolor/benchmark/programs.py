@@ -11,9 +11,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from jaxcolor.colorization.models import Block
-from jaxcolor.colorization.task import evaluate_step, train_step
-from jaxcolor.layers import write_out
+from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
 from jaxcolor.reference import colorization as reference
 from jaxcolor.reference.variants import choose_device
 from jaxcolor.reference.weights import TABLE, from_torch
@@ -90,21 +88,6 @@ class JaxProgram:
         batch = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels), "mask": None}
         sums = self._evaluate(self.state, batch)
         return float(sums["loss"] / sums["count"])
-
-
-def layer_outputs(state: TrainState, inputs: jax.Array, train: bool) -> dict[str, jax.Array]:
-    """The output of each layer, with the batch's statistics or the running ones."""
-    logits, captured = state.apply_fn(
-        state.variables,
-        inputs,
-        train=train,
-        mutable=["batch_stats", "intermediates"],
-        capture_intermediates=lambda module, method: isinstance(module, Block),
-    )
-    outputs = captured["intermediates"].items()
-    return {name: write_out(values["__call__"][0]) for name, values in outputs} | {
-        "layer6": write_out(logits)
-    }
 
 
 class TorchProgram:

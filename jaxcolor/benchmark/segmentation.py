@@ -1,10 +1,7 @@
 """Segmentation against the plain torchvision loop: whole runs, their losses, and the frozen forward pass."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +16,7 @@ import torch
 from jaxcolor.benchmark.config import SegmentBenchmark
 from jaxcolor.benchmark.report import table
 from jaxcolor.benchmark.rounds import best, speedup, summarize, take_turns
+from jaxcolor.benchmark.whole_run import output_of
 from jaxcolor.data.shapes import SHAPES, ShapePictures
 from jaxcolor.errors import UserError
 from jaxcolor.reference.segment_program import load
@@ -65,14 +63,8 @@ def compare_runs(config: SegmentBenchmark, weights: Path, folder: Path) -> dict[
 
     def run(name: str, command: Sequence[object]) -> None:
         with tempfile.TemporaryDirectory() as cache:
-            environment = os.environ | {"XDG_CACHE_HOME": cache}
-            environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-            done = subprocess.run(
-                [sys.executable, *map(str, command)], capture_output=True, text=True, env=environment
-            )
-        if done.returncode:
-            raise UserError(f"{name} failed: {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
-        losses[name] = [float(loss) for _, loss in LOSS.findall(done.stdout)]
+            out = output_of(name, command, cache)
+        losses[name] = [float(loss) for _, loss in LOSS.findall(out)]
 
     programs = {OURS: lambda: run(OURS, ours), "torchvision": lambda: run("torchvision", theirs)}
     times = take_turns(programs, config.runs, warm_up=0)

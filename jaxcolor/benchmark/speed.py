@@ -8,7 +8,7 @@ from typing import Any
 from jaxcolor.benchmark.contestants import Contestant, JaxContestant, Setting, TorchContestant
 from jaxcolor.benchmark.rounds import Times, best, speedup, summarize, take_turns
 from jaxcolor.benchmark.work import operations
-from jaxcolor.colorization.job import build_model
+from jaxcolor.colorization.models import build_model
 from jaxcolor.errors import reason
 from jaxcolor.reference.variants import Variant
 

@@ -21,6 +21,18 @@ from jaxcolor.reference.variants import Variant
 SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
 
 
+def output_of(name: str, command: Sequence[object], cache: str) -> str:
+    """What Python prints, run with these arguments and a folder for all that it caches."""
+    environment = os.environ | {"XDG_CACHE_HOME": cache}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, *map(str, command)], capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        raise UserError(f"{name} failed: {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
+    return done.stdout
+
+
 def whole_runs(
     config: ColorizeBenchmark, model: str, palette: Palette, variants: Sequence[Variant]
 ) -> dict[str, Any]:
@@ -45,16 +57,9 @@ def whole_runs(
             shared += [option, value] if value else []
         ours = [SCRIPT, *shared, "--runs-dir", folder, "--overwrite"]
         theirs = ["-m", "jaxcolor.reference.program", *shared, "--variant"]
-        environment = os.environ | {"XDG_CACHE_HOME": folder}
-        environment.pop("JAX_COMPILATION_CACHE_DIR", None)
 
-        def run(name: str, command: list[Any]) -> None:
-            done = subprocess.run(
-                [sys.executable, *map(str, command)], capture_output=True, text=True, env=environment
-            )
-            if done.returncode:
-                raise UserError(f"{name} failed: {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
-            last_lines[name] = done.stdout.strip().splitlines()[-1]
+        def run(name: str, command: Sequence[object]) -> None:
+            last_lines[name] = output_of(name, command, folder).strip().splitlines()[-1]
 
         commands = {OURS: ours} | {f"pytorch {one.name}": [*theirs, one.name] for one in variants}
         programs = {name: partial(run, name, command) for name, command in commands.items()}

@@ -2,7 +2,7 @@
 
 from flax import linen as nn
 
-from jaxcolor.analysis.connections import trace_layers
+from jaxcolor.analysis.tracing import trace_layers
 
 
 def operations(model: nn.Module, side: int, channels: int, train: bool) -> int:

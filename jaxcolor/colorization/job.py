@@ -1,6 +1,7 @@
 """What a colourization run does with its arrays: epochs, validation, pictures, scores."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import linen as nn
 from jaxtyping import Array
 
 from jaxcolor.colorization.baselines import describe_scores, score_baselines, ways
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import Pictures, Split, make_arrays
-from jaxcolor.colorization.models import CNN, Block, DilatedUNet, UNet
+from jaxcolor.colorization.models import build_model
 from jaxcolor.colorization.palette import Palette, draw_palette, paint, to_bytes
 from jaxcolor.colorization.picture_metrics import colorfulness, score_pictures
 from jaxcolor.colorization.plots import draw_activations, draw_grid
 from jaxcolor.colorization.prediction import Predictor
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
-from jaxcolor.colorization.task import evaluate_step, predict, train_step
+from jaxcolor.colorization.task import evaluate_step, layer_outputs, predict, train_step
 from jaxcolor.files import write_atomically, write_json
-from jaxcolor.layers import write_out
 from jaxcolor.training.batches import epoch_order, make_batches
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.curves import draw_curves
@@ -38,17 +37,6 @@ PANELS = {
     "loss (cross-entropy a pixel)": {"train_loss": "train", "val_loss": "validation"},
     "accuracy (share of pixels)": {"val_accuracy": "validation"},
 }
-
-
-def build_model(config: ColorizeConfig) -> nn.Module:
-    """The network that the settings describe."""
-    dtype = jnp.bfloat16 if config.precision == "bfloat16" else jnp.float32
-    sizes: Any = {"filters": config.filters, "colors": config.colors, "kernel_size": config.kernel_size}
-    if config.model == "cnn":
-        return CNN(**sizes, dtype=dtype)
-    if config.model == "unet":
-        return UNet(**sizes, dtype=dtype)
-    return DilatedUNet(**sizes, dilation=config.dilation, dtype=dtype)
 
 
 class ColorizeJob:
@@ -186,9 +174,11 @@ class ColorizeJob:
             "prediction": paint(np.asarray(self._predict(state, inputs)), self.palette)[0],
             "truth": paint(np.asarray(labels), self.palette)[0],
         }
+        outputs = jax.jit(partial(layer_outputs, train=False))(state, inputs)
         layers = {
             name.replace("layer", "layer "): np.asarray(values[0], np.float32)
-            for name, values in sorted(jax.jit(block_outputs)(state, inputs).items())
+            for name, values in sorted(outputs.items())
+            if name != "layer6"  # the prediction
         }
         path = self.run.path / "activations" / f"picture-{index}-epoch-{epoch:03}.png"
         title = f"{self.run.path.name}: activations of validation picture {index}, after epoch {epoch}"
@@ -197,15 +187,3 @@ class ColorizeJob:
     def _examples(self, split: str, start: int, stop: int) -> tuple[Array, Array]:
         arrays = self.arrays[split]
         return arrays["inputs"][start:stop], arrays["labels"][start:stop]
-
-
-def block_outputs(state: TrainState, inputs: Array) -> dict[str, Array]:
-    """The output of each block: layer → [batch, height, width, channel]."""
-    _, captured = state.apply_fn(
-        state.variables,
-        inputs,
-        train=False,
-        mutable=["intermediates"],
-        capture_intermediates=lambda module, method: isinstance(module, Block),
-    )
-    return {name: write_out(outputs["__call__"][0]) for name, outputs in captured["intermediates"].items()}

@@ -13,6 +13,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.layers import BatchNorm, Conv2d, Part, Upsampled, max_pool, write_out
 
 Pictures = Float[Array, "batch height width channel"]
@@ -101,3 +102,14 @@ def check_sides(x: Pictures) -> None:
     height, width = x.shape[1:3]
     if height % 4 or width % 4:
         raise ValueError(f"pictures of {height}×{width} pixels: both sides must divide by 4")
+
+
+def build_model(config: ColorizeConfig) -> nn.Module:
+    """The network that the settings describe."""
+    dtype = jnp.bfloat16 if config.precision == "bfloat16" else jnp.float32
+    sizes: Any = {"filters": config.filters, "colors": config.colors, "kernel_size": config.kernel_size}
+    if config.model == "cnn":
+        return CNN(**sizes, dtype=dtype)
+    if config.model == "unet":
+        return UNet(**sizes, dtype=dtype)
+    return DilatedUNet(**sizes, dilation=config.dilation, dtype=dtype)

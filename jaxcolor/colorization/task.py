@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from jaxcolor.colorization.models import Block
 from jaxcolor.colorization.preprocess import gray, scale
-from jaxcolor.layers import argmax, cross_entropy, score
+from jaxcolor.layers import argmax, cross_entropy, score, write_out
 from jaxcolor.training.loop import Batch, Sums
 from jaxcolor.training.state import TrainState
 
@@ -58,6 +59,21 @@ def predict_pictures(
     """Pictures of any colours, coloured: grey in, palette colours out."""
     colors = jnp.round(palette * 256).clip(0, 255).astype(jnp.uint8)
     return colors[predict(state, gray(scale(pictures)))]
+
+
+def layer_outputs(
+    state: TrainState, inputs: Float[Array, "batch height width channel"], train: bool
+) -> dict[str, Float[Array, "batch _ _ _"]]:
+    """The output of each layer, with the batch's statistics or the running ones: `layer1` → …"""
+    logits, captured = state.apply_fn(
+        state.variables,
+        inputs,
+        train=train,
+        mutable=["batch_stats", "intermediates"],
+        capture_intermediates=lambda module, method: isinstance(module, Block),
+    )
+    outputs = {name: values["__call__"][0] for name, values in captured["intermediates"].items()}
+    return {name: write_out(output) for name, output in (outputs | {"layer6": logits}).items()}
 
 
 def _counted(batch: Batch) -> Float[Array, " batch"]:

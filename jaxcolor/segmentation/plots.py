@@ -11,7 +11,7 @@ from PIL import Image
 
 from jaxcolor.data.examples import VOID
 from jaxcolor.data.voc_classes import voc_colors
-from jaxcolor.files import write_atomically
+from jaxcolor.figures import save_figure
 from jaxcolor.segmentation.metrics import Confusion
 from jaxcolor.sheets import GAP, MARGIN, column, legend, row, save, sheet
 
@@ -87,7 +87,7 @@ def draw_confusion(path: Path, confusion: Confusion, classes: Sequence[str]) -> 
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (each row adds up to 100 %)")
     figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{100 * share:.0f} %")
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+    save_figure(path, figure)
 
 
 def _colors(classes: Sequence[str], masks: Sequence[np.ndarray]) -> dict[str, tuple[int, int, int]]:

@@ -6,9 +6,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxcolor.files import write_atomically
+from jaxcolor.figures import COLORS, save_figure, unadorn
 
-COLORS = {"train": "#4477AA", "validation": "#EE6677"}  # of Paul Tol's bright scheme, safe for all eyes
+OF_SPLIT = {"train": COLORS[0], "validation": COLORS[1]}
 
 
 def draw_curves(
@@ -30,11 +30,10 @@ def draw_curves(
             legend = f"{split}: {values[-1]:.4f}"
             if name in before:
                 legend += f", at first {before[name]:.4f}"
-            axes.plot(epochs, values, color=COLORS[split], label=legend, marker="o", markersize=2.5)
+            axes.plot(epochs, values, color=OF_SPLIT[split], label=legend, marker="o", markersize=2.5)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+        unadorn(axes)
         axes.legend(frameon=False)
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+    save_figure(path, figure)

@@ -1,0 +1,17 @@
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from jaxcolor.figures import save_figure, unadorn
+
+
+def test_a_figure_without_ornament_becomes_a_png_file(tmp_path: Path) -> None:
+    figure = Figure(figsize=(2, 1))
+    axes = figure.subplots()
+    unadorn(axes)
+    assert not axes.spines["top"].get_visible()
+    assert axes.spines["left"].get_visible()
+    save_figure(tmp_path / "new" / "figure.png", figure)
+    with Image.open(tmp_path / "new" / "figure.png") as image:
+        assert (image.format, image.size) == ("PNG", (220, 110))
