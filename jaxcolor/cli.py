@@ -1,8 +1,8 @@
 """What the scripts in `experiments/` share: settings from the command line, errors in one line."""
 
-import _thread
 import dataclasses
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +67,7 @@ def run_script(main: Callable[[], None], advice: str = GOES_ON) -> None:
 def interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
     """Repeat a Ctrl-C that came where Python cannot raise: in a callback of the garbage collector, say."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        threading.Timer(0.1, _thread.interrupt_main).start()
+        main = threading.main_thread().ident
+        threading.Timer(0.1, lambda: main and signal.pthread_kill(main, signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(unraisable)
