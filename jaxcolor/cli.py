@@ -68,6 +68,6 @@ def interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
     """Repeat a Ctrl-C that came where Python cannot raise: in a callback of the garbage collector, say."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
         main = threading.main_thread().ident
-        threading.Timer(0.1, lambda: main and signal.pthread_kill(main, signal.SIGINT)).start()
+        threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(unraisable)
