@@ -93,24 +93,24 @@ def render(results: Results, folder: Path) -> str:
 
 def _conclusion(results: Results) -> str:
     """Which batch size is best by either measure, and what follows from that."""
-
-    def best(name: str) -> tuple[int, float]:
-        losses = {row["batch_size"]: float(np.mean(row[name])) for row in results["sizes"]}
-        size = min(losses, key=losses.__getitem__)
-        return size, losses[size]
-
-    in_epochs, loss_in_epochs = best("val_loss")
-    in_updates, loss_in_updates = best("val_loss_at_updates")
-    largest = results["sizes"][-1]["batch_size"]
+    sizes = {row["batch_size"]: row for row in results["sizes"]}
+    in_epochs, in_updates = (
+        min(sizes, key=lambda size: np.mean(sizes[size][name]))
+        for name in ("val_loss", "val_loss_at_updates")
+    )
+    highest = max(sizes[in_updates]["val_loss_at_updates"])
+    as_good = max(size for size, row in sizes.items() if min(row["val_loss_at_updates"]) <= highest)
     found = (
         f"Batches of {in_epochs} have the lowest loss after {count(results['epochs'], 'epoch')} "
-        f"({loss_in_epochs:.3f}), batches of {in_updates} after {count(results['updates'], 'update')} "
-        f"({loss_in_updates:.3f}): "
+        f"({np.mean(sizes[in_epochs]['val_loss']):.3f}), batches of {in_updates} after "
+        f"{count(results['updates'], 'update')} ({np.mean(sizes[in_updates]['val_loss_at_updates']):.3f})"
     )
-    if in_updates <= in_epochs:
-        return found + "fewer updates alone do not explain what larger batches lose."
+    if as_good > in_updates:
+        found += f", where seeds differ by more than what batches of {as_good} lose to them"
+    if as_good <= in_epochs:
+        return f"{found}: fewer updates alone do not explain what larger batches lose."
     return (
-        f"{found}up to {in_updates} pictures, larger batches lose in equal epochs because they make fewer "
+        f"{found}: up to {as_good} pictures, larger batches lose in equal epochs because they make fewer "
         "updates, not because each of their updates is worth less"
-        + ("." if in_updates == largest else "; beyond, they lose in equal updates as well.")
+        + ("." if as_good == max(sizes) else "; beyond, they lose in equal updates as well.")
     )

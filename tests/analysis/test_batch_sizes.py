@@ -63,6 +63,18 @@ def test_the_conclusion_follows_from_the_numbers(
     assert ("beyond, they lose in equal updates as well" in text) == (at_updates[1] == 1.4)
 
 
+def test_batch_sizes_that_differ_no_more_than_seeds_are_as_good(tmp_path: Path) -> None:
+    results = made_up([1.3, 1.4, 1.6], [1.5, 1.4, 1.42], (25, 200, 1000))
+    for row, losses in zip(results["sizes"], ([1.5, 1.52], [1.38, 1.43], [1.41, 1.44]), strict=True):
+        row.update({"val_loss": row["val_loss"] * 2, "val_loss_at_updates": losses})
+    text = render(results, tmp_path)
+    assert (
+        "batches of 200 after 500 updates (1.405), where seeds differ by more than what batches of 1000"
+        in text
+    )
+    assert "up to 1000 pictures, larger batches lose in equal epochs because they make fewer" in text
+
+
 def test_one_batch_size_leads_to_no_conclusion(tmp_path: Path) -> None:
     text = render(made_up([1.3], [1.5], (25,)), tmp_path)
     assert "A single seed." in text
