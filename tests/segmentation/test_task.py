@@ -106,7 +106,7 @@ def test_a_batch_of_void_alone_has_no_loss_and_moves_nothing(model: DeepLabV3, v
     batch["labels"][:] = VOID
     after, sums = jax.jit(train_step, static_argnums=(0, 1, 2))("last", "pictures", 0, WEIGHTS, state, batch)
     assert (sums["loss"], sums["count"]) == (0, 0)
-    assert fingerprint(after.params, "all") == fingerprint(state.params, "all")
+    jax.tree.map(np.testing.assert_array_equal, after.params, state.params)
 
 
 @pytest.mark.parametrize("train", ["last", "head"])
