@@ -31,6 +31,7 @@ def test_bugs_keep_their_traceback() -> None:
         run_script(lambda: print(1 // 0))
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_that_the_garbage_collector_swallows_still_stops_the_run() -> None:
     script = """
 import gc, signal, time

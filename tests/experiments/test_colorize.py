@@ -68,6 +68,7 @@ def test_a_run_killed_twice_ends_with_the_numbers_of_a_whole_one(options: list, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_one_line(options: list, tmp_path: Path) -> None:
     process = subprocess.Popen(
         command(*options, "--epochs", 1000), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
