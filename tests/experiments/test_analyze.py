@@ -18,7 +18,8 @@ def analyze(*options: object) -> subprocess.CompletedProcess:
 
 @pytest.mark.slow
 def test_a_quick_analysis_and_going_on_with_it(tmp_path: Path) -> None:
-    done = analyze("--quick", "--runs-dir", tmp_path)
+    smaller = ("--seeds", 1, "--memory-networks", "unet")
+    done = analyze("--quick", *smaller, "--runs-dir", tmp_path)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "analysis"
     report = (folder / "report.md").read_text()
