@@ -20,7 +20,7 @@ from jaxcolor.segmentation.task import features_of, predict
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
-from jaxcolor.tree import KeyPath
+from jaxcolor.tree import KeyPath, flatten, unflatten
 
 POLY_POWER = 0.9
 
@@ -33,10 +33,9 @@ class Network:
         self.config = config
         dtype = jnp.bfloat16 if config.precision == "bfloat16" else jnp.float32
         self.model = DeepLabV3(config.backbone, classes, config.output_stride, config.aux, dtype)
-        example = jnp.zeros((1, 64, 64, 3))
-        variables = jax.jit(self.model.init)(jax.random.key(config.seed), example)
-        pretrained = load_pretrained(config.backbone, variables, config.weights)
-        self.variables, self.facts = pretrained.variables, pretrained.facts
+        shapes = jax.eval_shape(self._initialize)
+        pretrained = load_pretrained(config.backbone, shapes, config.weights)
+        self.variables, self.facts = self._filled(pretrained.variables), pretrained.facts
         if config.train == "last" and self.facts["head"] == "new":
             raise UserError(
                 f"{self.facts['file']} has no head of a DeepLabV3, and a new one has to be trained: "
@@ -44,6 +43,21 @@ class Network:
             )
         self._predict = jit(predict)
         self.feature_shape = cache(self._feature_shape)
+
+    def _initialize(self) -> dict[str, Any]:
+        return dict(self.model.init(jax.random.key(self.config.seed), jnp.zeros((1, 64, 64, 3))))
+
+    def _filled(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The variables with initial values for those that have but a shape.
+
+        Random numbers for all of a ResNet-101 take half a minute to compile, and pretrained ones replace them.
+        """
+        leaves = flatten(variables)
+        new = {path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)}
+        if new:
+            initialize = jax.jit(lambda: {p: v for p, v in flatten(self._initialize()).items() if p in new})
+            leaves |= initialize()
+        return unflatten(leaves)
 
     def optimizer(self, steps: int) -> optax.GradientTransformation:
         """Adam, with the learning rate of the settings over so many steps."""

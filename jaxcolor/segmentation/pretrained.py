@@ -41,7 +41,7 @@ class Pretrained:
 def load_pretrained(
     architecture: Backbone, variables: Mapping[str, Any], file: Path | None = None
 ) -> Pretrained:
-    """`variables` with the weights of a file: by default those that are published for the architecture.
+    """`variables`, or their shapes, with a file's weights: by default those published for the architecture.
 
     A head that the file has not stays as it is, and so does a last layer that it has for another number of
     classes, of the auxiliary head, too. Raises `UserError` with all that is wrong with the file.
