@@ -50,7 +50,7 @@ class Network:
     def _filled(self, variables: dict[str, Any]) -> dict[str, Any]:
         """The variables with initial values for those that have but a shape.
 
-        Random numbers for all of a ResNet-101 take half a minute to compile, and pretrained ones replace them.
+        Random numbers for all of a ResNet-101, which pretrained ones replace, take half a minute to compile.
         """
         leaves = flatten(variables)
         new = {path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)}
