@@ -27,7 +27,7 @@ from jaxcolor.training.compilation import jit, multiply_with
 from jaxcolor.training.loop import EpochRunner, keeping_state
 from jaxcolor.training.state import initialize
 
-PICTURES_A_ROUND = {"cpu": 500, "gpu": 100_000}
+PICTURES_A_ROUND = {"cpu": 500, "gpu": 25_000}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import optax
 import torch
 
 from jaxcolor.benchmark.config import SegmentBenchmark
+from jaxcolor.benchmark.machine import synchronize
 from jaxcolor.benchmark.report import table
 from jaxcolor.benchmark.rounds import best, speedup, summarize, take_turns
 from jaxcolor.benchmark.whole_run import output_of
@@ -21,6 +22,7 @@ from jaxcolor.data.shapes import SHAPES, ShapePictures
 from jaxcolor.errors import UserError
 from jaxcolor.reference.segment_program import load
 from jaxcolor.reference.segmentation import calibrate, deeplab
+from jaxcolor.reference.variants import choose_device
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.network import Network
 from jaxcolor.segmentation.preprocess import resize_picture
@@ -92,14 +94,16 @@ def compare_forward(config: SegmentBenchmark, weights: Path, model: torch.nn.Mod
         np.stack([resize_picture(examples[i].picture, (size, size)) for i in indices.tolist()])
     )
     features = jit(lambda state, pictures: features_of("head", state, pictures))
-    inputs, _ = load(examples, indices, size, training=True)
-    model.eval()
+    device = choose_device()
+    inputs = load(examples, indices, size, training=True)[0].to(device)
+    model.to(device).eval()
 
     def torch_features(inputs: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
             out = model.get_submodule("backbone")(inputs)["out"]
             for layer in list(model.get_submodule("classifier").children())[:-1]:
                 out = layer(out)
+        synchronize(device)
         return out
 
     programs = {
@@ -107,7 +111,7 @@ def compare_forward(config: SegmentBenchmark, weights: Path, model: torch.nn.Mod
         "torchvision eager": lambda: torch_features(inputs),
         "torchvision channels_last": lambda: torch_features(inputs.to(memory_format=torch.channels_last)),
     }
-    expected = torch_features(inputs).numpy().transpose(0, 2, 3, 1)
+    expected = torch_features(inputs).cpu().numpy().transpose(0, 2, 3, 1)
     found = np.asarray(features(state, pictures))
     times = take_turns(programs, config.rounds)
     theirs = best(times, [name for name in programs if name != OURS])

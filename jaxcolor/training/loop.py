@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
@@ -68,8 +67,8 @@ class EpochRunner:
                 totals[name] = totals.get(name, 0.0) + value
             on_progress(steps, latest)
 
-        for steps, arguments in _calls(batches, self.steps):
-            state, sums = self._call(state, data, *arguments)
+        for steps, indices, mask in _calls(batches, self.steps):
+            state, sums = self._call(state, data, indices, mask)
             in_flight.append((steps, sums))
             if len(in_flight) > STEPS_IN_FLIGHT:
                 collect()
@@ -78,23 +77,12 @@ class EpochRunner:
         return state, totals
 
 
-def _calls(batches: Batches, steps: int) -> Iterator[tuple[int, tuple]]:
-    """The arguments of each call; the last of many-step calls is filled up, and told where to stop."""
-    if steps == 1:
-        masks = batches.mask if batches.mask is not None else [None] * len(batches.indices)
-        for indices, mask in zip(batches.indices, masks, strict=True):
-            yield 1, (indices, mask)
-        return
-    for start in range(0, len(batches.indices), steps):
-        count = min(steps, len(batches.indices) - start)
-        window = [None if p is None else _filled(p[start : start + count], steps) for p in batches]
-        yield count, (*window, np.int32(count))
-
-
-def _filled(part: np.ndarray, steps: int) -> np.ndarray:
-    """The indices or masks of a call with zeros for the steps that it does not run."""
-    missing = steps - len(part)
-    return np.concatenate([part, np.zeros((missing, *part.shape[1:]), part.dtype)])
+def _calls(batches: Batches, steps: int) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
+    """The steps of each call, fewer in the last one, and their indices and mask: of one, or a row each."""
+    indices, mask = batches
+    for start in range(0, len(indices), steps):
+        part = start if steps == 1 else slice(start, start + steps)
+        yield min(steps, len(indices) - start), indices[part], None if mask is None else mask[part]
 
 
 def _take(data: dict[str, Array], indices: Array, mask: Array | None) -> Batch:
@@ -108,16 +96,8 @@ def _run_one(
 
 
 def _run_many(
-    step: Step, state: TrainState, data: dict[str, Array], indices: Array, mask: Array | None, count: Array
+    step: Step, state: TrainState, data: dict[str, Array], indices: Array, mask: Array | None
 ) -> tuple[TrainState, Sums]:
-    """`count` steps in one call; sums of those that do not run stay 0."""
-
-    def body(i: Array, carry: tuple[TrainState, Sums]) -> tuple[TrainState, Sums]:
-        state, sums = carry
-        state, new = step(state, _take(data, indices[i], None if mask is None else mask[i]))
-        return state, {name: values.at[i].set(new[name]) for name, values in sums.items()}
-
-    first_mask = None if mask is None else mask[0]
-    shapes = jax.eval_shape(lambda: step(state, _take(data, indices[0], first_mask))[1])
-    sums = {name: jnp.zeros((len(indices), *s.shape), s.dtype) for name, s in shapes.items()}
-    return jax.lax.fori_loop(0, count, body, (state, sums))
+    """A step a row of `indices`, in one call; the sums have a row a step."""
+    # Of a loop whose end is known while compiling, a GPU need not ask its host whether to go on.
+    return jax.lax.scan(lambda state, rows: step(state, _take(data, *rows)), state, (indices, mask))

@@ -158,7 +158,7 @@ def test_a_stack_of_states_compiles_for_cuda(trainer: Trainer, monkeypatch: pyte
     runner = EpochRunner(jax.vmap(train_step))
     indices = np.zeros((runner.steps, 3, 5), np.int32)
     exported = jax.export.export(runner._call, platforms=["cuda"])(
-        stacked, trainer.data("train"), indices, None, np.int32(runner.steps)
+        stacked, trainer.data("train"), indices, None
     )
     program = exported.mlir_module()
     assert "stablehlo.while" in program
