@@ -27,6 +27,7 @@ from jaxcolor.benchmark.memory import is_measurable, peak_mebibytes
 from jaxcolor.benchmark.plots import draw_sweep
 from jaxcolor.benchmark.profile import profile_step
 from jaxcolor.benchmark.speed import OURS, compare_speed, make_contestants
+from jaxcolor.benchmark.status import status
 from jaxcolor.benchmark.whole_run import whole_runs
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.dataset import load_pictures
@@ -72,7 +73,8 @@ def colorize(config: ColorizeBenchmark) -> Results:
             if config.memory and is_measurable():
                 # In a sweep only the best one, since each takes a process.
                 programs = [OURS, result["best"]["train"]] if config.sweep else result["contestants"]
-                result["peak_mebibytes"] = {name: peak_mebibytes(setting, name) for name in programs}
+                with status(f"{model}, batch {batch_size}: peak memory"):
+                    result["peak_mebibytes"] = {name: peak_mebibytes(setting, name) for name in programs}
             results["colorize"].append(result)
             show(report.speed(result))
     if config.sweep:
@@ -128,9 +130,10 @@ def calculate_in_float32() -> None:
 def certified(config: ColorizeBenchmark, pictures: np.ndarray, palette: Palette) -> Results:
     """The parity certificate of all networks, in float32 whatever is timed."""
     calculate_in_float32()
-    found: dict[str, list[Difference]] = {
-        network: certify(network, pictures, palette, CERTIFIED_BATCH, config.filters) for network in NETWORKS
-    }
+    found: dict[str, list[Difference]] = {}
+    for network in NETWORKS:
+        with status(f"{network}: comparing the numbers"):
+            found[network] = certify(network, pictures, palette, CERTIFIED_BATCH, config.filters)
     show(report.certificate(found, CERTIFIED_BATCH))
     plain = {network: [dataclasses.asdict(d) for d in differences] for network, differences in found.items()}
     return {"certificate": plain, "certificate_holds": report.is_good(found)}

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from jaxcolor.benchmark.status import status
+
 Times = dict[str, list[float]]  # seconds of each round, by program
 
 
@@ -31,9 +33,10 @@ def take_turns(
     times: Times = {name: [] for name in programs}
     for number in range(warm_up + rounds):
         for name, program in programs.items():
-            start = clock()
-            program()
-            seconds = clock() - start
+            with status(f"round {number + 1} of {warm_up + rounds}: {name}"):
+                start = clock()
+                program()
+                seconds = clock() - start
             if number >= warm_up:
                 times[name].append(seconds)
     return times

@@ -7,6 +7,7 @@ from typing import Any
 
 from jaxcolor.benchmark.contestants import Contestant, JaxContestant, Setting, TorchContestant
 from jaxcolor.benchmark.rounds import Times, best, speedup, summarize, take_turns
+from jaxcolor.benchmark.status import status
 from jaxcolor.benchmark.work import operations
 from jaxcolor.colorization.models import build_model
 from jaxcolor.errors import reason
@@ -33,7 +34,8 @@ def compare_speed(
     for phase in phases:
         for name in list(left):
             try:
-                compiling[name][phase] = first_call(call(left[name], phase))
+                with status(f"{setting.model}, batch {setting.batch_size}: compiling {name}, {phase}"):
+                    compiling[name][phase] = first_call(call(left[name], phase))
             except Exception as error:
                 if "compile" not in name and "reduce-overhead" not in name:
                     raise
