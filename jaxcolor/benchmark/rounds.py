@@ -23,6 +23,15 @@ class Summary:
     high: float  # third quartile
 
 
+@dataclass(frozen=True)
+class Speedup:
+    """A ratio of two programs' speeds, and its range over the rounds."""
+
+    ratio: float
+    low: float
+    high: float
+
+
 def take_turns(
     programs: Mapping[str, Callable[[], object]],
     rounds: int,
@@ -55,8 +64,8 @@ def best(times: Times, among: Sequence[str]) -> str:
     return min(among, key=lambda name: statistics.median(times[name]))
 
 
-def speedup(times: Times, ours: str, theirs: str) -> Summary:
-    """How many times as fast `ours` is: the ratio of the medians, and the quartiles of the rounds' ratios."""
-    ratios = summarize([b / a for a, b in zip(times[ours], times[theirs], strict=True)])
-    middle = statistics.median(times[theirs]) / statistics.median(times[ours])
-    return Summary(middle, ratios.low, ratios.high)
+def speedup(times: Times, ours: str, theirs: str) -> Speedup:
+    """How many times as fast `ours` is: the ratio of the medians, and the smallest and largest of a round."""
+    ratios = [b / a for a, b in zip(times[ours], times[theirs], strict=True)]
+    ratio = statistics.median(times[theirs]) / statistics.median(times[ours])
+    return Speedup(ratio, min(ratios), max(ratios))

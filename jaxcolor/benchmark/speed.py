@@ -93,9 +93,9 @@ def ratios(times: Mapping[str, Times]) -> dict[str, Any]:
         if not theirs:
             continue
         result["best"][phase] = best(by_name, theirs)
-        ratio = speedup(by_name, OURS, result["best"][phase])
-        result[f"{phase}_ratio"] = ratio.median
-        result[f"{phase}_ratio_quartiles"] = [ratio.low, ratio.high]
+        faster = speedup(by_name, OURS, result["best"][phase])
+        result[f"{phase}_ratio"] = faster.ratio
+        result[f"{phase}_ratio_range"] = [faster.low, faster.high]
     return result
 
 

@@ -70,6 +70,6 @@ def whole_runs(
         "epochs": config.epochs,
         "seconds": times,
         "best": fastest,
-        "ratio": speedup(times, OURS, fastest).median,
+        "ratio": speedup(times, OURS, fastest).ratio,
         "last_lines": last_lines,
     }

@@ -103,4 +103,4 @@ def test_the_ratio_is_to_the_best_variant() -> None:
     result = ratios(times)
     assert result["best"] == {"train": "pytorch b"}
     assert result["train_ratio"] == 2
-    assert result["train_ratio_quartiles"] == [2, 2]
+    assert result["train_ratio_range"] == [2, 2]
