@@ -20,10 +20,9 @@ from jaxcolor.colorization.picture_metrics import colorfulness, score_pictures
 from jaxcolor.colorization.plots import draw_activations, draw_grid
 from jaxcolor.colorization.prediction import Predictor
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
-from jaxcolor.colorization.task import evaluate_step, layer_outputs, predict, train_step
+from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
 from jaxcolor.files import write_atomically, write_json
 from jaxcolor.training.batches import epoch_order, make_batches
-from jaxcolor.training.compilation import jit
 from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.fit import Metrics, OnStep
 from jaxcolor.training.loop import EpochRunner, keeping_state
@@ -32,7 +31,7 @@ from jaxcolor.training.state import TrainState, initialize
 
 PALETTE = "palette.npy"
 SAMPLES = 10  # pictures in a grid
-SECONDS_BETWEEN_CURVES = 10  # they take a tenth of a second to draw
+SECONDS_BETWEEN_CURVES = 30  # they take a fifth of a second to draw
 PANELS = {
     "loss (cross-entropy a pixel)": {"train_loss": "train", "val_loss": "validation"},
     "accuracy (share of pixels)": {"val_accuracy": "validation"},
@@ -59,7 +58,7 @@ class ColorizeJob:
         self.evaluates_first = False
         self._train = EpochRunner(train_step)
         self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
-        self._predict = jit(predict)
+        self._predict = Predictor()
         self._curves_drawn = float("-inf")
 
     def initial_state(self) -> TrainState:
@@ -104,7 +103,7 @@ class ColorizeJob:
         """Print the validation pictures' scores beside those of the baselines, and return them."""
         truth = self.truth["validation"]
         baselines = score_baselines(self.truth["train"], truth, self.palette, self.config.downsize_input)
-        predicted = Predictor()(state, self.arrays["validation"]["inputs"], self.config.batch_size)
+        predicted = self._predict(state, self.arrays["validation"]["inputs"], self.config.batch_size)
         scores = score_pictures(predicted, truth.labels, truth.pictures, self.palette)
         *guesses, perfect = baselines
         rows = {name: baselines[name] for name in guesses} | {"this network": scores}
@@ -157,7 +156,7 @@ class ColorizeJob:
         rows = {
             "input" if self.config.downsize_input else "grey": to_bytes(np.asarray(inputs)),
             "truth (palette)": paint(np.asarray(labels), self.palette),
-            "prediction": paint(np.asarray(self._predict(state, inputs)), self.palette),
+            "prediction": paint(self._predict(state, inputs, self.config.batch_size), self.palette),
         }
         if self.config.downsize_input:
             originals = jnp.asarray(self.truth[split].pictures[:SAMPLES])
@@ -169,16 +168,16 @@ class ColorizeJob:
         """What layers 1 to 5 make of one validation picture."""
         index = self.config.activations
         inputs, labels = self._examples("validation", index, index + 1)
+        outputs = jax.jit(partial(layer_outputs, train=False))(state, inputs)
+        predicted = np.asarray(outputs.pop("layer6")).argmax(axis=-1)
         pictures = {
             "input": to_bytes(np.asarray(inputs))[0],
-            "prediction": paint(np.asarray(self._predict(state, inputs)), self.palette)[0],
+            "prediction": paint(predicted, self.palette)[0],
             "truth": paint(np.asarray(labels), self.palette)[0],
         }
-        outputs = jax.jit(partial(layer_outputs, train=False))(state, inputs)
         layers = {
             name.replace("layer", "layer "): np.asarray(values[0], np.float32)
             for name, values in sorted(outputs.items())
-            if name != "layer6"  # the prediction
         }
         path = self.run.path / "activations" / f"picture-{index}-epoch-{epoch:03}.png"
         title = f"{self.run.path.name}: activations of validation picture {index}, after epoch {epoch}"

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from skimage.metrics import structural_similarity
 
-from jaxcolor.colorization.picture_metrics import colorfulness, psnr, score_pictures, ssim
+from jaxcolor.colorization.picture_metrics import PICTURES_AT_ONCE, colorfulness, psnr, score_pictures, ssim
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.integers(0, 256, (3, 16, 16, 3), np.uint8)
@@ -21,6 +22,10 @@ def test_ssim_is_one_for_equal_pictures_and_low_for_noise() -> None:
     assert ssim(PICTURES, PICTURES) == pytest.approx(1)
     assert abs(ssim(PICTURES, PICTURES[::-1].swapaxes(1, 2))) < 0.75
     assert abs(ssim(PICTURES[:1], PICTURES[1:2])) < 0.1
+    # Many as one wide picture: what each of them has by itself.
+    many, others = RNG.integers(0, 256, (2, 2 * PICTURES_AT_ONCE + 3, 12, 9, 3), np.uint8)
+    single = [structural_similarity(a, b, channel_axis=-1) for a, b in zip(many, others, strict=True)]
+    assert ssim(many, others) == pytest.approx(np.mean(single), abs=1e-12)
     # Two constant pictures differ in their luminance alone: (2·μν + c) / (μ² + ν² + c), c = (0.01 · 255)².
     dark, light = (np.full((1, 4, 4, 3), value, np.uint8) for value in (50, 100))
     c = 2.55**2
