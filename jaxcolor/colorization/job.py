@@ -22,6 +22,7 @@ from jaxcolor.colorization.prediction import Predictor
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
 from jaxcolor.files import write_atomically, write_json
+from jaxcolor.layers import argmax
 from jaxcolor.training.batches import epoch_order, make_batches
 from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.fit import Metrics, OnStep
@@ -103,7 +104,7 @@ class ColorizeJob:
         """Print the validation pictures' scores beside those of the baselines, and return them."""
         truth = self.truth["validation"]
         baselines = score_baselines(self.truth["train"], truth, self.palette, self.config.downsize_input)
-        predicted = self._predict(state, self.arrays["validation"]["inputs"], self.config.batch_size)
+        predicted = self._predict(state, self.arrays["validation"]["inputs"])
         scores = score_pictures(predicted, truth.labels, truth.pictures, self.palette)
         *guesses, perfect = baselines
         rows = {name: baselines[name] for name in guesses} | {"this network": scores}
@@ -156,7 +157,7 @@ class ColorizeJob:
         rows = {
             "input" if self.config.downsize_input else "grey": to_bytes(np.asarray(inputs)),
             "truth (palette)": paint(np.asarray(labels), self.palette),
-            "prediction": paint(self._predict(state, inputs, self.config.batch_size), self.palette),
+            "prediction": paint(self._predict(state, inputs), self.palette),
         }
         if self.config.downsize_input:
             originals = jnp.asarray(self.truth[split].pictures[:SAMPLES])
@@ -169,7 +170,7 @@ class ColorizeJob:
         index = self.config.activations
         inputs, labels = self._examples("validation", index, index + 1)
         outputs = jax.jit(partial(layer_outputs, train=False))(state, inputs)
-        predicted = np.asarray(outputs.pop("layer6")).argmax(axis=-1)
+        predicted = np.asarray(argmax(outputs.pop("layer6")))
         pictures = {
             "input": to_bytes(np.asarray(inputs))[0],
             "prediction": paint(predicted, self.palette)[0],

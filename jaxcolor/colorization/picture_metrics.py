@@ -40,14 +40,14 @@ def psnr(pictures: Pictures, originals: Pictures) -> float:
 
 
 def ssim(pictures: Pictures, originals: Pictures) -> float:
-    """Mean structural similarity (Wang et al., 2004), 1 for equal pictures, over windows of 7×7 pixels.
+    """Mean structural similarity (Wang et al., 2004), 1 for equal pictures; its windows are at most 7×7.
 
     Many small pictures are compared as one wide one, less the windows that two of them would share.
     """
     n, height, width, _ = pictures.shape
     window = min(7, height, width)
     window -= 1 - window % 2
-    inside = slice(window // 2, -(window // 2) or None)
+    inside = slice(window // 2, -(window // 2))
     total = 0.0
     for start in range(0, n, PICTURES_AT_ONCE):
         part = slice(start, start + PICTURES_AT_ONCE)
