@@ -1,13 +1,14 @@
 """Answer the assignment's questions by running code: `python experiments/analyze.py`."""
 
+from analysis.config import QUICK, AnalyzeConfig
+
 from jaxcolor import cli
-from jaxcolor.analysis.config import QUICK, AnalyzeConfig
 
 
 def main() -> None:
     config = cli.parse(AnalyzeConfig, presets={"quick": QUICK})
     # Imported here, so that --help need not wait for JAX.
-    from jaxcolor.analysis.main import analyze
+    from analysis.main import analyze
 
     analyze(config)
 

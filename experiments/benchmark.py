@@ -3,8 +3,8 @@
 import sys
 
 import tyro
+from benchmarks.config import ColorizeBenchmark, SegmentBenchmark
 
-from jaxcolor.benchmark.config import ColorizeBenchmark, SegmentBenchmark
 from jaxcolor.cli import run_script
 
 app = tyro.extras.SubcommandApp()
@@ -12,9 +12,9 @@ app = tyro.extras.SubcommandApp()
 
 @app.command(name="colorize")
 def colorize(config: tyro.conf.OmitArgPrefixes[ColorizeBenchmark]) -> None:
-    """Colourization: parity certificate, speed and memory."""
+    """Colorization: parity certificate, speed and memory."""
     # Imported here, so that --help need not wait for JAX and PyTorch.
-    from jaxcolor.benchmark.main import colorize
+    from benchmarks.main import colorize
 
     if not colorize(config).get("certificate_holds", True):
         sys.exit("error: the certificate does not hold: see the rows that are too far")
@@ -23,7 +23,7 @@ def colorize(config: tyro.conf.OmitArgPrefixes[ColorizeBenchmark]) -> None:
 @app.command(name="segment")
 def segment(config: tyro.conf.OmitArgPrefixes[SegmentBenchmark]) -> None:
     """Segmentation: whole runs, their losses, and the frozen forward pass."""
-    from jaxcolor.benchmark.main import segment
+    from benchmarks.main import segment
 
     segment(config)
 

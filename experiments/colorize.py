@@ -1,4 +1,4 @@
-"""Train a network that colours pictures: `python experiments/colorize.py --model unet`."""
+"""Train a network that colors images: `python experiments/colorize.py --model unet`."""
 
 from jaxcolor import cli
 from jaxcolor.colorization.config import ColorizeConfig

@@ -1,4 +1,4 @@
-"""Train a network that segments pictures: `python experiments/segment.py`."""
+"""Train a network that segments images: `python experiments/segment.py`."""
 
 from jaxcolor import cli
 from jaxcolor.segmentation.config import SegmentConfig

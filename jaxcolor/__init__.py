@@ -1,3 +1,3 @@
-"""jaxcolor: colouring and segmenting pictures with convolutional networks, in JAX and Flax."""
+"""jaxcolor: coloring and segmenting images with convolutional networks, in JAX and Flax."""
 
 __version__ = "0.1.0"

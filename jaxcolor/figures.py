@@ -1,4 +1,4 @@
-"""What all of Matplotlib's figures share: colours, frames without ornament, and files that are whole."""
+"""What all of Matplotlib's figures share: colors, frames without ornament, and files that are whole."""
 
 from pathlib import Path
 

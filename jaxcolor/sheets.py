@@ -1,4 +1,4 @@
-"""Sheets of pictures: rows side by side, each behind its label, below a title."""
+"""Sheets of images: rows side by side, each behind its label, below a title."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -21,7 +21,7 @@ def font() -> ImageFont.FreeTypeFont:
 
 
 def row(images: Sequence[Image.Image]) -> Image.Image:
-    """Pictures side by side."""
+    """Images side by side."""
     width = sum(image.width + GAP for image in images) - GAP
     row = Image.new("RGB", (width, max(image.height for image in images)), PAPER)
     left = 0
@@ -32,7 +32,7 @@ def row(images: Sequence[Image.Image]) -> Image.Image:
 
 
 def column(images: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
-    """Pictures below each other."""
+    """Images below each other."""
     height = sum(image.height + gap for image in images) - gap
     column = Image.new("RGB", (max(image.width for image in images), height), PAPER)
     top = 0
@@ -60,7 +60,7 @@ def sheet(title: str, strips: Mapping[str, Image.Image], gap: int) -> Image.Imag
 
 
 def legend(colors: Mapping[str, tuple[int, int, int]], width: int) -> Image.Image:
-    """A square of each colour and its name, in lines of at most that width where names allow."""
+    """A square of each color and its name, in lines of at most that width where names allow."""
     side, space = 16, 20
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     places: list[tuple[int, int]] = []

@@ -10,7 +10,7 @@ HORSE, CAT = 7, 3
 
 
 def records(count: int, label: int, seed: int) -> np.ndarray:
-    """Records of pictures with smooth colours, so that there is something to learn: uint8 [count, 3073]."""
+    """Records of images with smooth colors, so that there is something to learn: uint8 [count, 3073]."""
     rng = np.random.default_rng((label, seed))
     corners = rng.uniform(0, 255, (count, 3, 2, 2))
     t = np.linspace(0, 1, 32)

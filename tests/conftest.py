@@ -19,7 +19,7 @@ _CACHE = tempfile.TemporaryDirectory(prefix="jaxcolor-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
 # Tolerances are those of float32 on a CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compiling is most of the tests' time; the programs, on few pictures, may be slow.
+# Compiling is most of the tests' time; the programs, on few images, may be slow.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )

@@ -10,7 +10,7 @@ NAMES = {"train": ["a", "b", "c", "d", "e"], "val": ["x", "y", "z"]}
 
 
 def write_voc(folder: Path, sizes: dict[str, tuple[int, int]] | None = None) -> Path:
-    """Pictures whose left half is class 1, red, and whose right half is class 2, blue; between them void."""
+    """Images whose left half is class 1, red, and whose right half is class 2, blue; between them void."""
     root = folder / "VOCdevkit" / "VOC2012"
     for part in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
         (root / part).mkdir(parents=True, exist_ok=True)
@@ -23,9 +23,9 @@ def write_voc(folder: Path, sizes: dict[str, tuple[int, int]] | None = None) -> 
             mask[:, : width // 2] = 1
             mask[:, width // 2] = 255
             mask[:4] = 0
-            picture = np.array([[90, 90, 90], [220, 30, 30], [30, 30, 220]])[np.where(mask == 255, 0, mask)]
-            picture = (picture + rng.normal(0, 12, picture.shape)).clip(0, 255).astype(np.uint8)
-            Image.fromarray(picture).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
+            image = np.array([[90, 90, 90], [220, 30, 30], [30, 30, 220]])[np.where(mask == 255, 0, mask)]
+            image = (image + rng.normal(0, 12, image.shape)).clip(0, 255).astype(np.uint8)
+            Image.fromarray(image).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
             image = Image.fromarray(mask)
             image.putpalette(np.arange(256).repeat(3).astype(np.uint8).tobytes())
             image.save(root / "SegmentationClass" / f"{name}.png")

@@ -1,1 +1,1 @@
-"""Colouring pictures by classifying each pixel into the colours of a palette."""
+"""Coloring images by classifying each pixel into the colors of a palette."""

@@ -1,10 +1,10 @@
-"""The settings of a colourization run. Imports nothing heavy, so that `--help` is quick."""
+"""The settings of a colorization run. Imports nothing heavy, so that `--help` is quick."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from jaxcolor.data.categories import Category
+from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
 from jaxcolor.training.batches import Shuffle
 from jaxcolor.training.config import RunConfig, require
@@ -15,9 +15,9 @@ DILATION = 2
 
 @dataclass(frozen=True)
 class ColorizeConfig(RunConfig):
-    """Train a network that colours grey pictures, by classifying each pixel into a palette's colours.
+    """Train a network that colors gray images, by classifying each pixel into a palette's colors.
 
-    Leaves runs/NAME with settings, metrics, curves, pictures, palette and checkpoints.
+    Leaves runs/NAME with settings, metrics, curves, images, palette and checkpoints.
     """
 
     STRUCTURE: ClassVar = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_input")
@@ -32,29 +32,29 @@ class ColorizeConfig(RunConfig):
     filters: int = 32
     """Filters of the first layer; the layers below it have twice as many."""
     colors: int = 24
-    """Colours of the palette, 2 to 256. With --palette or --init-from, those say how many."""
+    """Colors of the palette, 2 to 256. With --palette or --init-from, those say how many."""
     dilation: int = DILATION
     """Distance of the taps in the lowest layer of --model dunet; 1 is the plain UNet."""
     downsize_input: bool = False
-    """Super-resolution: the input is the colour picture at a quarter of its resolution."""
+    """Super-resolution: the input is the color image at a quarter of its resolution."""
 
     epochs: int = 25
-    """How many times the training pictures are seen."""
+    """How many times the training images are seen."""
     batch_size: int = 100
-    """Pictures per step."""
+    """Images per step."""
     learning_rate: float = 1e-3
     """Adam's learning rate."""
     seed: int = 0
-    """Seed of the initial weights, the order of the pictures and the palette."""
+    """Seed of the initial weights, the order of the images and the palette."""
     shuffle: Shuffle = "once"
-    """Shuffle the training pictures once, as the reference does, or anew for each epoch."""
+    """Shuffle the training images once, as the reference does, or anew for each epoch."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """The layers' arithmetic; parameters, statistics and the loss stay float32. tf32 is for GPUs."""
 
     dataset: Literal["auto", "cifar10", "sample"] = "auto"
     """CIFAR-10, or patches of built-in photographs. auto: CIFAR-10 where it can be had, or else those."""
     category: Category | Literal["all"] = "horse"
-    """Which of CIFAR-10's pictures."""
+    """Which of CIFAR-10's images."""
     archive: Path | None = None
     """A local cifar-10-binary.tar.gz, instead of a download."""
     data_dir: Path | None = None
@@ -77,9 +77,9 @@ class ColorizeConfig(RunConfig):
     checkpoint: Literal["latest", "best"] = "latest"
     """Which checkpoint --evaluate and --init-from read."""
     plot_every: int = 1
-    """Draw sample pictures every this many epochs, and after the last one."""
+    """Draw sample images every this many epochs, and after the last one."""
     activations: int = 0
-    """Index of the validation picture whose activations are drawn at the end."""
+    """Index of the validation image whose activations are drawn at the end."""
 
     def __post_init__(self) -> None:
         for field in ("filters", "dilation", "epochs", "batch_size", "plot_every"):

@@ -1,9 +1,9 @@
-"""A colourization run, from its settings to its folder."""
+"""A colorization run, from its settings to its folder."""
 
 import dataclasses
 
 from jaxcolor.colorization.config import DILATION, ColorizeConfig
-from jaxcolor.colorization.dataset import Pictures, load_pictures
+from jaxcolor.colorization.data import load_dataset
 from jaxcolor.colorization.job import PALETTE, ColorizeJob
 from jaxcolor.colorization.palette import Palette, fit_palette, load_palette
 from jaxcolor.errors import UserError
@@ -21,16 +21,16 @@ def colorize(config: ColorizeConfig) -> Metrics:
 
 def make_job(config: ColorizeConfig, folder: RunFolder, existing: RunFolder | None) -> ColorizeJob:
     """The job of a run; an existing one has its palette already."""
-    pictures = load_pictures(config)
-    if config.activations >= len(pictures.validation):
-        last = len(pictures.validation) - 1
-        raise UserError(f"--activations {config.activations}: the validation pictures are 0 to {last}")
-    palette = choose_palette(config, pictures, existing)
-    config = dataclasses.replace(config, colors=len(palette), dataset=pictures.facts["name"])
-    return ColorizeJob(config, pictures, palette, folder)
+    images = load_dataset(config)
+    if config.activations >= len(images.validation):
+        last = len(images.validation) - 1
+        raise UserError(f"--activations {config.activations}: the validation images are 0 to {last}")
+    palette = choose_palette(config, images, existing)
+    config = dataclasses.replace(config, colors=len(palette), dataset=images.facts["name"])
+    return ColorizeJob(config, images, palette, folder)
 
 
-def choose_palette(config: ColorizeConfig, pictures: Pictures, existing: RunFolder | None) -> Palette:
+def choose_palette(config: ColorizeConfig, images: Dataset, existing: RunFolder | None) -> Palette:
     """The palette of the existing run, one's own, that of the run to start from, or a new one."""
     if existing:
         return load_palette(existing.path / PALETTE)
@@ -38,4 +38,4 @@ def choose_palette(config: ColorizeConfig, pictures: Pictures, existing: RunFold
         return load_palette(config.palette)
     if config.init_from:
         return load_palette(config.init_from / PALETTE)
-    return fit_palette(pictures.train, config.colors, config.seed)
+    return fit_palette(images.train, config.colors, config.seed)

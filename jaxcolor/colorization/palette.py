@@ -1,4 +1,4 @@
-"""The palette: the colours that pixels are classified into, float32 [colors, 3] with values in 0–1."""
+"""The palette: the colors that pixels are classified into, float32 [colors, 3] with values in 0–1."""
 
 import contextlib
 import hashlib
@@ -20,26 +20,26 @@ from jaxcolor.files import cache_folder, write_atomically
 
 Palette = Float[np.ndarray, "colors 3"]
 PIXELS = 200_000  # that the palette is fitted to
-PICTURES_AT_ONCE = 64  # bounds the memory of `nearest_color`: 64 × 32 × 32 × 24 distances are 6 MiB
+IMAGES_AT_ONCE = 64  # bounds the memory of `nearest_color`: 64 × 32 × 32 × 24 distances are 6 MiB
 
 
 @partial(jax.jit, static_argnames="batch_size")
 def nearest_color(
-    pictures: UInt8[Array, "n height width 3"],
+    images: UInt8[Array, "n height width 3"],
     palette: Float[Array, "colors 3"],
-    batch_size: int = PICTURES_AT_ONCE,
+    batch_size: int = IMAGES_AT_ONCE,
 ) -> UInt8[Array, "n height width"]:
-    """The index of the palette's colour nearest to each pixel (Euclidean, in RGB)."""
+    """The index of the palette's color nearest to each pixel (Euclidean, in RGB)."""
 
-    def of_one(picture: Array) -> Array:
-        difference = picture[:, :, None, :].astype(jnp.float32) / 256 - palette
+    def of_one(image: Array) -> Array:
+        difference = image[:, :, None, :].astype(jnp.float32) / 256 - palette
         return jnp.square(difference).sum(-1).argmin(-1).astype(jnp.uint8)
 
-    return jax.lax.map(of_one, pictures, batch_size=batch_size)
+    return jax.lax.map(of_one, images, batch_size=batch_size)
 
 
 def paint(labels: Integer[np.ndarray, "*shape"], palette: Palette) -> UInt8[np.ndarray, "*shape 3"]:
-    """The picture whose pixels have the palette's colours."""
+    """The image whose pixels have the palette's colors."""
     return to_bytes(palette)[labels]
 
 
@@ -48,37 +48,37 @@ def to_bytes(colors: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]
     return np.clip(np.round(np.asarray(colors) * 256), 0, 255).astype(np.uint8)
 
 
-def fit_palette(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, seed: int) -> Palette:
+def fit_palette(images: UInt8[np.ndarray, "n height width 3"], colors: int, seed: int) -> Palette:
     """K-means over pixels drawn at random, from dark to light; the same inputs give the same palette.
 
     The result is kept in the user's cache folder under a hash of the inputs.
     """
-    digest = hashlib.sha256(f"kmeans2 {pictures.shape} {colors} {seed}".encode())
-    digest.update(pictures.tobytes())
+    digest = hashlib.sha256(f"kmeans2 {images.shape} {colors} {seed}".encode())
+    digest.update(images.tobytes())
     cached = cache_folder() / "palettes" / f"{digest.hexdigest()[:32]}.npy"
     try:
         return load_palette(cached)
     except UserError:
-        palette = _k_means(pictures, colors, seed)
+        palette = _k_means(images, colors, seed)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs the next run a second
         write_atomically(cached, lambda file: np.save(file, palette))
     return palette
 
 
-def _k_means(pictures: UInt8[np.ndarray, "n height width 3"], colors: int, seed: int) -> Palette:
+def _k_means(images: UInt8[np.ndarray, "n height width 3"], colors: int, seed: int) -> Palette:
     rng = np.random.default_rng(seed)
-    pixels = pictures.reshape(-1, 3)
+    pixels = images.reshape(-1, 3)
     pixels = pixels[rng.choice(len(pixels), min(PIXELS, len(pixels)), replace=False)]
     if (different := len(np.unique(pixels, axis=0))) < colors:
-        raise UserError(f"the pictures have only {different} different colours: lower --colors {colors}")
+        raise UserError(f"the images have only {different} different colors: lower --colors {colors}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a cluster that loses its pixels keeps its colour
+        warnings.simplefilter("ignore")  # a cluster that loses its pixels keeps its color
         palette, _ = kmeans2(pixels / 256, colors, minit="++", rng=rng)
     return palette[palette.sum(axis=1).argsort()].astype(np.float32)
 
 
 def load_palette(path: Path) -> Palette:
-    """A palette of one's own from a `.npy` file: [n, 3], 2 to 256 colours, values in 0–1."""
+    """A palette of one's own from a `.npy` file: [n, 3], 2 to 256 colors, values in 0–1."""
     try:
         with open(path, "rb") as file:
             palette = np.load(file, allow_pickle=False)
@@ -94,10 +94,10 @@ def load_palette(path: Path) -> Palette:
         raise UserError(f"the palette {path} is an archive: write a single array with numpy.save")
     if palette.ndim != 2 or palette.shape[1] != 3:
         raise UserError(
-            f"the palette {path} has shape {list(palette.shape)}: it must be [n, 3], a row a colour"
+            f"the palette {path} has shape {list(palette.shape)}: it must be [n, 3], a row a color"
         )
     if not 2 <= len(palette) <= MAX_COLORS:
-        raise UserError(f"the palette {path} must have 2 to {MAX_COLORS} colours, not {len(palette)}")
+        raise UserError(f"the palette {path} must have 2 to {MAX_COLORS} colors, not {len(palette)}")
     if not np.issubdtype(palette.dtype, np.number) or np.iscomplexobj(palette):
         raise UserError(f"the palette {path} holds {palette.dtype} values: real numbers in 0–1 are needed")
     if not (np.isfinite(palette).all() and palette.min() >= 0 and palette.max() <= 1):
@@ -106,13 +106,13 @@ def load_palette(path: Path) -> Palette:
 
 
 def draw_palette(palette: Palette, swatch: int = 64, columns: int = 8) -> Image.Image:
-    """Swatches of all colours, each with its index."""
+    """Swatches of all colors, each with its index."""
     rows = -(-len(palette) // columns)
-    picture = Image.new("RGB", (min(columns, len(palette)) * swatch, rows * swatch), "white")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (min(columns, len(palette)) * swatch, rows * swatch), "white")
+    draw = ImageDraw.Draw(image)
     for index, color in enumerate(to_bytes(palette)):
         left, top = index % columns * swatch, index // columns * swatch
         draw.rectangle((left, top, left + swatch - 1, top + swatch - 1), fill=tuple(map(int, color)))
         text = "white" if color.mean() < 128 else "black"
         draw.text((left + 5, top + 3), str(index), fill=text, font_size=swatch // 4)
-    return picture
+    return image

@@ -1,4 +1,4 @@
-"""The palette indices of many pictures, a batch at a time."""
+"""The palette indices of many images, a batch at a time."""
 
 import jax
 import numpy as np
@@ -18,9 +18,9 @@ class Predictor:
     def __call__(
         self, state: TrainState, inputs: Float[Array, "n height width channel"], batch_size: int = 100
     ) -> UInt8[np.ndarray, "n height width"]:
-        """The likeliest colour of each pixel of all pictures."""
+        """The likeliest color of each pixel of all images."""
         batches = -(-len(inputs) // batch_size)
-        # The last batch is filled up with the first pictures.
+        # The last batch is filled up with the first images.
         indices = np.arange(batches * batch_size).reshape(batches, batch_size) % len(inputs)
         found = [self._predict(state, inputs[rows]) for rows in indices]
         return np.concatenate(jax.device_get(found))[: len(inputs)]

@@ -1,4 +1,4 @@
-"""Colourization as pure functions: the train step, the evaluation step, and prediction."""
+"""Colorization as pure functions: the train step, the evaluation step, and prediction."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from jaxcolor.colorization.models import Block
 from jaxcolor.colorization.preprocess import gray, scale
 from jaxcolor.layers import argmax, cross_entropy, score, write_out
-from jaxcolor.training.loop import Batch, Sums
+from jaxcolor.models.unet import Block
+from jaxcolor.training.engine import Batch, Sums
 from jaxcolor.training.state import TrainState
 
 
 def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-    """One step of the optimiser on a batch's `inputs` and `labels`; `mask` leaves padding out.
+    """One step of the optimizer on a batch's `inputs` and `labels`; `mask` leaves padding out.
 
-    The sums are those of the pictures' mean cross-entropies, and their count.
+    The sums are those of the images' mean cross-entropies, and their count.
     """
     (loss, batch_stats), gradients = jax.value_and_grad(batch_loss, has_aux=True)(state.params, state, batch)
     count = _counted(batch).sum()
@@ -24,7 +24,7 @@ def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
 
 
 def batch_loss(params: dict[str, Any], state: TrainState, batch: Batch) -> tuple[Float[Array, ""], Any]:
-    """The mean cross-entropy of a batch's pictures, and BatchNorm's running statistics after it."""
+    """The mean cross-entropy of a batch's images, and BatchNorm's running statistics after it."""
     logits, updates = state.apply_fn(
         state.variables | {"params": params},
         batch["inputs"],
@@ -37,7 +37,7 @@ def batch_loss(params: dict[str, Any], state: TrainState, batch: Batch) -> tuple
 
 
 def evaluate_step(state: TrainState, batch: Batch) -> Sums:
-    """The same sums with BatchNorm's running statistics, and that of the pictures' shares of right pixels."""
+    """The same sums with BatchNorm's running statistics, and that of the images' shares of right pixels."""
     counted = _counted(batch)
     logits = state.apply_fn(state.variables, batch["inputs"], train=False)
     loss, right = score(logits, batch["labels"], counted)
@@ -47,18 +47,18 @@ def evaluate_step(state: TrainState, batch: Batch) -> Sums:
 def predict(
     state: TrainState, inputs: Float[Array, "batch height width channel"]
 ) -> UInt8[Array, "batch height width"]:
-    """The palette index of each pixel's likeliest colour."""
+    """The palette index of each pixel's likeliest color."""
     return argmax(state.apply_fn(state.variables, inputs, train=False))
 
 
-def predict_pictures(
+def predict_images(
     state: TrainState,
-    pictures: UInt8[Array, "batch height width 3"],
+    images: UInt8[Array, "batch height width 3"],
     palette: Float[Array, "colors 3"],
 ) -> UInt8[Array, "batch height width 3"]:
-    """Pictures of any colours, coloured: grey in, palette colours out."""
+    """Images of any colors, colored: gray in, palette colors out."""
     colors = jnp.round(palette * 256).clip(0, 255).astype(jnp.uint8)
-    return colors[predict(state, gray(scale(pictures)))]
+    return colors[predict(state, gray(scale(images)))]
 
 
 def layer_outputs(
@@ -77,5 +77,5 @@ def layer_outputs(
 
 
 def _counted(batch: Batch) -> Float[Array, " batch"]:
-    """1 for pictures, 0 for padding."""
+    """1 for images, 0 for padding."""
     return jnp.ones(len(batch["labels"])) if batch["mask"] is None else batch["mask"]

@@ -1,1 +1,1 @@
-"""Where pictures come from: archives, folders, and a sample that needs no network."""
+"""Where images come from: archives, folders, and a sample that needs no network."""

@@ -2,7 +2,7 @@
 
 The archive (https://www.cs.toronto.edu/~kriz/cifar.html) holds `cifar-10-batches-bin/` with
 `data_batch_1.bin` … `data_batch_5.bin` and `test_batch.bin`: runs of 3073-byte records, one label
-byte and then the red, green and blue planes of a 32×32 picture, row by row.
+byte and then the red, green and blue planes of a 32×32 image, row by row.
 """
 
 import io
@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxcolor.data.categories import CATEGORIES
+from jaxcolor.data.classes import CATEGORIES
 from jaxcolor.data.download import download, file_hash, is_downloaded, is_reachable
 from jaxcolor.data.prepare import make_builder, prepare
 from jaxcolor.errors import UserError, reason
@@ -27,7 +27,7 @@ from jaxcolor.errors import UserError, reason
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 OFFICIAL_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
 OFFICIAL_COUNTS = {"train": 50_000, "test": 10_000}
-ADVICE = "give a local copy with --archive FILE, or train on the built-in pictures with --dataset sample"
+ADVICE = "give a local copy with --archive FILE, or train on the built-in images with --dataset sample"
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
 FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
@@ -41,7 +41,7 @@ class ArchiveConfig(tfds.core.BuilderConfig):
 
 
 class Cifar10Binary(tfds.core.GeneratorBasedBuilder):
-    """Pictures and labels of one archive in the official binary layout."""
+    """Images and labels of one archive in the official binary layout."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -64,10 +64,10 @@ class Cifar10Binary(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, records: np.ndarray) -> Iterator[tuple[int, dict]]:
         for key, record in enumerate(records):
-            picture = record[1:].reshape(3, SIDE, SIDE).transpose(1, 2, 0)
+            image = record[1:].reshape(3, SIDE, SIDE).transpose(1, 2, 0)
             # Encoded here, because tfds would ask TensorFlow to encode an array.
             png = io.BytesIO()
-            Image.fromarray(picture).save(png, format="png", compress_level=1)
+            Image.fromarray(image).save(png, format="png", compress_level=1)
             yield key, {"image": io.BytesIO(png.getvalue()), "label": int(record[0])}
 
 
@@ -112,7 +112,7 @@ def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
 def load_cifar10(
     category: str, archive: Path | None = None, data_dir: Path | None = None
 ) -> tuple[UInt8[np.ndarray, "train 32 32 3"], UInt8[np.ndarray, "test 32 32 3"], str]:
-    """Train pictures and test pictures, in the archive's order, and the archive's md5.
+    """Train images and test images, in the archive's order, and the archive's md5.
 
     `category` is one of `CATEGORIES` or "all". Without `archive` the official one is used: as prepared
     in `data_dir` (None: tfds's own folder), or downloaded. Raises `UserError` where it cannot be had.
@@ -127,7 +127,7 @@ def load_cifar10(
         print(
             f"warning: {archive} is not the official archive (md5 {md5}, official {OFFICIAL_MD5}); "
             f"it holds {counts['train']:,} of {OFFICIAL_COUNTS['train']:,} train and "
-            f"{counts['test']:,} of {OFFICIAL_COUNTS['test']:,} test pictures; used as it is",
+            f"{counts['test']:,} of {OFFICIAL_COUNTS['test']:,} test images; used as it is",
             file=sys.stderr,
         )
     train, test = (_read(builder, split, category) for split in FILES)
@@ -135,7 +135,7 @@ def load_cifar10(
 
 
 def is_available(data_dir: Path | None = None) -> bool:
-    """Whether the official pictures are prepared or downloaded in `data_dir`, or their server answers."""
+    """Whether the official images are prepared or downloaded in `data_dir`, or their server answers."""
     builder = _builder(OFFICIAL_MD5, None, data_dir)
     return (
         builder.is_prepared()
@@ -153,12 +153,12 @@ def _builder(md5: str, archive: Path | None, data_dir: Path | None) -> Cifar10Bi
 
 
 def _read(builder: Cifar10Binary, split: str, category: str) -> np.ndarray:
-    # Only the pictures of the category are decoded.
+    # Only the images of the category are decoded.
     source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     label = None if category == "all" else CATEGORIES.index(category)
     kept = [r["image"] for r in (source[i] for i in range(len(source))) if label in (None, r["label"])]
     if not kept:
         raise UserError(
-            f"the archive has no {split} pictures of category {category}: choose another --category"
+            f"the archive has no {split} images of category {category}: choose another --category"
         )
     return np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in kept])

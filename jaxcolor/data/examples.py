@@ -1,4 +1,4 @@
-"""Pictures with masks: what segmentation trains on, one at a time, so that no data set need fit in memory."""
+"""Images with masks: what segmentation trains on, one at a time, so that no data set need fit in memory."""
 
 import io
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ Size = tuple[int, int]  # height and width, in pixels
 
 
 class Example(NamedTuple):
-    """A picture, and the class of each of its pixels, or `VOID`."""
+    """A image, and the class of each of its pixels, or `VOID`."""
 
     name: str
-    picture: UInt8[np.ndarray, "height width 3"]
+    image: UInt8[np.ndarray, "height width 3"]
     mask: UInt8[np.ndarray, "height width"]
 
 
@@ -30,11 +30,11 @@ class Examples(Protocol):
 
     @property
     def sizes(self) -> Sequence[Size]:
-        """Of each picture."""
+        """Of each image."""
 
     @property
     def fingerprint(self) -> str:
-        """A hash of pictures and masks: another one for others, or in another order."""
+        """A hash of images and masks: another one for others, or in another order."""
 
     def __len__(self) -> int: ...
 
@@ -51,14 +51,14 @@ def count_labels(examples: Examples) -> Int[np.ndarray, " 256"]:
         return sum(pool.map(count, range(len(examples))), np.zeros(256, np.int64))
 
 
-def decode_picture(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
-    """A picture file's pixels; `UserError` names it where it cannot be read."""
+def decode_image(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """A image file's pixels; `UserError` names it where it cannot be read."""
     with _open(source, name) as image:
         return np.asarray(_loaded(image, name).convert("RGB"))
 
 
 def decode_mask(source: Path | bytes, name: str, classes: int) -> UInt8[np.ndarray, "height width"]:
-    """The class indices of a mask file, grey or with a palette; `UserError` names it where it is none."""
+    """The class indices of a mask file, gray or with a palette; `UserError` names it where it is none."""
     with _open(source, name) as image:
         if image.mode not in ("P", "L"):
             raise UserError(f"{name} is no mask: it has {image.mode} pixels, not one index each")
@@ -72,25 +72,23 @@ def decode_mask(source: Path | bytes, name: str, classes: int) -> UInt8[np.ndarr
     return mask
 
 
-def picture_size(source: Path | bytes, name: str) -> Size:
-    """Height and width of a picture file, from its header."""
+def read_size(source: Path | bytes, name: str) -> Size:
+    """Height and width of a image file, from its header."""
     with _open(source, name) as image:
         return image.height, image.width
 
 
-def check_sizes(picture: Size, mask: Size, name: str) -> None:
-    """Refuse a mask that is not as large as its picture."""
-    if picture != mask:
-        raise UserError(
-            f"{name}: the mask has {mask[0]}×{mask[1]} pixels, the picture {picture[0]}×{picture[1]}"
-        )
+def check_sizes(image: Size, mask: Size, name: str) -> None:
+    """Refuse a mask that is not as large as its image."""
+    if image != mask:
+        raise UserError(f"{name}: the mask has {mask[0]}×{mask[1]} pixels, the image {image[0]}×{image[1]}")
 
 
 def _open(source: Path | bytes, name: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
     except UnidentifiedImageError as error:
-        raise UserError(f"{name} is broken, or no picture") from error
+        raise UserError(f"{name} is broken, or no image") from error
     except Image.DecompressionBombError as error:
         raise UserError(f"{name} is too large: {reason(error)}") from error
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Colour photographs that installed packages carry: pictures to train on without a network.
+"""Color photographs that installed packages carry: images to train on without a network.
 
-Eight photographs are too few to keep some of them apart for validation, since the colours of one say
+Eight photographs are too few to keep some of them apart for validation, since the colors of one say
 nothing of another's; so the left part of each is trained on, and the right part is validated on.
 """
 
@@ -42,8 +42,8 @@ def load_sample(
 ) -> tuple[UInt8[np.ndarray, "train side side 3"], UInt8[np.ndarray, "validation side side 3"]]:
     """Train and validation patches of the photographs, at several scales.
 
-    Deterministic: neighbouring patches overlap, patches of the two splits never do. Each split is
-    shuffled once, so that its first pictures come from different photographs.
+    Deterministic: neighboring patches overlap, patches of the two splits never do. Each split is
+    shuffled once, so that its first images come from different photographs.
     """
     train, validation = [], []
     for photograph in load_photographs():
@@ -54,14 +54,14 @@ def load_sample(
 
 
 def _patches(photograph: np.ndarray, side: int, stride: float) -> list[np.ndarray]:
-    picture = Image.fromarray(photograph)
+    image = Image.fromarray(photograph)
     patches = []
     for window in WINDOWS:
         step = int(window * stride)
-        for top in range(0, picture.height - window + 1, step):
-            for left in range(0, picture.width - window + 1, step):
+        for top in range(0, image.height - window + 1, step):
+            for left in range(0, image.width - window + 1, step):
                 box = (left, top, left + window, top + window)
-                patch = picture.resize((side, side), Image.Resampling.BOX, box=box)
+                patch = image.resize((side, side), Image.Resampling.BOX, box=box)
                 patches.append(np.asarray(patch))
     return patches
 

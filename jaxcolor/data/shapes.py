@@ -1,7 +1,7 @@
 """The built-in sample: textured shapes before photographs, with masks as Pascal VOC has them.
 
-Generated, the same each time: as many pictures as wanted, without a network. The shape alone says which
-class it is, since colours, textures, sizes and angles are drawn for each one.
+Generated, the same each time: as many images as wanted, without a network. The shape alone says which
+class it is, since colors, textures, sizes and angles are drawn for each one.
 """
 
 import numpy as np
@@ -15,20 +15,20 @@ from jaxcolor.data.photographs import TRAIN_SHARE, load_photographs
 SHAPES = ("background", "disc", "square", "triangle", "star", "ring", "cross")
 SIZE: Size = (180, 240)
 COUNTS = {"train": 200, "validation": 60}
-LARGEST, SMALLEST = 0.32, 0.14  # radii, as parts of the picture's height
+LARGEST, SMALLEST = 0.32, 0.14  # radii, as parts of the image's height
 BORDER = 2  # pixels of void around a shape
 
 Plane = Float[np.ndarray, "height width"]
 
 
-class ShapePictures:
-    """A split of the sample, an `Examples`; a picture is drawn each time that it is asked for."""
+class ShapeImages:
+    """A split of the sample, an `Examples`; a image is drawn each time that it is asked for."""
 
     def __init__(self, split: str):
         self.split = split
         self.sizes = [SIZE] * COUNTS[split]
         self.fingerprint = f"shapes-1-{split}"
-        # As for colourization: the left part of each photograph is trained on, the right one validated on.
+        # As for colorization: the left part of each photograph is trained on, the right one validated on.
         self._backgrounds = [
             photo[:, :edge] if split == "train" else photo[:, edge:]
             for photo in load_photographs()
@@ -42,15 +42,15 @@ class ShapePictures:
         if not 0 <= index < len(self):
             raise IndexError(index)
         rng = np.random.default_rng((list(COUNTS).index(self.split), index))
-        picture = _background(self._backgrounds[rng.integers(len(self._backgrounds))], rng)
+        image = _background(self._backgrounds[rng.integers(len(self._backgrounds))], rng)
         mask = np.zeros(SIZE, np.uint8)
         for _ in range(rng.integers(1, 5)):
             label = rng.integers(1, len(SHAPES))
             inside = _draw_shape(SHAPES[label], rng)
-            picture[inside] = _texture(rng)[inside]
+            image[inside] = _texture(rng)[inside]
             mask[ndimage.binary_dilation(inside, iterations=BORDER)] = VOID
             mask[ndimage.binary_erosion(inside, iterations=BORDER)] = label
-        smooth = ndimage.gaussian_filter(picture, (0.6, 0.6, 0))
+        smooth = ndimage.gaussian_filter(image, (0.6, 0.6, 0))
         noisy = smooth + rng.normal(0, 4, smooth.shape)
         name = f"{self.split}-{index:03}"
         return Example(name, noisy.round().clip(0, 255).astype(np.uint8), mask)
@@ -59,7 +59,7 @@ class ShapePictures:
 def _background(
     photograph: UInt8[np.ndarray, "_ _ 3"], rng: np.random.Generator
 ) -> Float[np.ndarray, "_ _ 3"]:
-    """A random part of a photograph, as large as a picture of the sample."""
+    """A random part of a photograph, as large as a image of the sample."""
     height, width = photograph.shape[:2]
     largest = min(height / SIZE[0], width / SIZE[1])
     scale = largest * rng.uniform(0.5, 1)
@@ -113,7 +113,7 @@ INSIDE = {
 
 
 def _texture(rng: np.random.Generator) -> Float[np.ndarray, "_ _ 3"]:
-    """Stripes, checks, waves or grain of two random colours, over a whole picture."""
+    """Stripes, checks, waves or grain of two random colors, over a whole image."""
     first, second = rng.uniform(0, 255, (2, 3))
     rows, columns = np.indices(SIZE)
     angle, period = rng.uniform(0, np.pi), rng.uniform(5, 16)

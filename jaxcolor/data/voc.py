@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from jaxcolor.data.download import download, file_hash, is_downloaded, is_reachable
-from jaxcolor.data.examples import Example, Size, check_sizes, decode_mask, decode_picture
+from jaxcolor.data.examples import Example, Size, check_sizes, decode_image, decode_mask
 from jaxcolor.data.prepare import make_builder, prepare
 from jaxcolor.errors import UserError, reason
 
@@ -33,7 +33,7 @@ SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val")}
 MAX_CLASSES = 255
 ADVICE = (
     "give a local copy with --archive FILE, an unpacked one with --voc-dir FOLDER, or train on generated "
-    "pictures with --dataset sample"
+    "images with --dataset sample"
 )
 
 
@@ -45,7 +45,7 @@ class ArchiveConfig(tfds.core.BuilderConfig):
 
 
 class VocSegmentation(tfds.core.GeneratorBasedBuilder):
-    """Pictures and masks of one archive; pictures are kept as they are, masks as grey PNGs of indices."""
+    """Images and masks of one archive; images are kept as they are, masks as gray PNGs of indices."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -69,18 +69,18 @@ class VocSegmentation(tfds.core.GeneratorBasedBuilder):
         return {split: self._generate_examples(split) for split in ("train", "val")}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
-        for key, (name, picture, mask) in enumerate(read_archive(self.builder_config.archive, split)):
-            size = decode_picture(picture, f"{name}.jpg").shape[:2]
+        for key, (name, image, mask) in enumerate(read_archive(self.builder_config.archive, split)):
+            size = decode_image(image, f"{name}.jpg").shape[:2]
             indices = decode_mask(mask, f"{name}.png", MAX_CLASSES)
             check_sizes(size, indices.shape, f"{name}.png")
-            # As grey levels: tfds may decode with OpenCV, which replaces indices by a palette's colours.
+            # As gray levels: tfds may decode with OpenCV, which replaces indices by a palette's colors.
             gray = io.BytesIO()
             Image.fromarray(indices).save(gray, format="png", compress_level=1)
             yield (
                 key,
                 {
                     "name": name,
-                    "image": io.BytesIO(picture),
+                    "image": io.BytesIO(image),
                     "mask": io.BytesIO(gray.getvalue()),
                     "height": size[0],
                     "width": size[1],
@@ -89,7 +89,7 @@ class VocSegmentation(tfds.core.GeneratorBasedBuilder):
 
 
 def read_archive(archive: Path, split: str) -> Iterator[tuple[str, bytes, bytes]]:
-    """Name, picture file and mask file of each example; `UserError` says what is wrong with the archive."""
+    """Name, image file and mask file of each example; `UserError` says what is wrong with the archive."""
     try:
         with tarfile.open(archive) as tar:
             files = {PurePosixPath(m.name).parts[-2:]: m for m in tar.getmembers() if m.isfile()}
@@ -101,7 +101,7 @@ def read_archive(archive: Path, split: str) -> Iterator[tuple[str, bytes, bytes]
 
             names = read("Segmentation", f"{split}.txt").decode().split()
             if not names:
-                raise UserError(f"{archive}: {split}.txt names no picture")
+                raise UserError(f"{archive}: {split}.txt names no image")
             for name in names:
                 yield name, read("JPEGImages", f"{name}.jpg"), read("SegmentationClass", f"{name}.png")
     except (EOFError, tarfile.TarError, UnicodeDecodeError) as error:
@@ -133,7 +133,7 @@ class VocRecords:
         name = record["name"].decode()
         return Example(
             name,
-            decode_picture(record["image"], f"{name}.jpg"),
+            decode_image(record["image"], f"{name}.jpg"),
             decode_mask(record["mask"], f"{name}.png", self.classes),
         )
 

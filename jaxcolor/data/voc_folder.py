@@ -1,4 +1,4 @@
-"""Pictures and masks in a folder of Pascal VOC's layout.
+"""Images and masks in a folder of Pascal VOC's layout.
 
 FOLDER/JPEGImages/NAME.jpg, FOLDER/SegmentationClass/NAME.png, and the names of a split, one a line, in
 FOLDER/ImageSets/Segmentation/{train,val,trainval}.txt; FOLDER may also be the VOCdevkit around it.
@@ -11,9 +11,9 @@ from jaxcolor.data.examples import (
     Example,
     Size,
     check_sizes,
+    decode_image,
     decode_mask,
-    decode_picture,
-    picture_size,
+    read_size,
 )
 from jaxcolor.errors import UserError, reason
 
@@ -30,10 +30,10 @@ class VocFolder:
         self.sizes: list[Size] = []
         digest = hashlib.sha256()
         for name in self.names:
-            picture, mask = self._picture(name), self._mask(name)
-            self.sizes.append(picture_size(picture, str(picture)))
-            check_sizes(self.sizes[-1], picture_size(mask, str(mask)), str(mask))
-            for path in (picture, mask):
+            image, mask = self._image(name), self._mask(name)
+            self.sizes.append(read_size(image, str(image)))
+            check_sizes(self.sizes[-1], read_size(mask, str(mask)), str(mask))
+            for path in (image, mask):
                 digest.update(hashlib.md5(path.read_bytes()).digest())
         self.fingerprint = digest.hexdigest()
 
@@ -42,12 +42,10 @@ class VocFolder:
 
     def __getitem__(self, index: int) -> Example:
         name = self.names[index]
-        picture, mask = self._picture(name), self._mask(name)
-        return Example(
-            name, decode_picture(picture, str(picture)), decode_mask(mask, str(mask), self.classes)
-        )
+        image, mask = self._image(name), self._mask(name)
+        return Example(name, decode_image(image, str(image)), decode_mask(mask, str(mask), self.classes))
 
-    def _picture(self, name: str) -> Path:
+    def _image(self, name: str) -> Path:
         return self.folder / "JPEGImages" / f"{name}.jpg"
 
     def _mask(self, name: str) -> Path:
@@ -72,7 +70,7 @@ def read_names(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     if not names:
-        raise UserError(f"{path} names no picture")
+        raise UserError(f"{path} names no image")
     if len(set(names)) < len(names):
-        raise UserError(f"{path} names a picture twice")
+        raise UserError(f"{path} names a image twice")
     return names

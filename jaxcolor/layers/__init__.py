@@ -1,7 +1,7 @@
-"""Layers that the models are made of; pictures are [batch, height, width, channel]."""
+"""Layers that the models are made of; images are [batch, height, width, channel]."""
 
 from jaxcolor.layers.conv import Conv2d
-from jaxcolor.layers.cross_entropy import argmax, cross_entropy, score
+from jaxcolor.layers.losses import argmax, cross_entropy, score
 from jaxcolor.layers.norm import BatchNorm
 from jaxcolor.layers.resize import Part, Upsampled, average_pool, max_pool, upsample, write_out
 

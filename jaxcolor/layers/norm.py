@@ -1,4 +1,4 @@
-"""Batch normalisation as PyTorch computes it (Ioffe and Szegedy, arXiv:1502.03167)."""
+"""Batch normalization as PyTorch computes it (Ioffe and Szegedy, arXiv:1502.03167)."""
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -7,11 +7,11 @@ from jaxtyping import Array, Float
 
 
 class BatchNorm(nn.Module):
-    """Normalises each channel by the batch's mean and biased variance, or by the running ones.
+    """Normalizes each channel by the batch's mean and biased variance, or by the running ones.
 
     The running variance is the unbiased one, over n − 1 values, unlike that of `flax.linen.BatchNorm`.
     Each pixel counts `copies` times among them, as one that is upsampled afterwards has to.
-    `mask` [batch] is 1 for pictures that count and 0 for padding; None counts all of them.
+    `mask` [batch] is 1 for images that count and 0 for padding; None counts all of them.
     `shift` is a bias of the layer before that `x` lacks: it cancels out but for the running mean, so that
     it need not be added to every pixel, and has no gradient in training.
     Statistics are float32; the output has the dtype of the input.

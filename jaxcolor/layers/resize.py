@@ -1,4 +1,4 @@
-"""Halving and doubling a picture, and pictures that are not written out."""
+"""Halving and doubling a image, and images that are not written out."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -8,40 +8,40 @@ import jax.numpy as jnp
 from flax import struct
 from jaxtyping import Array, Float, Shaped
 
-from jaxcolor.layers.windows import side_by_side, windows
+from jaxcolor.layers.conv.windows import side_by_side, windows
 
 
 class Upsampled(NamedTuple):
-    """The picture `upsample(small)`, not written out: every pixel of `small` stands for a square of four.
+    """The image `upsample(small)`, not written out: every pixel of `small` stands for a square of four.
 
-    What comes next does its work on the small picture where it can.
+    What comes next does its work on the small image where it can.
     """
 
     small: Float[Array, "batch height width channel"]
 
 
 class Squares(struct.PyTreeNode):
-    """A picture cut into 2×2 squares, not written out, as what computes it for whole squares leaves it.
+    """A image cut into 2×2 squares, not written out, as what computes it for whole squares leaves it.
 
     The four pixels of a square are in the order of reading. With `offset` 1 the first squares begin one
-    pixel above and left of the picture, and what lies outside of it means nothing.
+    pixel above and left of the image, and what lies outside of it means nothing.
     """
 
     pixels: Any  # [batch, rows, columns, 4, channel]
     offset: int = struct.field(pytree_node=False)
 
     @staticmethod
-    def cut(picture: Shaped[Array, "batch height width channel"], offset: int) -> "Squares":
-        """A picture with even sides, cut; outside of it zero."""
-        return Squares(jnp.stack(windows(picture, size=2, stride=2, padding=offset), axis=3), offset)
+    def cut(image: Shaped[Array, "batch height width channel"], offset: int) -> "Squares":
+        """A image with even sides, cut; outside of it zero."""
+        return Squares(jnp.stack(windows(image, size=2, stride=2, padding=offset), axis=3), offset)
 
 
-# A picture, written out or not; sizes of pictures seen side by side differ, so that axes have no names.
+# A image, written out or not; sizes of images seen side by side differ, so that axes have no names.
 Part = Float[Array, "_ _ _ _"] | Upsampled | Squares
 
 
 def write_out(part: Part) -> Array:
-    """The picture itself, with all its pixels."""
+    """The image itself, with all its pixels."""
     if isinstance(part, Upsampled):
         return upsample(part.small)
     if isinstance(part, Squares):
@@ -54,8 +54,8 @@ def write_out(part: Part) -> Array:
 def _join(squares: Shaped[Array, "batch rows columns channels"], offset: int) -> Array:
     batch, rows, columns, _ = squares.shape
     pixels = squares.reshape(batch, rows, columns, 2, 2, -1).transpose(0, 1, 3, 2, 4, 5)
-    picture = pixels.reshape(batch, 2 * rows, 2 * columns, -1)
-    return picture[:, offset : 2 * rows - offset, offset : 2 * columns - offset]
+    image = pixels.reshape(batch, 2 * rows, 2 * columns, -1)
+    return image[:, offset : 2 * rows - offset, offset : 2 * columns - offset]
 
 
 def _cut_again(offset: int, _: None, gradient: Array) -> tuple[Array]:
@@ -68,7 +68,7 @@ _join.defvjp(lambda squares, offset: (_join(squares, offset), None), _cut_again)
 def upsample(
     x: Float[Array, "batch height width channel"],
 ) -> Float[Array, "batch 2*height 2*width channel"]:
-    """Every pixel four times: nearest-neighbour upsampling by 2."""
+    """Every pixel four times: nearest-neighbor upsampling by 2."""
     batch, height, width, channels = x.shape
     repeated = jnp.broadcast_to(x[:, :, None, :, None], (batch, height, 2, width, 2, channels))
     return repeated.reshape(batch, 2 * height, 2 * width, channels)
@@ -121,7 +121,5 @@ def average_pool(
 def _corners(x: Array) -> tuple[Array, Array, Array, Array]:
     """The four pixels of each 2×2 square, row by row."""
     if x.shape[1] % 2 or x.shape[2] % 2:
-        raise ValueError(
-            f"cannot halve a picture of {x.shape[1]}×{x.shape[2]} pixels: its sides must be even"
-        )
+        raise ValueError(f"cannot halve a image of {x.shape[1]}×{x.shape[2]} pixels: its sides must be even")
     return x[:, ::2, ::2], x[:, ::2, 1::2], x[:, 1::2, ::2], x[:, 1::2, 1::2]

@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
 from jaxcolor.data.examples import VOID, Examples
-from jaxcolor.segmentation.deeplab import interpolation
+from jaxcolor.models.deeplabv3 import interpolation
 from jaxcolor.segmentation.preprocess import (
     fill_up,
     label_sizes,
     network_sizes,
     random_crop,
+    resize_image,
     resize_mask,
-    resize_picture,
 )
 from jaxcolor.training.prefetch import prefetch
 
@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Item:
-    """What the network is given for one picture: itself or its features, and its labels."""
+    """What the network is given for one image: itself or its features, and its labels."""
 
     inputs: Shaped[np.ndarray, "_ _ _"]
     labels: UInt8[np.ndarray, "_ _"]
@@ -33,7 +33,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Draw:
-    """How a training picture is varied."""
+    """How a training image is varied."""
 
     flip: bool
     epoch: int
@@ -42,8 +42,8 @@ class Draw:
 class Split:
     """A split of a data set at the sizes that the network is compiled for.
 
-    For training labels are as large as the network's pictures; otherwise they keep their own size, filled up
-    with void. `crop` makes training pictures squares of that side, at random.
+    For training labels are as large as the network's images; otherwise they keep their own size, filled up
+    with void. `crop` makes training images squares of that side, at random.
     """
 
     def __init__(
@@ -60,21 +60,21 @@ class Split:
         return len(self.examples)
 
     def item(self, index: int, draw: Draw) -> Item:
-        """A picture as the network sees it, as bytes, and its labels."""
-        _, picture, mask = self.examples[index]
+        """A image as the network sees it, as bytes, and its labels."""
+        _, image, mask = self.examples[index]
         if self.crop:
             rng = np.random.default_rng((self.seed, draw.epoch, index))
-            picture, mask = random_crop(picture, mask, self.crop, rng)
+            image, mask = random_crop(image, mask, self.crop, rng)
         else:
-            picture = resize_picture(picture, self.sizes[index])
+            image = resize_image(image, self.sizes[index])
             size = self.label_sizes[index]
             mask = resize_mask(mask, size) if self.training else fill_up(mask, size)
         if draw.flip:
-            picture, mask = picture[:, ::-1], mask[:, ::-1]
-        return Item(picture, mask)
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        return Item(image, mask)
 
     def groups(self) -> list[Hashable]:
-        """For each picture what must be alike within a batch."""
+        """For each image what must be alike within a batch."""
         return list(zip(self.sizes, self.label_sizes, strict=True))
 
     def interpolations(self, index: int, shape: Shape) -> dict[str, np.ndarray]:
@@ -90,9 +90,9 @@ class Split:
 def group_batches(
     groups: Sequence[Hashable], order: Int[np.ndarray, " n"], batch_size: int
 ) -> list[Int[np.ndarray, " _"]]:
-    """An order of pictures cut into batches of at most that size, each from one group.
+    """An order of images cut into batches of at most that size, each from one group.
 
-    They come in the order of their first pictures, so that groups mix.
+    They come in the order of their first images, so that groups mix.
     """
     open_batches: dict[Hashable, list[int]] = {}
     batches: list[list[int]] = []
@@ -106,7 +106,7 @@ def group_batches(
 
 
 def assemble(items: Sequence[Item], batch_size: int) -> dict[str, Any]:
-    """`inputs`, `labels` and `mask` of a batch, filled up with void copies of its first picture."""
+    """`inputs`, `labels` and `mask` of a batch, filled up with void copies of its first image."""
     missing = batch_size - len(items)
     void = Item(items[0].inputs, np.full_like(items[0].labels, VOID))
     items = [*items, *[void] * missing]
@@ -124,7 +124,7 @@ def load_batches(
     more: Callable[[int], dict[str, np.ndarray]] = lambda index: {},
     threads: int = 2,
 ) -> Iterator[dict[str, Any]]:
-    """Batch by batch as arrays, loaded by threads a little ahead; `more` adds arrays to each picture's."""
+    """Batch by batch as arrays, loaded by threads a little ahead; `more` adds arrays to each image's."""
 
     def make() -> Iterator[dict[str, Any]]:
         with ThreadPoolExecutor(threads) as pool:

@@ -11,7 +11,7 @@ from jaxcolor.training.config import RunConfig, require
 
 @dataclass(frozen=True)
 class SegmentConfig(RunConfig):
-    """Train a DeepLabV3 with a pretrained, frozen backbone to segment pictures.
+    """Train a DeepLabV3 with a pretrained, frozen backbone to segment images.
 
     Leaves runs/NAME with settings, metrics, curves, confusion matrix, predictions and checkpoints.
     """
@@ -23,21 +23,21 @@ class SegmentConfig(RunConfig):
     )  # fmt: skip
 
     backbone: Literal["resnet50", "resnet101", "efficientnet-lite0"] = "efficientnet-lite0"
-    """What sees the pictures. The first two have torchvision's weights for all of DeepLabV3, which are
+    """What sees the images. The first two have torchvision's weights for all of DeepLabV3, which are
     downloaded; the last one has ImageNet's for itself, which are here, and a head that starts anew."""
     train: Literal["last", "head", "all"] = "head"
     """What is trained: the last layer, all behind the backbone, or everything."""
     weights: Path | None = None
     """A .pth file of pretrained weights. Default: those published for the backbone."""
     output_stride: Literal[8, 16] | None = None
-    """How many times smaller than pictures features are. Default: 8 for ResNets, 16 for EfficientNet."""
+    """How many times smaller than images features are. Default: 8 for ResNets, 16 for EfficientNet."""
     aux: bool = False
     """With --train all, an auxiliary head behind the last stage of the backbone but one is trained, too."""
 
     epochs: int = 20
-    """How many times the training pictures are seen."""
+    """How many times the training images are seen."""
     batch_size: int = 8
-    """Pictures per step."""
+    """Images per step."""
     learning_rate: float = 1e-3
     """Adam's learning rate, at the start."""
     schedule: Literal["poly", "constant"] = "poly"
@@ -46,14 +46,14 @@ class SegmentConfig(RunConfig):
     """sqrt: pixels of rare classes weigh more in the loss, by 1 / √frequency among the training labels.
     auto: sqrt with --classes; none for VOC and the sample, whose objects it would blow up."""
     flip: bool = True
-    """Show every other training picture in its mirror, at random."""
+    """Show every other training image in its mirror, at random."""
     crop: int | None = None
-    """Train on squares of so many pixels a side, cut at random from pictures scaled by 0.5 to 2."""
+    """Train on squares of so many pixels a side, cut at random from images scaled by 0.5 to 2."""
     image_size: tuple[int, ...] = ()
-    """One number: pictures are resized to that length of the shorter side; two: to that height and width.
+    """One number: images are resized to that length of the shorter side; two: to that height and width.
     Default: 520, as torchvision's weights have it; 256 for the sample; with --crop their own size."""
     seed: int = 0
-    """Seed of new weights, dropout, and the order and flips of the pictures."""
+    """Seed of new weights, dropout, and the order and flips of the images."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """The layers' arithmetic; parameters, statistics and the loss stay float32. tf32 is for GPUs."""
 
@@ -65,7 +65,7 @@ class SegmentConfig(RunConfig):
     """How many GB all cached features may take. Where they would take more, they are computed anew."""
 
     dataset: Literal["auto", "voc", "sample"] = "auto"
-    """Pascal VOC 2012, or generated pictures of shapes. auto: VOC where it can be had, or else those."""
+    """Pascal VOC 2012, or generated images of shapes. auto: VOC where it can be had, or else those."""
     voc_dir: Path | None = None
     """A folder in VOC's layout instead: JPEGImages, SegmentationClass, ImageSets/Segmentation."""
     archive: Path | None = None
@@ -73,7 +73,7 @@ class SegmentConfig(RunConfig):
     classes: str | None = None
     """The classes of --voc-dir or --archive: a file with a name a line, or how many there are."""
     train_split: Literal["train", "trainval"] = "train"
-    """The list of pictures to train on; val is for validation."""
+    """The list of images to train on; val is for validation."""
     data_dir: Path | None = None
     """Where prepared data lies. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
 
@@ -88,7 +88,7 @@ class SegmentConfig(RunConfig):
     evaluate: bool = False
     """Only compute the scores of a checkpoint of the run of this name."""
     predict: tuple[Path, ...] = ()
-    """Only segment these pictures, with a checkpoint of the run of this name, into its folder."""
+    """Only segment these images, with a checkpoint of the run of this name, into its folder."""
     init_from: Path | None = None
     """Start from the weights of another run: its name or folder."""
     checkpoint: Literal["latest", "best"] = "latest"

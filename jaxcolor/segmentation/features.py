@@ -1,7 +1,7 @@
 """Frozen features on disk: computed once, and read again in every epoch.
 
-What a frozen part of the network makes of a picture never changes. A file holds, picture after picture, its
-features, those of the flipped picture where training flips, and its labels. It is written batch by batch;
+What a frozen part of the network makes of a image never changes. A file holds, image after image, its
+features, those of the flipped image where training flips, and its labels. It is written batch by batch;
 beside it stands how many batches are complete, so that a killed run goes on where it stopped.
 """
 
@@ -28,7 +28,7 @@ from jaxcolor.segmentation.batches import Item
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 GB = 1e9
-Batch = tuple[Int[np.ndarray, " _"], bool]  # pictures of one size, and whether they are flipped
+Batch = tuple[Int[np.ndarray, " _"], bool]  # images of one size, and whether they are flipped
 
 
 class FeatureCache:
@@ -59,7 +59,7 @@ class FeatureCache:
         return int(self._starts[-1])
 
     def item(self, index: int, flipped: bool) -> Item:
-        """The features and labels of a picture, or of the flipped picture."""
+        """The features and labels of a image, or of the flipped image."""
         features, labels = self._features(index, flipped).copy(), self._labels(index).copy()
         self._unload()
         return Item(features, labels[:, ::-1] if flipped else labels)
@@ -72,7 +72,7 @@ class FeatureCache:
     ) -> None:
         """Write what is missing; `compute` gives a batch's features and labels.
 
-        `on_batch` hears of each batch's pictures. Raises `UserError` where the disk is full.
+        `on_batch` hears of each batch's images. Raises `UserError` where the disk is full.
         """
         with self._locked():
             if self.is_complete():

@@ -1,4 +1,4 @@
-"""What is trained and what is frozen: one rule a part, an optimiser that obeys it, and a proof."""
+"""What is trained and what is frozen: one rule a part, an optimizer that obeys it, and a proof."""
 
 import hashlib
 import re
@@ -9,8 +9,8 @@ import jax
 import numpy as np
 import optax
 
-from jaxcolor.segmentation.deeplab import Trained
-from jaxcolor.tree import KeyPath, flatten, unflatten
+from jaxcolor.models.deeplabv3 import Trained
+from jaxcolor.trees import KeyPath, flatten, unflatten
 
 # The paths of what is trained, among parameters and BatchNorm's statistics alike.
 RULES: dict[Trained, str] = {"last": r"head/classifier/.*", "head": r"head/.*", "all": r".*"}
@@ -39,7 +39,7 @@ def merge(tree: Tree, part: Tree) -> dict[str, Any]:
 
 
 def freeze(optimizer: optax.GradientTransformation, params: Tree, train: Trained) -> Any:
-    """The optimiser for what is trained alone: frozen parameters have no state, and updates of zero.
+    """The optimizer for what is trained alone: frozen parameters have no state, and updates of zero.
 
     `optax.masked` by itself would pass the gradients of frozen parameters through as their updates.
     """

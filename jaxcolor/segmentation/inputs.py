@@ -1,4 +1,4 @@
-"""What the part of the network that is trained is given: pictures, or features that are computed once."""
+"""What the part of the network that is trained is given: images, or features that are computed once."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ from jaxtyping import Int
 
 import jaxcolor
 from jaxcolor.files import cache_folder
+from jaxcolor.models.deeplabv3 import Given
 from jaxcolor.segmentation.batches import Draw, Split, assemble, group_batches, load_batches
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.dataset import Dataset
-from jaxcolor.segmentation.deeplab import Given
+from jaxcolor.segmentation.data import Dataset
 from jaxcolor.segmentation.features import GB, FeatureCache, make_room
 from jaxcolor.segmentation.frozen import RULES
 from jaxcolor.segmentation.network import Network
@@ -40,8 +40,8 @@ class Inputs:
             "train": split(data.train, training=True, crop=config.crop),
             "validation": split(data.validation, training=False, crop=None),
         }
-        self.pictures = len(data.train)
-        self.batch_size = min(config.batch_size, self.pictures)
+        self.images = len(data.train)
+        self.batch_size = min(config.batch_size, self.images)
         self._caches: dict[str, FeatureCache] | None = None
 
     def prepare(self, frozen: str) -> None:
@@ -49,7 +49,7 @@ class Inputs:
         config = self.config
         behind = BEHIND[config.train]
         self._caches = {}
-        if not config.cache or config.crop or behind == "pictures":
+        if not config.cache or config.crop or behind == "images":
             return
         root = cache_folder() / "features"
         caches = {}
@@ -76,22 +76,22 @@ class Inputs:
     def given(self) -> Given:
         """What the batches hold."""
         assert self._caches is not None, "prepared"
-        return BEHIND[self.config.train] if self._caches else "pictures"
+        return BEHIND[self.config.train] if self._caches else "images"
 
     def steps(self) -> int:
         """Batches an epoch."""
-        return len(self._grouped("train", np.arange(self.pictures)))
+        return len(self._grouped("train", np.arange(self.images)))
 
     def train_batches(self, state: TrainState, epoch: int) -> Iterator[dict[str, Any]]:
-        """All training pictures once, in an order and with flips that follow from seed and epoch."""
+        """All training images once, in an order and with flips that follow from seed and epoch."""
         rng = np.random.default_rng((self.config.seed, epoch, 1))
-        flips = rng.random(self.pictures) < 0.5 if self.config.flip else np.zeros(self.pictures, bool)
-        order = epoch_order(self.pictures, self.config.seed, epoch, "epoch")
+        flips = rng.random(self.images) < 0.5 if self.config.flip else np.zeros(self.images, bool)
+        order = epoch_order(self.images, self.config.seed, epoch, "epoch")
         load = self._loader("train", state, {i: Draw(bool(flip), epoch) for i, flip in enumerate(flips)})
         return load_batches(self._grouped("train", order), load, self.batch_size)
 
     def validation_batches(self, state: TrainState) -> Iterator[tuple[Indices, dict[str, Any]]]:
-        """All validation pictures in their order, and the indices of each batch."""
+        """All validation images in their order, and the indices of each batch."""
         split = self.splits["validation"]
         batches = self._grouped("validation", np.arange(len(split)))
 
@@ -123,10 +123,10 @@ class Inputs:
         def features(batch: tuple[Indices, bool]) -> tuple[np.ndarray, Sequence[np.ndarray]]:
             indices, flip = batch
             items = [split.item(index, Draw(flip, 0)) for index in indices.tolist()]
-            pictures = assemble(items, self.batch_size)["inputs"]
-            return np.asarray(compute(state, pictures)), [item.labels for item in items]
+            images = assemble(items, self.batch_size)["inputs"]
+            return np.asarray(compute(state, images)), [item.labels for item in items]
 
-        print(f"Computing the frozen features of the {name} pictures: {cache.bytes / GB:.2g} GB", flush=True)
+        print(f"Computing the frozen features of the {name} images: {cache.bytes / GB:.2g} GB", flush=True)
         start = time.perf_counter()
         with Progress(cache.copies * len(split), 0, "features") as progress:
             cache.fill(batches, features, progress.count)
@@ -140,7 +140,7 @@ class Inputs:
             "frozen": frozen,
             "network": [config.backbone, config.output_stride, RULES[config.train]],
             "arithmetic": [config.precision, config.cache_dtype, jax.default_backend()],
-            "pictures": [split.examples.fingerprint, split.sizes, split.label_sizes],
+            "images": [split.examples.fingerprint, split.sizes, split.label_sizes],
             "batches": [flips, self.batch_size],
         }
         return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]

@@ -11,21 +11,21 @@ from jaxtyping import Float
 from jaxcolor.data.examples import VOID
 from jaxcolor.errors import UserError
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.dataset import Dataset
+from jaxcolor.segmentation.data import Dataset
+from jaxcolor.segmentation.drawing import Panel, draw_confusion, draw_predictions
 from jaxcolor.segmentation.frozen import fingerprint, is_trained
 from jaxcolor.segmentation.inputs import Inputs
-from jaxcolor.segmentation.metrics import Confusion, scores
 from jaxcolor.segmentation.network import Network
-from jaxcolor.segmentation.plots import Panel, draw_confusion, draw_predictions
+from jaxcolor.segmentation.scores import Confusion, scores
 from jaxcolor.segmentation.task import make_steps
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.fit import Metrics, OnStep
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState
-from jaxcolor.tree import KeyPath, flatten
+from jaxcolor.trees import KeyPath, flatten
 
-SAMPLES = 3  # pictures drawn of each kind: some from all over the split, the best and the worst
+SAMPLES = 3  # images drawn of each kind: some from all over the split, the best and the worst
 PANELS = {
     "loss (cross-entropy a pixel)": {"train_loss": "train", "val_loss": "validation"},
     "mean IoU": {"mean_iou": "validation"},
@@ -43,14 +43,14 @@ class SegmentJob:
         self.network = Network(config, len(data.classes))
         self.inputs = Inputs(config, data, self.network)
         self.facts = data.facts | {"weights_sha256": self.network.facts["sha256"]}
-        self.pictures = len(data.train)
+        self.images = len(data.train)
         self.evaluates_first = True
         self.confusion: Confusion = np.zeros((0, 0))  # of the last validation
-        self.picture_scores: Float[np.ndarray, " validation"] = np.zeros(0)  # mean IoU of each picture
+        self.image_scores: Float[np.ndarray, " validation"] = np.zeros(0)  # mean IoU of each image
         self._frozen = ""
 
     def initial_state(self) -> TrainState:
-        """Pretrained and new weights, and the optimiser's state for what is trained."""
+        """Pretrained and new weights, and the optimizer's state for what is trained."""
         state = self.network.state(self.network.optimizer(self.config.epochs * self.inputs.steps()))
         self._frozen = fingerprint(state.variables, self.config.train)
         self.inputs.prepare(self._frozen)
@@ -75,12 +75,12 @@ class SegmentJob:
         }
 
     def announce(self, record: dict[str, Any]) -> str:
-        """Network and pictures in a line."""
+        """Network and images in a line."""
         return (
             f"DeepLabV3 on {self.config.backbone}, output stride {self.config.output_stride}: "
             f"{record['trained_parameters']:,} of {record['parameters']:,} parameters are trained; "
             f"{self.facts['name']}: {self.facts['train']:,} train and {self.facts['validation']:,} "
-            f"validation pictures, {len(self.data.classes)} classes"
+            f"validation images, {len(self.data.classes)} classes"
         )
 
     def fill(self, folder: Path) -> None:
@@ -103,14 +103,14 @@ class SegmentJob:
         print("final: " + " ".join(f"{n}={metrics[n]:.4f}" for n in numbers) + f" {self.run.path}")
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
-        """Train on all pictures once; `train_loss` is the mean over their pixels, as they are weighted."""
+        """Train on all images once; `train_loss` is the mean over their pixels, as they are weighted."""
         sums: list[dict[str, float]] = []
         pending: list[tuple[int, Any]] = []  # one step, so that the device need not wait for the host
 
         def collect() -> None:
-            pictures, step = pending.pop()
+            images, step = pending.pop()
             sums.append({name: float(value) for name, value in step.items()})
-            on_step(pictures, sums[-1]["loss"] / max(sums[-1]["count"], 1e-12))
+            on_step(images, sums[-1]["loss"] / max(sums[-1]["count"], 1e-12))
 
         for batch in self.inputs.train_batches(state, epoch):
             state, step = self._train(state, batch)
@@ -121,18 +121,18 @@ class SegmentJob:
         return state, {"train_loss": sum(s["loss"] for s in sums) / sum(s["count"] for s in sums)}
 
     def evaluate(self, state: TrainState) -> Metrics:
-        """Loss and scores over all pixels of the validation pictures, at their masks' own size."""
+        """Loss and scores over all pixels of the validation images, at their masks' own size."""
         classes = len(self.data.classes)
         confusion, loss, count = np.zeros((classes, classes)), 0.0, 0.0
-        picture_scores = np.full(len(self.data.validation), np.nan)
+        image_scores = np.full(len(self.data.validation), np.nan)
         for indices, batch in self.inputs.validation_batches(state):
             sums = {name: np.asarray(v, np.float64) for name, v in self._evaluate(state, batch).items()}
             confusion += sums["confusion"].sum(axis=0)
             loss, count = loss + sums["loss"].sum(), count + sums["count"].sum()
             for index, matrix in zip(indices, sums["confusion"], strict=False):
                 if matrix.any():
-                    picture_scores[index] = scores(matrix).mean_iou
-        self.confusion, self.picture_scores = confusion, picture_scores
+                    image_scores[index] = scores(matrix).mean_iou
+        self.confusion, self.image_scores = confusion, image_scores
         score = scores(confusion)
         return {
             "val_loss": float(loss / count),
@@ -149,21 +149,19 @@ class SegmentJob:
             self.draw_samples(state, epoch)
 
     def draw_samples(self, state: TrainState, epoch: int) -> None:
-        """Picture, truth, prediction and overlay of some pictures, and of the best and the worst."""
+        """ImageArray, truth, prediction and overlay of some images, and of the best and the worst."""
         sizes = self.inputs.splits["validation"].sizes
-        scored = np.flatnonzero(~np.isnan(self.picture_scores))
-        order = scored[np.argsort(self.picture_scores[scored])]
+        scored = np.flatnonzero(~np.isnan(self.image_scores))
+        order = scored[np.argsort(self.image_scores[scored])]
         spread = scored[np.linspace(0, len(scored) - 1, min(SAMPLES, len(scored))).astype(int)]
         panels = []
         for kind, indices in {"": spread, "best: ": order[::-1], "worst: ": order}.items():
             for index in indices[:SAMPLES].tolist():
-                name, picture, truth = self.data.validation[index]
-                label = f"{kind}{name}\nmean IoU {100 * self.picture_scores[index]:.0f} %"
-                panels.append(
-                    Panel(label, picture, truth, self.network.segment(state, picture, sizes[index]))
-                )
+                name, image, truth = self.data.validation[index]
+                label = f"{kind}{name}\nmean IoU {100 * self.image_scores[index]:.0f} %"
+                panels.append(Panel(label, image, truth, self.network.segment(state, image, sizes[index])))
         path = self.run.path / "predictions" / f"validation-epoch-{epoch:03}.png"
-        title = f"{self.run.path.name}: validation pictures, after epoch {epoch}"
+        title = f"{self.run.path.name}: validation images, after epoch {epoch}"
         draw_predictions(path, title, panels, self.data.classes)
 
     @cached_property

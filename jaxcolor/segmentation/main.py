@@ -4,7 +4,7 @@ import dataclasses
 
 from jaxcolor.errors import UserError
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.dataset import load_dataset
+from jaxcolor.segmentation.data import load_dataset
 from jaxcolor.segmentation.job import SegmentJob
 from jaxcolor.segmentation.predict import predict_files
 from jaxcolor.training import run
@@ -14,7 +14,7 @@ from jaxcolor.training.run_folder import RunFolder
 
 
 def segment(config: SegmentConfig) -> Metrics | None:
-    """Train, resume or evaluate a run, and return its last metrics, or segment pictures with it.
+    """Train, resume or evaluate a run, and return its last metrics, or segment images with it.
 
     `UserError` says what went wrong.
     """

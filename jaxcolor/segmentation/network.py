@@ -11,16 +11,16 @@ from jaxtyping import UInt8
 
 from jaxcolor.data.examples import Size
 from jaxcolor.errors import UserError
+from jaxcolor.models.deeplabv3 import DeepLabV3, Given, interpolation
+from jaxcolor.pretrained.deeplabv3 import load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.deeplab import DeepLabV3, Given, interpolation
 from jaxcolor.segmentation.frozen import freeze, is_trained
-from jaxcolor.segmentation.preprocess import resize_picture
-from jaxcolor.segmentation.pretrained import load_pretrained
+from jaxcolor.segmentation.preprocess import resize_image
 from jaxcolor.segmentation.task import features_of, predict
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
-from jaxcolor.tree import KeyPath, flatten, unflatten
+from jaxcolor.trees import KeyPath, flatten, unflatten
 
 POLY_POWER = 0.9
 
@@ -67,7 +67,7 @@ class Network:
         return optax.adam(optax.polynomial_schedule(rate, 0.0, POLY_POWER, steps))
 
     def state(self, optimizer: optax.GradientTransformation) -> TrainState:
-        """A state before the first step; only what is trained has anything of the optimiser's."""
+        """A state before the first step; only what is trained has anything of the optimizer's."""
         optimizer = freeze(optimizer, self.variables["params"], self.config.train)
         return create_state(self.model.apply, jax.tree.map(jnp.asarray, self.variables), optimizer)
 
@@ -84,19 +84,19 @@ class Network:
         return is_trained(path, self.config.train)
 
     def _feature_shape(self, size: Size, behind: Given = "backbone") -> tuple[int, int, int]:
-        """Rows, columns and channels of the features of a picture."""
+        """Rows, columns and channels of the features of a image."""
 
-        def features(variables: Any, pictures: jax.Array) -> jax.Array:
-            return features_of(behind, create_state(self.model.apply, variables, optax.identity()), pictures)
+        def features(variables: Any, images: jax.Array) -> jax.Array:
+            return features_of(behind, create_state(self.model.apply, variables, optax.identity()), images)
 
-        pictures = jax.ShapeDtypeStruct((1, *size, 3), jnp.uint8)
-        return jax.eval_shape(features, self.variables, pictures).shape[1:]
+        images = jax.ShapeDtypeStruct((1, *size, 3), jnp.uint8)
+        return jax.eval_shape(features, self.variables, images).shape[1:]
 
     def segment(
-        self, state: TrainState, picture: UInt8[np.ndarray, "height width 3"], size: Size
+        self, state: TrainState, image: UInt8[np.ndarray, "height width 3"], size: Size
     ) -> UInt8[np.ndarray, "height width"]:
-        """The classes of a picture's pixels, at its own size, seen by the network at another."""
-        seen = resize_picture(picture, size)
+        """The classes of a image's pixels, at its own size, seen by the network at another."""
+        seen = resize_image(image, size)
         shape = self.feature_shape(size)
-        rows, columns = (interpolation(n, m) for n, m in zip(picture.shape[:2], shape[:2], strict=True))
+        rows, columns = (interpolation(n, m) for n, m in zip(image.shape[:2], shape[:2], strict=True))
         return np.asarray(self._predict(state, seen[None], rows, columns))

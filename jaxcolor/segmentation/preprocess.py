@@ -1,4 +1,4 @@
-"""From pictures and masks of any size to the few sizes that a network is compiled for."""
+"""From images and masks of any size to the few sizes that a network is compiled for."""
 
 from collections.abc import Sequence
 
@@ -12,25 +12,25 @@ from jaxcolor.data.examples import VOID, Size
 # Those of ImageNet, with which all backbones' weights were trained; of red, green and blue, in 0–1.
 MEAN = (0.485, 0.456, 0.406)
 STANDARD_DEVIATION = (0.229, 0.224, 0.225)
-STEP = 32  # pixels; sizes of pictures that have many are rounded to its multiples
+STEP = 32  # pixels; sizes of images that have many are rounded to its multiples
 FEW = 4  # so many different sizes may stay as they are
 SCALES = (0.5, 2.0)  # of random crops
 
-Picture = UInt8[np.ndarray, "_ _ 3"]
+ImageArray = UInt8[np.ndarray, "_ _ 3"]
 Mask = UInt8[np.ndarray, "_ _"]
 
 
-def normalize(pictures: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
-    """Pictures as the backbones' weights want them."""
+def normalize(images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
+    """Images as the backbones' weights want them."""
     mean, deviation = (jnp.asarray(numbers, jnp.float32) * 255 for numbers in (MEAN, STANDARD_DEVIATION))
-    return (pictures.astype(jnp.float32) - mean) / deviation
+    return (images.astype(jnp.float32) - mean) / deviation
 
 
 def network_sizes(sizes: Sequence[Size], resize: Sequence[int] | None) -> list[Size]:
-    """For each picture the size at which the network sees it.
+    """For each image the size at which the network sees it.
 
     `resize` is none, for its own size; one number, for the length of its shorter side; or height and width.
-    Where they come to many sizes, these are rounded, so that few programs are compiled: a picture becomes
+    Where they come to many sizes, these are rounded, so that few programs are compiled: a image becomes
     a little wider or narrower than it was.
     """
     if resize and len(resize) == 2:
@@ -57,11 +57,11 @@ def _rounded(length: int) -> int:
     return max(STEP, round(length / STEP) * STEP)
 
 
-def resize_picture(picture: Picture, size: Size) -> Picture:
-    """Bilinear, over all pixels that fall into one where the picture shrinks."""
-    if picture.shape[:2] == size:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+def resize_image(image: ImageArray, size: Size) -> ImageArray:
+    """Bilinear, over all pixels that fall into one where the image shrinks."""
+    if image.shape[:2] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
 
 
 def resize_mask(mask: Mask, size: Size) -> Mask:
@@ -77,16 +77,18 @@ def fill_up(mask: Mask, size: Size) -> Mask:
     return np.pad(mask, missing, constant_values=VOID)
 
 
-def random_crop(picture: Picture, mask: Mask, side: int, rng: np.random.Generator) -> tuple[Picture, Mask]:
-    """A square of a picture that was scaled at random; what lies beyond its edge is grey, and void."""
+def random_crop(
+    image: ImageArray, mask: Mask, side: int, rng: np.random.Generator
+) -> tuple[ImageArray, Mask]:
+    """A square of a image that was scaled at random; what lies beyond its edge is gray, and void."""
     scale = rng.uniform(*SCALES)
     size = max(1, round(mask.shape[0] * scale)), max(1, round(mask.shape[1] * scale))
-    picture, mask = resize_picture(picture, size), resize_mask(mask, size)
+    image, mask = resize_image(image, size), resize_mask(mask, size)
     top, left = (rng.integers(0, max(length - side, 0) + 1) for length in size)
     inside = np.s_[top : top + side, left : left + side]
     mask = fill_up(mask[inside], (side, side))
     background = np.round(np.array(MEAN) * 255).astype(np.uint8)
     filled = np.broadcast_to(background, (side, side, 3)).copy()
-    cut = picture[inside]
+    cut = image[inside]
     filled[: cut.shape[0], : cut.shape[1]] = cut
     return filled, mask

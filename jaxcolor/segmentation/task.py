@@ -1,9 +1,9 @@
 """Segmentation as pure functions: the train step, the evaluation step, features and prediction.
 
-A batch holds `inputs`, pictures [batch, height, width, 3] of bytes or the features that a frozen part makes
-of them; `labels` [batch, rows, columns] with `VOID` where nothing counts; and `mask` [batch], 0 for pictures
+A batch holds `inputs`, images [batch, height, width, 3] of bytes or the features that a frozen part makes
+of them; `labels` [batch, rows, columns] with `VOID` where nothing counts; and `mask` [batch], 0 for images
 that only fill up the batch (their labels are void). For evaluation labels have the size of the original
-masks, and `rows` and `columns` are the matrices that interpolate a picture's logits to it.
+masks, and `rows` and `columns` are the matrices that interpolate a image's logits to it.
 """
 
 from collections.abc import Callable
@@ -15,15 +15,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
 from jaxcolor.data.examples import VOID
-from jaxcolor.segmentation.deeplab import Given, Trained, interpolate, upsample
+from jaxcolor.models.deeplabv3 import Given, Trained, interpolate, upsample
 from jaxcolor.segmentation.frozen import merge, trainable_part
 from jaxcolor.segmentation.preprocess import normalize
-from jaxcolor.training.loop import Batch, Sums
+from jaxcolor.training.engine import Batch, Sums
 from jaxcolor.training.state import TrainState
 
 AUX_WEIGHT = 0.5  # of the auxiliary head's loss, as in torchvision's training
 # What is trained → the part behind which it begins: what that computes is what training is given.
-BEHIND: dict[Trained, Given] = {"last": "head", "head": "backbone", "all": "pictures"}
+BEHIND: dict[Trained, Given] = {"last": "head", "head": "backbone", "all": "images"}
 
 Labels = Integer[Array, "batch height width"]
 
@@ -36,7 +36,7 @@ def train_step(
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, Sums]:
-    """One step of the optimiser for the part of the network that is trained.
+    """One step of the optimizer for the part of the network that is trained.
 
     `given` says what the batch's inputs are. The sums are the loss times its pixels' weights, and these.
     """
@@ -96,9 +96,9 @@ def evaluate_step(given: Given, state: TrainState, batch: Batch) -> Sums:
     logits, _ = state.apply_fn(state.variables, _network_input(batch, given), given=given)
     classes = logits.shape[-1]
 
-    def evaluate_picture(picture: tuple[Array, Array, Array, Array]) -> Sums:
-        # Picture by picture: all of a batch's logits at full size take much memory.
-        logits, labels, rows, columns = picture
+    def evaluate_image(image: tuple[Array, Array, Array, Array]) -> Sums:
+        # Image by image: all of a batch's logits at full size take much memory.
+        logits, labels, rows, columns = image
         large = interpolate(logits[None], rows, columns)
         loss, count = cross_entropy_sum(large, labels[None], jnp.ones(classes))
         counted = (labels != VOID).ravel()
@@ -107,24 +107,24 @@ def evaluate_step(given: Given, state: TrainState, batch: Batch) -> Sums:
         confusion = jnp.bincount(pairs, counted.astype(jnp.float32), length=classes**2)
         return {"loss": loss, "count": count, "confusion": confusion.reshape(classes, classes)}
 
-    return jax.lax.map(evaluate_picture, (logits, batch["labels"], batch["rows"], batch["columns"]))
+    return jax.lax.map(evaluate_image, (logits, batch["labels"], batch["rows"], batch["columns"]))
 
 
 def features_of(
-    behind: Given, state: TrainState, pictures: Integer[Array, "batch height width 3"]
+    behind: Given, state: TrainState, images: Integer[Array, "batch height width 3"]
 ) -> Float[Array, "batch rows columns channel"]:
     """What the part that is trained is given, computed by the frozen part."""
-    return state.apply_fn(state.variables, normalize(pictures), behind=behind, method="features")
+    return state.apply_fn(state.variables, normalize(images), behind=behind, method="features")
 
 
 def predict(
     state: TrainState,
-    picture: Integer[Array, "1 height width 3"],
+    image: Integer[Array, "1 height width 3"],
     rows: Float[Array, "_ _"],
     columns: Float[Array, "_ _"],
 ) -> Integer[Array, "_ _"]:
     """The likeliest class of each pixel, at the size to which `rows` and `columns` interpolate."""
-    logits, _ = state.apply_fn(state.variables, normalize(picture))
+    logits, _ = state.apply_fn(state.variables, normalize(image))
     return interpolate(logits, rows, columns)[0].argmax(-1).astype(jnp.uint8)
 
 
@@ -140,7 +140,7 @@ def cross_entropy_sum(
 
 
 def _network_input(batch: Batch, given: Given) -> Array:
-    return normalize(batch["inputs"]) if given == "pictures" else batch["inputs"].astype(jnp.float32)
+    return normalize(batch["inputs"]) if given == "images" else batch["inputs"].astype(jnp.float32)
 
 
 Step = Callable[[TrainState, Batch], Any]

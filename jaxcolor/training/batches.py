@@ -1,4 +1,4 @@
-"""Which pictures each step sees. Everything follows from (seed, epoch), so a resumed run needs no state."""
+"""Which images each step sees. Everything follows from (seed, epoch), so a resumed run needs no state."""
 
 from typing import Literal, NamedTuple
 
@@ -9,9 +9,9 @@ Shuffle = Literal["once", "epoch"]
 
 
 class Batches(NamedTuple):
-    """The batches of an epoch, all of one size; the last one is filled up with masked pictures.
+    """The batches of an epoch, all of one size; the last one is filled up with masked images.
 
-    `mask` is 1 for pictures that count and 0 for padding; None where no batch is padded.
+    `mask` is 1 for images that count and 0 for padding; None where no batch is padded.
     """
 
     indices: Int[np.ndarray, "steps batch"]
@@ -19,7 +19,7 @@ class Batches(NamedTuple):
 
 
 def make_batches(order: Int[np.ndarray, " n"], batch_size: int) -> Batches:
-    """Cut an order of pictures into batches."""
+    """Cut an order of images into batches."""
     batch_size = min(batch_size, len(order))
     steps = -(-len(order) // batch_size)
     padding = steps * batch_size - len(order)
@@ -32,6 +32,6 @@ def make_batches(order: Int[np.ndarray, " n"], batch_size: int) -> Batches:
 
 
 def epoch_order(n: int, seed: int, epoch: int, shuffle: Shuffle) -> Int[np.ndarray, " n"]:
-    """The order in which an epoch visits n pictures: the same each time ("once"), or one of its own."""
+    """The order in which an epoch visits n images: the same each time ("once"), or one of its own."""
     key = (seed, epoch) if shuffle == "epoch" else (seed,)
     return np.random.default_rng(key).permutation(n)

@@ -9,7 +9,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from jaxcolor.errors import UserError, reason
 from jaxcolor.training.state import TrainState
-from jaxcolor.tree import flatten, unflatten
+from jaxcolor.trees import flatten, unflatten
 
 Which = Literal["latest", "best"]
 METRIC = "val_loss"

@@ -15,24 +15,24 @@ from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState
 
 Metrics = dict[str, float]
-OnStep = Callable[[int, float], None]  # pictures done, their mean loss
+OnStep = Callable[[int, float], None]  # images done, their mean loss
 
 
 @runtime_checkable
 class Job(Protocol):
     """What `fit` needs: the data of a run, and the steps over it."""
 
-    pictures: int  # an epoch's
+    images: int  # an epoch's
     evaluates_first: bool  # whether the metrics start with those before any training, as epoch 0
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
-        """Train on all pictures once; the metrics hold `train_loss`."""
+        """Train on all images once; the metrics hold `train_loss`."""
 
     def evaluate(self, state: TrainState) -> Metrics:
-        """The metrics of the validation pictures; they hold `val_loss`."""
+        """The metrics of the validation images; they hold `val_loss`."""
 
     def draw(self, state: TrainState, epoch: int, history: list[dict], last: bool) -> None:
-        """Write the pictures that belong to an epoch; `history` holds the metrics so far."""
+        """Write the images that belong to an epoch; `history` holds the metrics so far."""
 
 
 class NonFiniteLossError(Exception):
@@ -61,7 +61,7 @@ def fit(
     run.rewind(done or -1)
     history = run.read_metrics()
 
-    with Progress(epochs * job.pictures, done * job.pictures) as progress:
+    with Progress(epochs * job.images, done * job.images) as progress:
         if job.evaluates_first and not history:
             start = time.perf_counter()
             with enough_memory():
@@ -105,10 +105,10 @@ def describe(metrics: Metrics, epochs: int) -> str:
 
 
 def _epoch(job: Job, state: TrainState, epoch: int, progress: Progress) -> tuple[TrainState, Metrics]:
-    def on_step(pictures: int, loss: float) -> None:
+    def on_step(images: int, loss: float) -> None:
         if not math.isfinite(loss):
             raise NonFiniteLossError(f"the training loss became {loss}")
-        progress.advance(epoch, pictures, loss)
+        progress.advance(epoch, images, loss)
 
     state, metrics = job.train_epoch(state, epoch, on_step)
     metrics = metrics | job.evaluate(state)

@@ -127,7 +127,7 @@ def find_run(path: Path) -> RunFolder:
 
 
 def check_same(job: RunJob, folder: RunFolder) -> None:
-    """Refuse to resume a run with settings or pictures that would have given other numbers."""
+    """Refuse to resume a run with settings or images that would have given other numbers."""
     record = folder.read_config()
     stored = type(job.config).from_json(record["settings"])
     for name in (*job.config.STRUCTURE, *job.config.TRAINING):
@@ -138,7 +138,7 @@ def check_same(job: RunJob, folder: RunFolder) -> None:
                 "resume it with its own settings, or start a new run with another --name"
             )
     if record["dataset"] | {"requested": None} != job.facts | {"requested": None}:
-        raise UserError(f"{folder.path} was started with other pictures: start a new run with another --name")
+        raise UserError(f"{folder.path} was started with other images: start a new run with another --name")
 
 
 def load_weights(job: RunJob, source: RunFolder, state: TrainState) -> tuple[TrainState, int | None]:

@@ -1,4 +1,4 @@
-"""The folder that a run leaves behind: settings, metrics, pictures, checkpoints."""
+"""The folder that a run leaves behind: settings, metrics, images, checkpoints."""
 
 import contextlib
 import fcntl

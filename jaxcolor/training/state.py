@@ -12,7 +12,7 @@ from jaxtyping import Array
 
 
 class TrainState(struct.PyTreeNode):
-    """Parameters, BatchNorm's running statistics, the optimiser's state, and the steps done."""
+    """Parameters, BatchNorm's running statistics, the optimizer's state, and the steps done."""
 
     step: Any
     params: Any
@@ -27,7 +27,7 @@ class TrainState(struct.PyTreeNode):
         return {"params": self.params, "batch_stats": self.batch_stats}
 
     def apply_gradients(self, gradients: Any, batch_stats: Any) -> "TrainState":
-        """The state after a step of the optimiser, with the statistics that the step left."""
+        """The state after a step of the optimizer, with the statistics that the step left."""
         updates, opt_state = self.optimizer.update(gradients, self.opt_state, self.params)
         params = optax.apply_updates(self.params, updates)
         return self.replace(step=self.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state)

@@ -14,12 +14,12 @@ from jaxcolor.colorization.baselines import (
     share_of_way,
     ways,
 )
-from jaxcolor.colorization.dataset import Split
+from jaxcolor.colorization.data import Split
 from jaxcolor.colorization.palette import nearest_color
-from jaxcolor.colorization.picture_metrics import PictureScores
+from jaxcolor.colorization.scores import ImageScores
 from jaxcolor.data.photographs import load_sample
 
-# Two colours of the same grey level, and a darker one.
+# Two colors of the same gray level, and a darker one.
 PALETTE = np.asarray([[0.25, 0.25, 0.25], [0.75, 0, 0.75], [0, 0.75, 0.75]], np.float32)
 
 
@@ -32,13 +32,13 @@ def test_gray_levels_are_rounded_means() -> None:
     assert gray_levels(pixels[None, None])[0, 0].tolist() == [0, 1, 255, 254]
 
 
-def test_each_grey_level_has_its_most_frequent_colour() -> None:
+def test_each_gray_level_has_its_most_frequent_color() -> None:
     labels = np.full((1, 4, 4), 1)
     labels[0, 0] = 0
     labels[0, 1, :3] = 2
     table = gray_to_color(split(labels), colors=3)
     assert table[64] == 0
-    assert table[128] == 1  # nine pixels of colour 1 to three of colour 2
+    assert table[128] == 1  # nine pixels of color 1 to three of color 2
     assert table[0] == 0  # no pixel has it: that of level 64
     assert table[97] == table[255] == 1  # nearer to level 128
     assert majority_color(labels, colors=3) == 1
@@ -57,9 +57,9 @@ def test_baselines_by_hand() -> None:
 
 
 def test_super_resolution_is_compared_with_the_bilinear_enlargement() -> None:
-    pictures = load_sample()[1][:20]
+    images = load_sample()[1][:20]
     palette = np.random.default_rng(0).uniform(0, 1, (12, 3)).astype(np.float32)
-    truth = Split(pictures, np.asarray(nearest_color(pictures, palette)))
+    truth = Split(images, np.asarray(nearest_color(images, palette)))
     scores = score_baselines(truth, truth, palette, downsize_input=True)
     assert list(scores) == [MAJORITY, BILINEAR, PERFECT]
     assert scores[MAJORITY].accuracy < scores[BILINEAR].accuracy < 1
@@ -70,11 +70,11 @@ def test_share_of_the_way() -> None:
     assert share_of_way(3, 2, 6) == 0.25
     assert share_of_way(1, 2, 6) == -0.25
     assert np.isnan(share_of_way(1, 2, 2))
-    guess, good, perfect = (PictureScores(a, p, 0.5, 10) for a, p in ((0.3, 15), (0.5, 18), (1, 21)))
-    way = ways(good, {"worst": guess, "grey": guess, "perfect": perfect})
-    assert list(way) == ["worst", "grey"]
-    assert way["grey"] == pytest.approx({"accuracy": 2 / 7, "psnr": 0.5})
-    text = describe_scores({"grey": guess, "this network": good, "perfect": perfect}, way, 12.0)
-    assert "of the way from grey to perfect: 29 % (accuracy), 50 % (PSNR)" in text
+    guess, good, perfect = (ImageScores(a, p, 0.5, 10) for a, p in ((0.3, 15), (0.5, 18), (1, 21)))
+    way = ways(good, {"worst": guess, "gray": guess, "perfect": perfect})
+    assert list(way) == ["worst", "gray"]
+    assert way["gray"] == pytest.approx({"accuracy": 2 / 7, "psnr": 0.5})
+    text = describe_scores({"gray": guess, "this network": good, "perfect": perfect}, way, 12.0)
+    assert "of the way from gray to perfect: 29 % (accuracy), 50 % (PSNR)" in text
     assert "of the way from worst to perfect: 29 %" in text
     assert "this network    50.0 %  18.0 dB  0.500" in text

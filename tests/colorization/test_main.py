@@ -21,7 +21,7 @@ from jaxcolor.training.run_folder import RunFolder
 
 @pytest.fixture
 def config(archive: Path, data_dir: Path, tmp_path: Path) -> ColorizeConfig:
-    """A small network on 40 pictures: two epochs of three steps, the last one padded."""
+    """A small network on 40 images: two epochs of three steps, the last one padded."""
     return ColorizeConfig(
         filters=4, colors=6, epochs=2, batch_size=16, learning_rate=1e-2,
         archive=archive, data_dir=data_dir, runs_dir=tmp_path / "runs",
@@ -44,7 +44,7 @@ def test_a_run_leaves_everything(config: ColorizeConfig, capsys: pytest.CaptureF
     samples = {f"samples/{s}-epoch-{e:03}.png" for s in ("train", "validation") for e in (1, 2)}
     assert files == samples | {
         "config.json", "metrics.jsonl", "curves.png", "palette.npy", "palette.png", "scores.json",
-        "activations/picture-0-epoch-002.png"
+        "activations/image-0-epoch-002.png"
     }  # fmt: skip
     for file in files:
         if file.endswith(".png"):
@@ -130,7 +130,7 @@ def test_resume_of_a_finished_run_changes_nothing(config: ColorizeConfig) -> Non
     assert colorize(dataclasses.replace(config, resume=True)) == metrics
 
 
-def test_resume_refuses_other_settings_and_pictures(config: ColorizeConfig) -> None:
+def test_resume_refuses_other_settings_and_images(config: ColorizeConfig) -> None:
     config = dataclasses.replace(config, name="run")
     colorize(dataclasses.replace(config, epochs=1))
     for change in (
@@ -142,7 +142,7 @@ def test_resume_refuses_other_settings_and_pictures(config: ColorizeConfig) -> N
     ):
         with pytest.raises(UserError, match="was started with --"):
             colorize(dataclasses.replace(config, resume=True, **change))
-    with pytest.raises(UserError, match="was started with other pictures"):
+    with pytest.raises(UserError, match="was started with other images"):
         colorize(dataclasses.replace(config, resume=True, archive=None, dataset="sample"))
     assert len(metrics_of(config)) == 1
 
@@ -265,7 +265,7 @@ def test_an_existing_run_is_an_error_before_any_work(
     config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     colorize(dataclasses.replace(config, epochs=1))
-    monkeypatch.setattr(main_module, "load_pictures", None)
+    monkeypatch.setattr(main_module, "load_dataset", None)
     with pytest.raises(UserError, match="exists: continue it with --resume"):
         colorize(config)
 
@@ -287,11 +287,11 @@ def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(
     [
         ({"archive": Path("missing.tar.gz")}, "cannot read .*missing.tar.gz: No such file"),
         ({"archive": None, "dataset": "cifar10", "data_dir": Path("empty")}, "cannot download"),
-        ({"category": "frog"}, "no train pictures of category frog"),
+        ({"category": "frog"}, "no train images of category frog"),
         ({"palette": Path("missing.npy")}, "cannot read the palette .*missing.npy"),
         ({"init_from": Path("nothing")}, "there is no run in"),
         ({"evaluate": True}, "there is no run in"),
-        ({"activations": 12}, "the validation pictures are 0 to 11"),
+        ({"activations": 12}, "the validation images are 0 to 11"),
         (
             {"archive": None, "data_dir": Path("empty"), "category": "dog"},
             "the built-in sample has no categories",

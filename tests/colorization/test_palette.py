@@ -31,20 +31,20 @@ def test_nearest_color_on_literal_pixels() -> None:
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
 def test_nearest_color_equals_brute_force(batch_size: int) -> None:
     rng = np.random.default_rng(0)
-    pictures = rng.integers(0, 256, (10, 4, 8, 3), np.uint8)
+    images = rng.integers(0, 256, (10, 4, 8, 3), np.uint8)
     palette = rng.uniform(0, 1, (24, 3)).astype(np.float32)
-    expected = np.square(pictures[..., None, :] / 256 - palette).sum(-1).argmin(-1)
-    labels = nearest_color(jnp.asarray(pictures), jnp.asarray(palette), batch_size=batch_size)
+    expected = np.square(images[..., None, :] / 256 - palette).sum(-1).argmin(-1)
+    labels = nearest_color(jnp.asarray(images), jnp.asarray(palette), batch_size=batch_size)
     np.testing.assert_array_equal(labels, expected)
 
 
 def test_memory_of_nearest_color_does_not_grow_with_the_data() -> None:
-    def temporary(pictures: int) -> int:
-        shape = jax.ShapeDtypeStruct((pictures, 32, 32, 3), jnp.uint8)
+    def temporary(images: int) -> int:
+        shape = jax.ShapeDtypeStruct((images, 32, 32, 3), jnp.uint8)
         analysis: Any = nearest_color.lower(shape, jnp.zeros((24, 3))).compile().memory_analysis()
         return analysis.temp_size_in_bytes
 
-    # All distances of 1,024 pictures at once would be 100 MB.
+    # All distances of 1,024 images at once would be 100 MB.
     assert temporary(1024) == temporary(2048) < 20e6
 
 
@@ -66,25 +66,25 @@ def test_fit_finds_the_colors_from_dark_to_light(tmp_path: Path) -> None:
 
 
 def test_fit_is_cached_by_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = four_colors(7)
-    first = fit_palette(pictures, 4, seed=0)
+    images = four_colors(7)
+    first = fit_palette(images, 4, seed=0)
     monkeypatch.setattr(palette_module, "_k_means", None)
-    np.testing.assert_array_equal(fit_palette(pictures, 4, seed=0), first)
-    for other in ((pictures[:-1], 4, 0), (pictures, 5, 0), (pictures, 4, 1)):
+    np.testing.assert_array_equal(fit_palette(images, 4, seed=0), first)
+    for other in ((images[:-1], 4, 0), (images, 5, 0), (images, 4, 1)):
         with pytest.raises(TypeError):  # not in the cache: it is fitted
             fit_palette(*other)
 
 
 def test_fit_is_the_same_bit_for_bit_and_survives_a_damaged_cache() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
-    first = fit_palette(pictures, 24, seed=3)
+    images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
+    first = fit_palette(images, 24, seed=3)
     for file in (cache_folder() / "palettes").iterdir():
         file.write_bytes(b"")
-    np.testing.assert_array_equal(fit_palette(pictures, 24, seed=3), first)
+    np.testing.assert_array_equal(fit_palette(images, 24, seed=3), first)
 
 
 def test_too_few_colors() -> None:
-    with pytest.raises(UserError, match="have only 1 different colours"):
+    with pytest.raises(UserError, match="have only 1 different colors"):
         fit_palette(np.full((2, 4, 4, 3), 9, np.uint8), 24, seed=0)
 
 
@@ -101,8 +101,8 @@ BAD: dict[str, tuple[np.ndarray, str]] = {
     "bytes": ((PALETTE * 255).astype(np.uint8), "values outside 0–1"),
     "negative": (PALETTE - 1, "values outside 0–1"),
     "nan": (PALETTE * np.nan, "values outside 0–1"),
-    "one": (PALETTE[:1], "must have 2 to 256 colours, not 1"),
-    "many": (np.zeros((257, 3)), "must have 2 to 256 colours, not 257"),
+    "one": (PALETTE[:1], "must have 2 to 256 colors, not 1"),
+    "many": (np.zeros((257, 3)), "must have 2 to 256 colors, not 257"),
     "text": (np.full((4, 3), "red"), "real numbers"),
     "objects": (
         np.asarray([[{}] * 3] * 2, object),
@@ -139,7 +139,7 @@ def test_files_that_are_no_arrays_are_refused(tmp_path: Path) -> None:
 
 
 def test_swatches_have_the_colors() -> None:
-    picture = np.asarray(draw_palette(PALETTE, swatch=32, columns=2))
-    assert picture.shape == (64, 64, 3)
-    np.testing.assert_array_equal(picture[31, 63], [255, 0, 0])
-    np.testing.assert_array_equal(picture[63, 31], [128, 128, 128])
+    image = np.asarray(draw_palette(PALETTE, swatch=32, columns=2))
+    assert image.shape == (64, 64, 3)
+    np.testing.assert_array_equal(image[31, 63], [255, 0, 0])
+    np.testing.assert_array_equal(image[63, 31], [128, 128, 128])

@@ -15,19 +15,19 @@ def test_gray_is_the_plain_mean() -> None:
 
 
 def test_downsize_averages_squares_of_4() -> None:
-    picture = np.zeros((1, 4, 8, 3), np.float32)
-    picture[0, 0, 0] = [16, 0, 0]
-    picture[0, 3, 7] = [0, 32, 0]
-    small = downsize(jnp.asarray(picture))
+    image = np.zeros((1, 4, 8, 3), np.float32)
+    image[0, 0, 0] = [16, 0, 0]
+    image[0, 3, 7] = [0, 32, 0]
+    small = downsize(jnp.asarray(image))
     np.testing.assert_array_equal(small[0, :, :4], np.broadcast_to([1.0, 0, 0], (4, 4, 3)))
     np.testing.assert_array_equal(small[0, :, 4:], np.broadcast_to([0, 2.0, 0], (4, 4, 3)))
 
 
 def test_bilinear_baseline_interpolates_between_the_squares() -> None:
-    picture = np.zeros((1, 4, 8, 3), np.float32)
-    picture[:, :, 4:] = 8
-    line = bilinear_baseline(jnp.asarray(picture))[0, 2, :, 0]
-    # Two pixels with half-pixel centres, enlarged by 4.
+    image = np.zeros((1, 4, 8, 3), np.float32)
+    image[:, :, 4:] = 8
+    line = bilinear_baseline(jnp.asarray(image))[0, 2, :, 0]
+    # Two pixels with half-pixel centers, enlarged by 4.
     np.testing.assert_allclose(line, [0, 0, 1, 3, 5, 7, 8, 8], atol=1e-6)
 
 

@@ -9,10 +9,10 @@ import optax
 import pytest
 from flax import linen as nn
 
-from jaxcolor.colorization.models import CNN, DilatedUNet, UNet
-from jaxcolor.colorization.task import evaluate_step, predict, predict_pictures, train_step
+from jaxcolor.colorization.task import evaluate_step, predict, predict_images, train_step
+from jaxcolor.models.unet import CNN, DilatedUNet, UNet
 from jaxcolor.training.batches import make_batches
-from jaxcolor.training.loop import EpochRunner
+from jaxcolor.training.engine import EpochRunner
 from jaxcolor.training.state import TrainState, create_state, initialize
 
 
@@ -26,7 +26,7 @@ def batch(n: int = 5, seed: int = 0) -> dict:
 
 
 def padded(batch: dict, to: int) -> dict:
-    """The batch with wild pictures behind it that do not count."""
+    """The batch with wild images behind it that do not count."""
     n = len(batch["labels"])
     return {
         "inputs": jnp.concatenate([batch["inputs"], jnp.full((to - n, 8, 8, 1), 50.0)]),
@@ -40,7 +40,7 @@ def state(model: Callable[..., nn.Module] = UNet) -> TrainState:
 
 
 def test_sums_of_constant_logits() -> None:
-    """A network that gives each pixel the same odds, 3 to 1 for the first of two colours."""
+    """A network that gives each pixel the same odds, 3 to 1 for the first of two colors."""
     labels = jnp.asarray([[[0, 0], [0, 1]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]], jnp.uint8)
     constant = create_state(
         lambda variables, x, train: jnp.broadcast_to(variables["params"], (*x.shape[:3], 2)),
@@ -55,15 +55,15 @@ def test_sums_of_constant_logits() -> None:
     assert float(sums["count"]) == 2
 
 
-def test_pictures_are_painted_in_palette_colors() -> None:
+def test_images_are_painted_in_palette_colors() -> None:
     palette = jnp.asarray([[0.0, 0.25, 1.0], [0.5, 0.125, 0.75]])
-    brightness = create_state(  # dark pixels have the first colour, bright ones the second
+    brightness = create_state(  # dark pixels have the first color, bright ones the second
         lambda variables, x, train: jnp.concatenate([0.5 - x, x - 0.5], axis=-1),
         {"params": {}, "batch_stats": {}},
         optax.sgd(0.1),
     )
-    pictures = jnp.asarray([[[[10, 20, 30], [200, 190, 210]], [[120, 128, 121], [255, 255, 255]]]], jnp.uint8)
-    painted = predict_pictures(brightness, pictures, palette)
+    images = jnp.asarray([[[[10, 20, 30], [200, 190, 210]], [[120, 128, 121], [255, 255, 255]]]], jnp.uint8)
+    painted = predict_images(brightness, images, palette)
     first, second = [0, 64, 255], [128, 32, 192]
     np.testing.assert_array_equal(painted[0], [[first, second], [first, second]])
 

@@ -43,7 +43,7 @@ def test_categories_and_order(archive: Path, data_dir: Path) -> None:
 
 
 def test_a_category_that_is_not_there(archive: Path, data_dir: Path) -> None:
-    with pytest.raises(UserError, match="no train pictures of category frog"):
+    with pytest.raises(UserError, match="no train images of category frog"):
         load_cifar10("frog", archive, data_dir)
 
 

@@ -11,7 +11,7 @@ import requests
 from jaxcolor.data.download import download, file_hash, is_downloaded, is_reachable
 from jaxcolor.errors import UserError
 
-CONTENT = b"pictures" * 1000
+CONTENT = b"images" * 1000
 MD5 = "md5:" + hashlib.md5(CONTENT).hexdigest()
 
 

@@ -5,13 +5,13 @@ from jaxcolor.data.photographs import load_photographs, load_sample
 
 
 def test_photographs_are_colorful() -> None:
-    pictures = load_photographs()
-    assert len(pictures) == 8
-    for picture in pictures:
-        assert picture.dtype == np.uint8
-        assert picture.shape[2] == 3
-        assert min(picture.shape[:2]) >= 300
-        assert picture.std(axis=2).mean() > 4, "a grey photograph teaches no colours"
+    images = load_photographs()
+    assert len(images) == 8
+    for image in images:
+        assert image.dtype == np.uint8
+        assert image.shape[2] == 3
+        assert min(image.shape[:2]) >= 300
+        assert image.std(axis=2).mean() > 4, "a gray photograph teaches no colors"
 
 
 def test_sample_is_some_thousand_patches_and_deterministic() -> None:

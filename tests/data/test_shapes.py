@@ -2,25 +2,25 @@ import numpy as np
 import pytest
 
 from jaxcolor.data.examples import VOID
-from jaxcolor.data.shapes import COUNTS, SHAPES, ShapePictures
+from jaxcolor.data.shapes import COUNTS, SHAPES, ShapeImages
 
 
-def test_pictures_are_the_same_each_time() -> None:
-    first, again = ShapePictures("train"), ShapePictures("train")
+def test_images_are_the_same_each_time() -> None:
+    first, again = ShapeImages("train"), ShapeImages("train")
     for a, b in zip(first[3], again[3], strict=True):
         np.testing.assert_array_equal(a, b)
-    assert np.any(first[3].picture != first[4].picture)
-    assert np.any(first[3].picture != ShapePictures("validation")[3].picture)
+    assert np.any(first[3].image != first[4].image)
+    assert np.any(first[3].image != ShapeImages("validation")[3].image)
 
 
 def test_masks_have_all_classes_and_void_between_them() -> None:
-    examples = ShapePictures("validation")
+    examples = ShapeImages("validation")
     assert len(examples) == COUNTS["validation"]
     found = np.zeros(256, int)
     for index in range(len(examples)):
-        _, picture, mask = examples[index]
-        assert picture.shape == (*examples.sizes[index], 3)
-        assert picture.dtype == mask.dtype == np.uint8
+        _, image, mask = examples[index]
+        assert image.shape == (*examples.sizes[index], 3)
+        assert image.dtype == mask.dtype == np.uint8
         found += np.bincount(mask.ravel(), minlength=256)
         # No pixel of a class touches one of another: void lies between.
         for a, b in ((mask[1:], mask[:-1]), (mask[:, 1:], mask[:, :-1])):

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from jaxcolor.analysis.main import TITLES
+from analysis.main import TITLES
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "analyze.py"
 
@@ -25,9 +24,9 @@ def test_a_quick_analysis_and_going_on_with_it(tmp_path: Path) -> None:
     report = (folder / "report.md").read_text()
     for title in TITLES.values():
         assert f"\n## {title}\n" in report
-    pictures = re.findall(r"!\[.+?\]\((.+?)\)", report)
-    assert len(pictures) >= 6
-    assert all((folder / name).is_file() for name in pictures)
+    images = re.findall(r"!\[.+?\]\((.+?)\)", report)
+    assert len(images) >= 6
+    assert all((folder / name).is_file() for name in images)
     assert "nan" not in report
     # All trainings are there: nothing is trained again.
     trainings = {path: path.stat().st_mtime for path in (folder / "trainings").iterdir()}

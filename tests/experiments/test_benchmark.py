@@ -37,7 +37,7 @@ def test_all_of_it_on_a_tiny_network(archive: Path, data_dir: Path, tmp_path: Pa
     assert (result["model"], result["batch_size"], result["side"]) == ("cnn", 250, 32)
     for phase in ("train", "eval", "predict"):
         ours, theirs = (
-            result["contestants"][name][phase]["pictures_a_second"] for name in ("jaxcolor", "pytorch eager")
+            result["contestants"][name][phase]["images_a_second"] for name in ("jaxcolor", "pytorch eager")
         )
         assert result[f"{phase}_ratio"] == pytest.approx(ours / theirs)
         assert f"{result[f'{phase}_ratio']:.2f} times pytorch eager" in done.stdout

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from analysis.config import AnalyzeConfig
+from benchmarks.config import ColorizeBenchmark, SegmentBenchmark
 
-from jaxcolor.analysis.config import AnalyzeConfig
-from jaxcolor.benchmark.config import ColorizeBenchmark, SegmentBenchmark
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.segmentation.config import SegmentConfig
 

@@ -30,8 +30,8 @@ def test_train_resume_evaluate_and_predict(tmp_path: Path) -> None:
     done = run(*where, "--evaluate")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == scores
-    picture = tmp_path / "voc/VOCdevkit/VOC2012/JPEGImages/x.jpg"
-    done = run(*where, "--predict", picture)
+    image = tmp_path / "voc/VOCdevkit/VOC2012/JPEGImages/x.jpg"
+    done = run(*where, "--predict", image)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs/mine/predictions/x-mask.png").exists()
 

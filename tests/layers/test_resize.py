@@ -36,7 +36,7 @@ def test_what_is_cut_into_squares_is_written_out_again(offset: int) -> None:
     squares = Squares.cut(x, offset)
     assert squares.pixels.shape == (2, 2 + offset, 3 + offset, 4, 3)
     np.testing.assert_array_equal(write_out(squares), x)
-    # The gradient for the squares is the gradient for the picture, cut; outside of it there is none.
+    # The gradient for the squares is the gradient for the image, cut; outside of it there is none.
     weights = jnp.arange(x.size).reshape(x.shape).astype(jnp.float32)
     gradient = jax.grad(lambda s: (write_out(s) * weights).sum())(squares)
     np.testing.assert_array_equal(gradient.pixels, Squares.cut(weights, offset).pixels)
@@ -56,7 +56,7 @@ def test_upsample_repeats_pixels() -> None:
     np.testing.assert_array_equal(upsample(x)[0, :, :, 0], [[1, 1, 2, 2], [1, 1, 2, 2]])
 
 
-def test_channels_and_pictures_stay_apart() -> None:
+def test_channels_and_images_stay_apart() -> None:
     x = jax.random.normal(jax.random.key(0), (3, 6, 4, 5))
     expected = np.asarray(x).reshape(3, 3, 2, 2, 2, 5).max(axis=(2, 4))
     np.testing.assert_array_equal(max_pool(x), expected)
@@ -65,5 +65,5 @@ def test_channels_and_pictures_stay_apart() -> None:
 
 @pytest.mark.parametrize("pool", [max_pool, average_pool])
 def test_odd_sides_are_refused(pool) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ValueError, match="cannot halve a picture of 5×4 pixels"):
+    with pytest.raises(ValueError, match="cannot halve a image of 5×4 pixels"):
         pool(jnp.zeros((1, 5, 4, 1)))

@@ -10,8 +10,8 @@ from voc_layout import write_voc
 from jaxcolor.data.examples import VOID, Example
 from jaxcolor.data.voc_folder import VocFolder
 from jaxcolor.errors import UserError
+from jaxcolor.models.deeplabv3 import interpolate
 from jaxcolor.segmentation.batches import Draw, Item, Split, assemble, group_batches, load_batches
-from jaxcolor.segmentation.deeplab import interpolate
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def examples(tmp_path: Path) -> VocFolder:
 STILL = Draw(flip=False, epoch=1)
 
 
-def test_batches_hold_one_group_each_and_every_picture_once() -> None:
+def test_batches_hold_one_group_each_and_every_image_once() -> None:
     groups = ["a", "b", "a", "a", "b", "a", "a"]
     batches = group_batches(groups, np.array([6, 1, 0, 4, 2, 5, 3]), 2)
     assert [batch.tolist() for batch in batches] == [[6, 0], [1, 4], [2, 5], [3]]
@@ -55,7 +55,7 @@ def test_flips_are_mirrors(examples: VocFolder) -> None:
     np.testing.assert_array_equal(flipped.labels, plain.labels[:, ::-1])
 
 
-def test_crops_follow_from_seed_epoch_and_picture(examples: VocFolder) -> None:
+def test_crops_follow_from_seed_epoch_and_image(examples: VocFolder) -> None:
     split = Split(examples, (), True, 32, 0)
     assert set(split.sizes) == {(32, 32)}
     first = split.item(0, STILL)
@@ -93,7 +93,7 @@ def test_loading_keeps_the_order_and_passes_errors_on(examples: VocFolder) -> No
 
 
 class Many:
-    """Pictures of 480 MB together, made as they are asked for."""
+    """Images of 480 MB together, made as they are asked for."""
 
     sizes = [(400, 400)] * 1000
     fingerprint = "many"

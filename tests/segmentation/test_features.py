@@ -64,38 +64,38 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, stopped_at: int) 
         return compute(batch)
 
     with pytest.raises(KeyboardInterrupt):
-        cache(tmp_path).fill(BATCHES, compute_until_killed, lambda pictures: None)
+        cache(tmp_path).fill(BATCHES, compute_until_killed, lambda images: None)
     assert not cache(tmp_path).is_complete()
     again = []
     resumed = cache(tmp_path)
-    resumed.fill(BATCHES, lambda batch: again.append(batch) or compute(batch), lambda pictures: None)  # type: ignore[func-returns-value]
+    resumed.fill(BATCHES, lambda batch: again.append(batch) or compute(batch), lambda images: None)  # type: ignore[func-returns-value]
     assert len(again) == 4 - stopped_at
     check(resumed, rtol=0)
 
 
 def test_a_complete_cache_is_not_computed_again(tmp_path: Path) -> None:
-    cache(tmp_path).fill(BATCHES, compute, lambda pictures: None)
-    cache(tmp_path).fill(BATCHES, lambda batch: pytest.fail("computed again"), lambda pictures: None)
+    cache(tmp_path).fill(BATCHES, compute, lambda images: None)
+    cache(tmp_path).fill(BATCHES, lambda batch: pytest.fail("computed again"), lambda images: None)
 
 
 def test_a_file_of_another_size_is_computed_again(tmp_path: Path) -> None:
-    cache(tmp_path).fill(BATCHES, compute, lambda pictures: None)
+    cache(tmp_path).fill(BATCHES, compute, lambda images: None)
     with open(tmp_path / "key" / "features.bin", "ab") as file:
         file.write(b"x")
     assert not cache(tmp_path).is_complete()
     filled = cache(tmp_path)
-    filled.fill(BATCHES, compute, lambda pictures: None)
+    filled.fill(BATCHES, compute, lambda images: None)
     check(filled, rtol=0)
 
 
 def test_a_file_that_another_process_deletes_is_computed_again(tmp_path: Path) -> None:
     mine = cache(tmp_path)
-    mine.fill(BATCHES, compute, lambda pictures: None)
+    mine.fill(BATCHES, compute, lambda images: None)
     check(mine, rtol=0)
     assert make_room(tmp_path, [tmp_path / "other"], mine.bytes, mine.bytes) is None
     assert not mine.is_complete()
     check(mine, rtol=0)  # what is in use stays readable
-    mine.fill(BATCHES, compute, lambda pictures: None)
+    mine.fill(BATCHES, compute, lambda images: None)
     check(mine, rtol=0)
     check(cache(tmp_path), rtol=0)
 
@@ -103,7 +103,7 @@ def test_a_file_that_another_process_deletes_is_computed_again(tmp_path: Path) -
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "key").touch()
     with pytest.raises(UserError, match="cannot write features into"):
-        cache(tmp_path).fill(BATCHES, compute, lambda pictures: None)
+        cache(tmp_path).fill(BATCHES, compute, lambda images: None)
 
 
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +112,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(UserError, match="No space left on device"):
-        cache(tmp_path).fill(BATCHES, compute, lambda pictures: None)
+        cache(tmp_path).fill(BATCHES, compute, lambda images: None)
     assert not (tmp_path / "key" / "features.bin").exists()
 
 
@@ -170,7 +170,7 @@ def test_features_larger_than_the_memory_pass_through_it(tmp_path: Path) -> None
 
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    large.fill(batches, constant, lambda pictures: None)
+    large.fill(batches, constant, lambda images: None)
     means = [float(large.item(i, False).inputs[0, 0, 0]) for i in range(count)]
     peak = resident("VmHWM") - before
     assert large.bytes > 100e6

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxcolor.segmentation.deeplab import DeepLabV3, Trained
+from jaxcolor.models.deeplabv3 import DeepLabV3, Trained
 from jaxcolor.segmentation.frozen import (
     fingerprint,
     freeze,
@@ -12,7 +12,7 @@ from jaxcolor.segmentation.frozen import (
     trainable_mask,
     trainable_part,
 )
-from jaxcolor.tree import flatten
+from jaxcolor.trees import flatten
 
 TREE = {
     "backbone": {"stem": {"kernel": jnp.ones(3)}},

@@ -9,19 +9,19 @@ from PIL import Image
 from voc_layout import NAMES, write_voc, write_voc_tar
 
 from jaxcolor.errors import UserError
+from jaxcolor.pretrained.deeplabv3 import published
 from jaxcolor.segmentation import inputs as inputs_module
 from jaxcolor.segmentation import job as job_module
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.features import FeatureCache
 from jaxcolor.segmentation.main import segment
-from jaxcolor.segmentation.pretrained import published
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
 
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SegmentConfig:
-    """Two epochs on five pictures of 48×64 pixels, the last batch with one."""
+    """Two epochs on five images of 48×64 pixels, the last batch with one."""
     monkeypatch.setattr(inputs_module, "cache_folder", lambda: tmp_path / "cache")
     return SegmentConfig(
         voc_dir=write_voc(tmp_path / "voc"), classes="3", epochs=2, batch_size=2,
@@ -44,7 +44,7 @@ def test_a_run_leaves_everything(config: SegmentConfig, capsys: pytest.CaptureFi
     assert found is not None
     out = capsys.readouterr().out
     assert "frozen: unchanged" in out
-    assert "Computing the frozen features of the train pictures" in out
+    assert "Computing the frozen features of the train images" in out
     assert "class 1        IoU" in out
     lines = metrics_of(config)
     assert [line["epoch"] for line in lines] == [0, 1, 2]
@@ -170,7 +170,7 @@ def test_random_crops_and_sizes(config: SegmentConfig, tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache").rglob("features.bin"))) == 2
 
 
-def test_pictures_of_many_sizes_and_an_archive(config: SegmentConfig, tmp_path: Path) -> None:
+def test_images_of_many_sizes_and_an_archive(config: SegmentConfig, tmp_path: Path) -> None:
     sizes = {name: (40 + 3 * i, 64 - 2 * i) for i, name in enumerate("abcdexyz")}
     many = dataclasses.replace(config, voc_dir=write_voc(tmp_path / "many", sizes), epochs=1, name="many")
     segment(many)
@@ -203,10 +203,10 @@ def test_predict_writes_masks_and_overlays(
             assert overlay.height > size[1]
     assert "large-mask.png" in capsys.readouterr().out
     before = set(folder.iterdir())
-    (tmp_path / "text.jpg").write_text("no picture")
-    with pytest.raises(UserError, match="text.jpg is broken, or no picture"):
+    (tmp_path / "text.jpg").write_text("no image")
+    with pytest.raises(UserError, match="text.jpg is broken, or no image"):
         segment(dataclasses.replace(config, predict=(jpg, tmp_path / "text.jpg")))
-    with pytest.raises(UserError, match="two pictures have the name x"):
+    with pytest.raises(UserError, match="two images have the name x"):
         segment(
             dataclasses.replace(
                 config, predict=(jpg, tmp_path / "voc/VOCdevkit/VOC2012/SegmentationClass/x.png")
@@ -258,8 +258,8 @@ def test_a_run_keeps_to_its_weights(config: SegmentConfig, tmp_path: Path) -> No
     data = bytearray(published("efficientnet-lite0").read_bytes())
     data[-1] ^= 1  # of the last number
     (tmp_path / "other.pth").write_bytes(data)
-    picture = tmp_path / "voc/VOCdevkit/VOC2012/JPEGImages/x.jpg"
-    for change in ({"evaluate": True}, {"resume": True}, {"predict": (picture,)}):
+    image = tmp_path / "voc/VOCdevkit/VOC2012/JPEGImages/x.jpg"
+    for change in ({"evaluate": True}, {"resume": True}, {"predict": (image,)}):
         with pytest.raises(UserError, match="trained on other weights than other.pth"):
             segment(dataclasses.replace(config, epochs=1, weights=tmp_path / "other.pth", **change))
 

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcolor.pretrained.deeplabv3 import load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.network import Network
-from jaxcolor.segmentation.pretrained import load_pretrained
-from jaxcolor.tree import flatten
+from jaxcolor.trees import flatten
 
 
-def test_what_is_not_pretrained_is_as_the_model_initialises_it() -> None:
+def test_what_is_not_pretrained_is_as_the_model_initializes_it() -> None:
     network = Network(SegmentConfig(seed=3).resolved(), classes=5)
     initial: dict[str, Any] = jax.jit(network.model.init)(jax.random.key(3), jnp.zeros((1, 64, 64, 3)))
     expected = flatten(load_pretrained("efficientnet-lite0", initial).variables)

@@ -8,15 +8,15 @@ from jaxcolor.segmentation.preprocess import (
     network_sizes,
     normalize,
     random_crop,
+    resize_image,
     resize_mask,
-    resize_picture,
 )
 
 
 def test_normalize_on_hand_computed_values() -> None:
-    pictures = jnp.array([[[[0, 255, 51]]]], jnp.uint8)
+    images = jnp.array([[[[0, 255, 51]]]], jnp.uint8)
     expected = [(0 - 0.485) / 0.229, (1 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]
-    np.testing.assert_allclose(normalize(pictures)[0, 0, 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(normalize(images)[0, 0, 0], expected, rtol=1e-5)
 
 
 def test_few_sizes_stay_and_many_are_rounded() -> None:
@@ -36,27 +36,27 @@ def test_few_sizes_stay_and_many_are_rounded() -> None:
 
 
 def test_resizing() -> None:
-    picture = np.zeros((4, 4, 3), np.uint8)
-    picture[:, 2:] = 200
-    assert resize_picture(picture, (2, 2))[:, :, 0].tolist() == [[29, 171], [29, 171]]  # 200 / 7
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:, 2:] = 200
+    assert resize_image(image, (2, 2))[:, :, 0].tolist() == [[29, 171], [29, 171]]  # 200 / 7
     mask = np.repeat([[1, 255]], 4, axis=0).astype(np.uint8)
     assert resize_mask(mask, (2, 4)).tolist() == [[1, 1, 255, 255]] * 2
     assert fill_up(mask, (5, 3)).tolist() == [[1, 255, VOID]] * 4 + [[VOID] * 3]
 
 
-def test_random_crops_move_picture_and_mask_alike() -> None:
+def test_random_crops_move_image_and_mask_alike() -> None:
     rng = np.random.default_rng(0)
     mask = (np.arange(64)[:, None] // 8 + np.zeros((64, 96))).astype(np.uint8)
-    picture = np.repeat(mask[..., None] * 20, 3, axis=2)
+    image = np.repeat(mask[..., None] * 20, 3, axis=2)
     sizes = set()
     for _ in range(20):
-        cropped, labels = random_crop(picture, mask, 80, rng)
+        cropped, labels = random_crop(image, mask, 80, rng)
         assert cropped.shape == (80, 80, 3)
         assert labels.shape == (80, 80)
         inside = labels != VOID
         assert inside.any()
         sizes.add(int(inside.sum()))
-        # Away from the edges between two labels the grey level is that of the label.
+        # Away from the edges between two labels the gray level is that of the label.
         assert np.median(np.abs(cropped[inside][:, 0].astype(int) - 20 * labels[inside].astype(int))) <= 2
         assert (cropped[~inside] == [124, 116, 104]).all()
     assert len(sizes) > 5

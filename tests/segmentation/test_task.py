@@ -8,11 +8,11 @@ import optax
 import pytest
 
 from jaxcolor.data.examples import VOID
-from jaxcolor.segmentation.deeplab import DeepLabV3, Given, Trained, interpolation
+from jaxcolor.models.deeplabv3 import DeepLabV3, Given, Trained, interpolation
 from jaxcolor.segmentation.frozen import fingerprint, freeze, is_trained
 from jaxcolor.segmentation.task import cross_entropy_sum, evaluate_step, features_of, predict, train_step
 from jaxcolor.training.state import TrainState, create_state
-from jaxcolor.tree import flatten
+from jaxcolor.trees import flatten
 
 CLASSES = 3
 WEIGHTS = jnp.array([1.0, 2.0, 0.5])
@@ -32,12 +32,12 @@ def make_state(model: DeepLabV3, variables: dict, train: Trained, rate: float = 
     return create_state(model.apply, variables, freeze(optax.adam(rate), variables["params"], train))
 
 
-def make_batch(pictures: int = 3, filled: int = 0) -> dict[str, Any]:
+def make_batch(images: int = 3, filled: int = 0) -> dict[str, Any]:
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, CLASSES, (pictures, 32, 48)).astype(np.uint8)
+    labels = rng.integers(0, CLASSES, (images, 32, 48)).astype(np.uint8)
     labels[:, :3] = VOID
-    inputs = rng.integers(0, 256, (pictures, 32, 48, 3)).astype(np.uint8)
-    mask = np.ones(pictures, np.float32)
+    inputs = rng.integers(0, 256, (images, 32, 48, 3)).astype(np.uint8)
+    mask = np.ones(images, np.float32)
     if filled:
         inputs[-filled:], labels[-filled:], mask[-filled:] = 0, VOID, 0
     return {"inputs": inputs, "labels": labels, "mask": mask}
@@ -70,7 +70,7 @@ def test_frozen_means_every_bit(model: DeepLabV3, variables: dict, train: Traine
     step = jax.jit(train_step, static_argnums=(0, 1, 2))
     after = state
     for _ in range(2):
-        after, sums = step(train, "pictures", 0, WEIGHTS, after, make_batch())
+        after, sums = step(train, "images", 0, WEIGHTS, after, make_batch())
     assert fingerprint(after.variables, train) == fingerprint(state.variables, train)
     for path, leaf in flatten(after.params).items():
         moved = np.any(leaf != flatten(state.params)[path])
@@ -82,7 +82,7 @@ def test_frozen_means_every_bit(model: DeepLabV3, variables: dict, train: Traine
 def test_the_gradient_of_the_last_layer_is_that_of_the_plain_loss(model: DeepLabV3, variables: dict) -> None:
     state = create_state(model.apply, variables, freeze(optax.sgd(1.0), variables["params"], "last"))
     batch = make_batch()
-    after, sums = jax.jit(train_step, static_argnums=(0, 1, 2))("last", "pictures", 0, WEIGHTS, state, batch)
+    after, sums = jax.jit(train_step, static_argnums=(0, 1, 2))("last", "images", 0, WEIGHTS, state, batch)
 
     def loss(kernel: jax.Array) -> jax.Array:
         features = features_of("head", state, jnp.asarray(batch["inputs"]))
@@ -104,13 +104,13 @@ def test_a_batch_of_void_alone_has_no_loss_and_moves_nothing(model: DeepLabV3, v
     state = create_state(model.apply, variables, freeze(optax.sgd(1.0), variables["params"], "last"))
     batch = make_batch()
     batch["labels"][:] = VOID
-    after, sums = jax.jit(train_step, static_argnums=(0, 1, 2))("last", "pictures", 0, WEIGHTS, state, batch)
+    after, sums = jax.jit(train_step, static_argnums=(0, 1, 2))("last", "images", 0, WEIGHTS, state, batch)
     assert (sums["loss"], sums["count"]) == (0, 0)
     jax.tree.map(np.testing.assert_array_equal, after.params, state.params)
 
 
 @pytest.mark.parametrize("train", ["last", "head"])
-def test_training_on_features_is_training_on_pictures(
+def test_training_on_features_is_training_on_images(
     model: DeepLabV3, variables: dict, train: Trained
 ) -> None:
     behind: Given = "head" if train == "last" else "backbone"
@@ -119,20 +119,20 @@ def test_training_on_features_is_training_on_pictures(
     features = batch | {"inputs": features_of(behind, state, jnp.asarray(batch["inputs"]))}
     step = jax.jit(train_step, static_argnums=(0, 1, 2))
     ours, our_sums = step(train, behind, 0, WEIGHTS, state, features)
-    plain, sums = step(train, "pictures", 0, WEIGHTS, state, batch)
+    plain, sums = step(train, "images", 0, WEIGHTS, state, batch)
     assert our_sums["loss"] == pytest.approx(float(sums["loss"]), rel=1e-4)
     kernels = [one.params["head"]["classifier"]["kernel"] for one in (ours, plain, state)]
     assert np.abs(kernels[0] - kernels[2]).max() > 1e-4
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours.variables, plain.variables)
 
 
-def test_pictures_that_fill_up_a_batch_change_nothing(model: DeepLabV3, variables: dict) -> None:
+def test_images_that_fill_up_a_batch_change_nothing(model: DeepLabV3, variables: dict) -> None:
     state = make_state(model, variables, "last", 0.001)
     step = jax.jit(train_step, static_argnums=(0, 1, 2))
     filled = make_batch(3, filled=1)
     whole = {name: array[:2] for name, array in filled.items()}
-    ours, sums = step("last", "pictures", 0, WEIGHTS, state, filled)
-    expected, expected_sums = step("last", "pictures", 0, WEIGHTS, state, whole)
+    ours, sums = step("last", "images", 0, WEIGHTS, state, filled)
+    expected, expected_sums = step("last", "images", 0, WEIGHTS, state, whole)
     assert sums["loss"] == pytest.approx(float(expected_sums["loss"]), rel=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours.params, expected.params)
 
@@ -140,14 +140,14 @@ def test_pictures_that_fill_up_a_batch_change_nothing(model: DeepLabV3, variable
 def test_evaluation_counts_every_pixel_once(model: DeepLabV3, variables: dict) -> None:
     state = make_state(model, variables, "last")
     batch = with_interpolations(make_batch(3, filled=1))
-    sums = jax.jit(evaluate_step, static_argnums=0)("pictures", state, batch)
+    sums = jax.jit(evaluate_step, static_argnums=0)("images", state, batch)
     confusion = np.asarray(sums["confusion"]).sum(0)
     assert sums["confusion"].shape == (3, CLASSES, CLASSES)
     assert confusion.sum() == (batch["labels"] != VOID).sum() == sums["count"].sum()
     expected = np.zeros((CLASSES, CLASSES))
-    for picture, labels in zip(batch["inputs"][:2], batch["labels"], strict=False):
+    for image, labels in zip(batch["inputs"][:2], batch["labels"], strict=False):
         matrices = jnp.asarray(batch["rows"][0]), jnp.asarray(batch["columns"][0])
-        predicted = np.asarray(predict(state, jnp.asarray(picture[None]), *matrices))
+        predicted = np.asarray(predict(state, jnp.asarray(image[None]), *matrices))
         np.add.at(expected, (labels[labels != VOID], predicted[labels != VOID]), 1)
     np.testing.assert_array_equal(confusion, expected)
 
@@ -159,7 +159,7 @@ def test_the_train_step_compiles_for_a_gpu(
 
     def step(params: dict, opt_state: Any, batch: dict) -> tuple:
         before = state.replace(params=params, opt_state=opt_state)
-        after, sums = train_step("head", "pictures", 0, WEIGHTS, before, batch)
+        after, sums = train_step("head", "images", 0, WEIGHTS, before, batch)
         return after.params, after.opt_state, after.batch_stats, sums
 
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")

@@ -24,7 +24,7 @@ def test_a_batch_larger_than_the_data_has_all_of_it() -> None:
 
 
 @pytest.mark.parametrize("shuffle", ["once", "epoch"])
-def test_orders_visit_every_picture_and_repeat(shuffle) -> None:  # type: ignore[no-untyped-def]
+def test_orders_visit_every_image_and_repeat(shuffle) -> None:  # type: ignore[no-untyped-def]
     first = epoch_order(50, seed=1, epoch=3, shuffle=shuffle)
     np.testing.assert_array_equal(np.sort(first), np.arange(50))
     np.testing.assert_array_equal(first, epoch_order(50, seed=1, epoch=3, shuffle=shuffle))

@@ -1,0 +1,110 @@
+"""The settings of an analysis. Imports nothing heavy, so that `--help` is quick."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from jaxcolor.data.classes import Category
+from jaxcolor.errors import UserError
+from jaxcolor.training.config import FolderConfig, require
+
+Part = Literal["connections", "input-change", "skips", "batch-sizes", "memory"]
+PARTS: tuple[Part, ...] = get_args(Part)
+NAMES = {"cnn": "CNN", "unet": "UNet", "dunet": "dilated UNet"}
+
+
+@dataclass(frozen=True)
+class AnalyzeConfig(FolderConfig):
+    """Answer the assignment's questions with tables and plots, from traced, trained and compiled networks.
+
+    Leaves runs/analysis/report.md. Trainings, and steps whose memory is known, that are finished when the
+    program is stopped are not done again with --resume.
+    """
+
+    parts: tuple[Part, ...] = PARTS
+    """The questions: weights, outputs and connections of each layer; pixels x that become a·x + b; what
+    skip connections do; batch sizes; memory of training a part or everything."""
+    quick: bool = False
+    """All parts in a few minutes, on the built-in sample: small, to see how it works, not for its numbers."""
+
+    model: Literal["unet", "dunet", "cnn"] = "unet"
+    """The network of input-change and batch-sizes, and the one that skips compares with the CNN."""
+    image_size: tuple[int, ...] = (32, 64)
+    """connections: pixels a side of the images, for a table each."""
+    seeds: int = 3
+    """How many runs of each kind are trained, but for those on changed pixels; their seeds count from 0."""
+    epochs: int = 25
+    """How many times training images are seen."""
+    batch_size: int = 100
+    """Images per step, but for batch-sizes."""
+    batch_sizes: tuple[int, ...] = (25, 50, 100, 200, 500, 1000)
+    """batch-sizes: images per step."""
+    updates: int = 500
+    """batch-sizes: after how many steps, too, runs of all batch sizes are compared. All trainings are long
+    enough for that."""
+    changes: tuple[tuple[float, float], ...] = ((2.0, 0.0), (0.5, 0.25), (1.0, 1.0), (-1.0, 1.0))
+    """input-change: pairs of a and b, one after the other."""
+    memory_networks: tuple[Literal["resnet50", "resnet101", "unet"], ...] = ("resnet50", "resnet101", "unet")
+    """memory: the UNet, and DeepLabV3 by its backbone."""
+    memory_sizes: tuple[int, ...] = (112, 224, 448, 512)
+    """memory: pixels a side of the images."""
+    memory_batch_size: int = 4
+    """memory: images per step."""
+
+    dataset: Literal["auto", "cifar10", "sample"] = "auto"
+    """CIFAR-10, or patches of built-in photographs. auto: CIFAR-10 where it can be had, or else those."""
+    category: Category | Literal["all"] = "horse"
+    """Which of CIFAR-10's images."""
+    archive: Path | None = None
+    """A local cifar-10-binary.tar.gz, instead of a download."""
+    data_dir: Path | None = None
+    """Where prepared data lies. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
+
+    name: str | None = None
+    """Name of the folder. Default: analysis."""
+    runs_dir: Path = Path("runs")
+    """Where run folders lie."""
+    resume: bool = False
+    """Go on with the analysis of this name, with its settings."""
+    overwrite: bool = False
+    """Replace the analysis of this name."""
+
+    def __post_init__(self) -> None:
+        for field in ("seeds", "epochs", "batch_size", "updates", "memory_batch_size"):
+            require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
+        for field, least in (("image_size", 4), ("batch_sizes", 1), ("memory_sizes", 32)):
+            sizes = getattr(self, field)
+            given = " ".join(map(str, sizes)) or "nothing"
+            require(bool(sizes) and min(sizes) >= least, field, f"one or more sizes from {least} on", given)
+        for field in ("image_size", "memory_sizes"):
+            wrong = [size for size in getattr(self, field) if size % 4]
+            require(not wrong, field, "sizes that divide by 4", wrong)
+        for a, b in self.changes:
+            finite = abs(a) < float("inf") and abs(b) < float("inf")
+            require(finite and a != 0, "changes", "pairs of finite numbers, the first not 0", f"{a} {b}")
+        for field in ("parts", "changes", "memory_networks"):
+            require(bool(getattr(self, field)), field, "one or more", "none")
+        if self.resume and self.overwrite:
+            raise UserError("--resume and --overwrite exclude each other: choose one")
+        if self.dataset == "sample" and self.category not in ("horse", "all"):
+            raise UserError("the built-in sample has no categories: leave out --category")
+        if self.archive and self.dataset == "sample":
+            raise UserError("--archive is for CIFAR-10: with --dataset cifar10")
+        self.check_name()
+
+    @property
+    def folder(self) -> Path:
+        """Where the report is written."""
+        return self.runs_dir / (self.name or "analysis")
+
+    def to_continue(self) -> "AnalyzeConfig":
+        """The settings as the defaults for going on; those that --quick brought are among them."""
+        return dataclasses.replace(super().to_continue(), quick=False)
+
+
+QUICK = AnalyzeConfig(  # what --quick makes the defaults
+    dataset="sample", seeds=2, epochs=1, batch_sizes=(100, 400), updates=20,
+    changes=((2.0, 0.0), (0.5, 0.25)), memory_networks=("resnet50", "unet"), memory_sizes=(64, 128),
+    memory_batch_size=2,
+)  # fmt: skip

@@ -1,0 +1,182 @@
+"""Weights, outputs and connections of each layer, in tables, and of the CNN as formulas."""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import groupby
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from analysis.config import NAMES, AnalyzeConfig
+from analysis.polynomials import recover
+from analysis.report import Results, table
+from analysis.tracing import COUNTS, Layer, total, trace, trace_layers
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.models.deeplabv3 import BACKBONES
+from jaxcolor.models.unet import CNN
+
+# Settings of the CNN from which its formulas are recovered, and others for which they are checked.
+GRID = {"k": (1, 3, 5), "NC": (1, 2, 3), "NF": (1, 2, 3), "NIC": (1, 2, 3)}
+CHECKS = ((7, 5, 4, 6), (ColorizeConfig.kernel_size, ColorizeConfig.colors, ColorizeConfig.filters, 1))
+
+INTRODUCTION = """\
+All numbers are read off the networks while JAX traces them, and are those of one image.
+
+- Weights are all that is trained in a layer: kernel, bias, and BatchNorm's scale and shift.
+- Outputs are the numbers that leave a layer, after its pooling or upsampling.
+- Connections are k² · input channels · positions · output channels, as the assignment counts them. Positions
+  are those of the convolution, before pooling or upsampling; a depthwise kernel has one input channel.
+- Multiply-adds are the connections that lead to a pixel, and not to the zeros around the image.
+- A DeepLabV3's layers are summed up by stage: blocks in a row whose outputs have the same channels are one.
+  Its logits are counted as small as the features, before they are upsampled."""
+FORMULAS = """\
+Recovered by exact interpolation from the counts at {nodes} settings of the kernel size k, the colors NC, the
+filters NF and the input channels NIC, and equal to the counts at {checks} others. The published formulas, and
+so the differences, are for NIC = 1."""
+
+
+@cache
+def count_cnn(size: int, k: int, nc: int, nf: int, nic: int) -> dict[str, int]:
+    """The totals of a CNN with these settings, for images of `size`² pixels."""
+    return total(trace_layers(CNN(nf, nc, k), (size, size, nic), train=False))
+
+
+def published_weights(k: int, nc: int, nf: int) -> int:
+    """The published answer, with one input channel."""
+    return k**2 * (nc**2 + nc * nf + 8 * nf**2 + nf) + 4 * nc + 18 * nf
+
+
+def published_connections_32(k: int, nc: int, nf: int) -> int:
+    """The published answer for 32×32 pixels and one input channel."""
+    return k**2 * (1024 * nc**2 + 256 * nc * nf + 896 * nf**2 + 1024 * nf)
+
+
+def published_connections_64(k: int, nc: int, nf: int) -> int:
+    """The published answer for 64×64, with a slip: the terms of NF² in its own table add up to 4 · 896."""
+    return k**2 * (4096 * nc**2 + 1024 * nc * nf + 5120 * nf**2 + 4096 * nf)
+
+
+PUBLISHED: dict[tuple[str, int], Callable[[int, int, int], int]] = {
+    ("weights", 32): published_weights,
+    ("weights", 64): published_weights,
+    ("connections", 32): published_connections_32,
+    ("connections", 64): published_connections_64,
+}
+
+
+def formula(quantity: str, size: int) -> dict[str, Any]:
+    """A total of the CNN as a polynomial, beside the published one, and by how much it is more than that."""
+
+    def traced(k: int, nc: int, nf: int, nic: int = 1) -> int:
+        return count_cnn(size, k, nc, nf, nic)[quantity]
+
+    result = {"quantity": quantity, "size": size, "traced": str(recover(traced, GRID, CHECKS))}
+    published = PUBLISHED.get((quantity, size))
+    if published is None:
+        return result | {"published": None, "difference": None}
+    grid = {name: points for name, points in GRID.items() if name != "NIC"}
+    checks = [check[: len(grid)] for check in CHECKS]
+    difference = recover(lambda *one: traced(*one) - published(*one), grid, checks)
+    return result | {"published": str(recover(published, grid, checks)), "difference": str(difference)}
+
+
+def measure(config: AnalyzeConfig) -> Results:
+    """The layers of all networks at all sizes, and the CNN's formulas."""
+    sizes = list(dict.fromkeys(config.image_size))
+    return {
+        "networks": {
+            name: [{"size": n, "layers": [layer._asdict() for layer in trace(name, n)]} for n in sizes]
+            for name in (*NAMES, *BACKBONES)
+        },
+        "formulas": [formula(quantity, size) for quantity in COUNTS[:3] for size in sizes],
+        "settings": {"nodes": prod(map(len, GRID.values())), "checks": len(CHECKS)},
+    }
+
+
+def render(results: Results, folder: Path) -> str:
+    """The part of the report; there are no plots."""
+    text = [INTRODUCTION]
+    for name, traced in results["networks"].items():
+        networks = {each["size"]: [Layer(**layer) for layer in each["layers"]] for each in traced}
+        if name in NAMES:
+            title = NAMES[name]
+            text += [f"### {title[0].upper()}{title[1:]}", _layers_table(networks)]
+        else:
+            text += [f"### DeepLabV3 on {name}", _describe(networks), _stages_table(networks)]
+        if name == "cnn":
+            explained = FORMULAS.format(**results["settings"])
+            text += ["### The CNN in formulas", explained, _formulas_table(results)]
+    return "\n\n".join(text)
+
+
+def _layers_table(networks: Mapping[int, Sequence[Layer]]) -> str:
+    """A row a layer; columns for each size of the images."""
+    header = ["", "kernel", "channels", "positions", *_count_columns(networks)]
+    rows = []
+    for layers in zip(*networks.values(), strict=True):
+        one = layers[0]
+        kernel, channels = f"{one.kernel_size}×{one.kernel_size}", f"{one.channels_in} → {one.channels_out}"
+        positions = ", ".join(f"{layer.rows}×{layer.columns}" for layer in layers)
+        rows.append([one.name, kernel, channels, positions, *_counts([layer] for layer in layers)])
+    rows.append(["total", "", "", "", *_counts(networks.values())])
+    return table(header, rows)
+
+
+def _stages_table(networks: Mapping[int, Sequence[Layer]]) -> str:
+    """A row a stage; columns for each size of the images."""
+    rows = []
+    for same in zip(*map(stages, networks.values()), strict=True):
+        rows.append([stage_name(same[0]), len(same[0]), *_counts(same)])
+    first, *_ = networks.values()
+    rows.append(["total", len(first), *_counts(networks.values())])
+    return table(["", "convolutions", *_count_columns(networks)], rows)
+
+
+def _count_columns(sizes: Collection[int]) -> list[str]:
+    counts = [count.replace("_", "-") for count in COUNTS[1:]]
+    return ["weights", *(f"{count}, {size}×{size}" for count in counts for size in sizes)]
+
+
+def _counts(same: Iterable[Sequence[Layer]]) -> list[str]:
+    """Cells under `_count_columns`, for what is the same at each size."""
+    totals = [total(layers) for layers in same]
+    weights = totals[0]["weights"]
+    return [f"{weights:,}", *(f"{each[count]:,}" for count in COUNTS[1:] for each in totals)]
+
+
+def stages(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """The layers of a DeepLabV3, by the part of backbone or head that they are in.
+
+    Numbered blocks in a row whose outputs have the same channels are one.
+    """
+    blocks = [list(block) for _, block in groupby(layers, _part)]
+    alike = groupby(blocks, lambda block: (re.sub(r"_?\d+$", "", _part(block[0])), block[-1].channels_out))
+    return [[layer for block in stage for layer in block] for _, stage in alike]
+
+
+def stage_name(stage: Sequence[Layer]) -> str:
+    """`block1–block2`: from where to where."""
+    return "–".join(dict.fromkeys(_part(layer) for layer in (stage[0], stage[-1])))
+
+
+def _part(layer: Layer) -> str:
+    return layer.name.split("/")[1]
+
+
+def _describe(networks: Mapping[int, Sequence[Layer]]) -> str:
+    """Classes and features of a DeepLabV3."""
+    last = {size: layers[-1] for size, layers in networks.items()}
+    classes = next(iter(last.values())).channels_out
+    features = ", ".join(f"{one.rows}×{one.columns} for {size}×{size}" for size, one in last.items())
+    return f"{classes} classes; features of {features}."
+
+
+def _formulas_table(results: Results) -> str:
+    """A row a quantity; sizes with the same formulas share it."""
+    keys = ("quantity", "traced", "published", "difference")
+    rows = []
+    for (quantity, *formulas), same in groupby(results["formulas"], lambda one: [one[key] for key in keys]):
+        sizes = " and ".join(f"{one['size']}×{one['size']}" for one in same)
+        rows.append([f"{quantity}, {sizes}", *(text or "" for text in formulas)])
+    return table(["", "traced", "published", "traced − published"], rows)

@@ -1,0 +1,227 @@
+"""What happens where every pixel x becomes a·x + b.
+
+A convolution of a·x + b with weights w and bias c is one of x with weights a·w and bias c + b·Σw: the sum
+of products with b is the same wherever a kernel lies. Beyond the border the image is 0 and not b, so that
+there the two differ; where b is 0 they never do. So some weights undo the change, but for the border: w/a
+and c − (b/a)·Σw. The published answer, (w − b)/a, does so only where b is 0.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from analysis.plots import draw_lines
+from analysis.report import Results, count, image, table
+from analysis.trainings import Outcome, Trainer, Training, describe_change
+from jaxcolor.colorization.drawing import draw_grid
+from jaxcolor.colorization.palette import paint
+from jaxcolor.colorization.prediction import Predictor
+from jaxcolor.layers import write_out
+from jaxcolor.training.state import TrainState
+from jaxcolor.trees import flatten, unflatten
+
+MOSAIC, MOSAICS = 3, 4  # images a side of one that is large enough to have an inside, and how many of these
+SHOWN = 10  # images side by side
+GRID = "input-change-images.png"
+EXPLANATION = """\
+A convolution of a·x + b with weights w and bias c is one of x with weights a·w and bias c + b·Σw. So
+rewritten, the trained network of x is compared with that of a·x + b, on images of {side}×{side} pixels: the
+first three columns are their largest difference as a share of the largest logit, and the distance from the
+border from which on it is rounding. Rewritten the other way round, the network undoes the change but for the
+border: *other colors* is the share of the validation images' pixels that come out otherwise than by the
+network of x, whose loss is {loss:.3f}. *By (w − b)/a* is that share with the published answer's weights."""
+ROUNDING = 1e-5  # of the largest logit
+Change = tuple[float, float]
+
+
+Rewrite = Callable[[Array, Array], tuple[Array, Array]]  # of a kernel and a bias
+
+
+def reparametrized(params: dict[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
+    """The parameters with which a network makes of x what `params` make of a·x + b, away from the border."""
+    return rewritten(params, lambda w, c: (a * w, c + b * w.sum(axis=(0, 1, 2))), channels)
+
+
+def published(params: dict[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
+    """The parameters that, by the published answer, make of a·x + b what `params` make of x."""
+    return rewritten(params, lambda w, c: ((w - b) / a, c), channels)
+
+
+def rewritten(params: dict[str, Any], rewrite: Rewrite, channels: int) -> dict[str, Any]:
+    """The parameters with new ones for what sees the image.
+
+    Images with so many channels are seen by layer 1 and, behind a skip connection, by layer 6.
+    """
+    leaves = dict(flatten(params))
+    sees_image: dict[tuple[str, ...], slice] = {("layer1", "conv"): slice(None)}
+    if leaves["layer6", "kernel"].shape[2] > leaves["layer5", "norm", "scale"].shape[0]:
+        sees_image["layer6",] = slice(channels)
+    for layer, of_image in sees_image.items():
+        kernel, bias = leaves[*layer, "kernel"], leaves[*layer, "bias"]
+        seen, leaves[*layer, "bias"] = rewrite(kernel[:, :, of_image], bias)
+        leaves[*layer, "kernel"] = kernel.at[:, :, of_image].set(seen)
+    return unflatten(leaves)
+
+
+def logits_of(state: TrainState, inputs: Array) -> Float[Array, "batch height width color"]:
+    """The network's logits with running statistics."""
+    return write_out(state.apply_fn(state.variables, inputs, train=False))
+
+
+def differences_by_distance(
+    state: TrainState, inputs: Float[Array, "batch side side channel"], a: float, b: float
+) -> list[float]:
+    """The largest difference between the network of a·x + b and the reparametrised one of x, as a share of
+    the largest logit: for the pixels at each distance from the border, 0 for those right at it."""
+    other = state.replace(params=reparametrized(state.params, a, b, inputs.shape[-1]))
+    expected = np.asarray(jax.jit(logits_of)(state, a * inputs + b))
+    found = np.asarray(jax.jit(logits_of)(other, inputs))
+    difference = np.abs(expected - found).max(axis=(0, 3)) / np.abs(expected).max()
+    side = len(difference)
+    rows, columns = np.indices(difference.shape)
+    distance = np.minimum(np.minimum(rows, side - 1 - rows), np.minimum(columns, side - 1 - columns))
+    return [float(difference[distance == d].max()) for d in range((side + 1) // 2)]
+
+
+def mosaics(inputs: Float[Array, "n height width channel"]) -> Float[Array, "m _ _ channel"]:
+    """Images put together to larger ones, `MOSAIC` a side."""
+    _, height, width, channels = inputs.shape
+    grid = inputs.reshape(-1, MOSAIC, MOSAIC, height, width, channels)
+    return grid.transpose(0, 1, 3, 2, 4, 5).reshape(-1, MOSAIC * height, MOSAIC * width, channels)
+
+
+def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Change], folder: Path) -> Results:
+    """What each change does to the trained network of the first of `plains`, and to trainings from scratch.
+
+    The other ones differ from it in their seed alone: they say how much chance there is in a loss. Draws
+    what comes out.
+    """
+    plain = plains[0]
+    trained = trainer.train([*plains, *(_changed(plain, *change) for change in changes)])
+    withouts, scratch = trained[: len(plains)], trained[len(plains) :]
+    without = withouts[0]
+    state = trainer.state(plain.model, without.variables)
+    inputs = trainer.data("validation")["inputs"]
+    large = mosaics(inputs[jnp.arange(MOSAICS * MOSAIC**2) % len(inputs)])
+    predictor = Predictor()
+    labels = predictor(state, inputs)
+    drawn = {"original": trainer.truth["validation"].images, "of x": paint(labels, trainer.palette)}
+    rows = []
+    for (a, b), after in zip(changes, scratch, strict=True):
+        changed = trainer.data("validation", a, b)
+        # With these weights the network undoes the change: it makes of a·x + b what the old ones made of x.
+        undone = state.replace(params=reparametrized(state.params, 1 / a, -b / a))
+        as_published = state.replace(params=published(state.params, a, b))
+        found = {
+            how: predictor(one, changed["inputs"])
+            for how, one in (("untouched", state), ("undone", undone), ("published", as_published))
+        }
+        for how in ("untouched", "undone"):
+            colors = found[how]
+            drawn[f"of {describe_change(a, b)},\n{how}"] = paint(colors, trainer.palette)
+        rows.append(
+            {
+                "a": a,
+                "b": b,
+                "by_distance": differences_by_distance(state, large, a, b),
+                "untouched": trainer.evaluate(state, changed),
+                "undone": trainer.evaluate(undone, changed),
+                "other_pixels": float(np.mean(found["undone"] != labels)),
+                "other_pixels_published": float(np.mean(found["published"] != labels)),
+                "scratch": _scores(after, plain.epochs),
+            }
+        )
+    rows_drawn = {label: images[:SHOWN] for label, images in drawn.items()}
+    draw_grid(folder / GRID, "what the trained network makes of validation images", rows_drawn)
+    return {
+        "plain": _scores(without, plain.epochs),
+        "seeds": [other.after(epoch=plain.epochs)["val_loss"] for other in withouts],
+        "epochs": plain.epochs,
+        "side": large.shape[1],
+        "changes": rows,
+    }
+
+
+def _changed(plain: Training, a: float, b: float) -> Training:
+    return Training(**vars(plain) | {"multiply": a, "add": b})
+
+
+def _scores(trained: Outcome, epochs: int) -> dict[str, Any]:
+    """The last epoch's, and the curve of validation losses."""
+    entries = trained.by_epoch(epochs)
+    last = entries[-1]
+    return {
+        "val_loss": last["val_loss"],
+        "val_accuracy": last["val_accuracy"],
+        "curve": [[entry["epoch"], entry["val_loss"]] for entry in entries],
+    }
+
+
+def render(results: Results, folder: Path) -> str:
+    """The part of the report, its plots written beside it."""
+    plain, changes = results["plain"], results["changes"]
+    draw_lines(
+        folder / "input-change-border.png",
+        {
+            _label(change): [(d, max(value, 1e-9)) for d, value in enumerate(change["by_distance"])]
+            for change in changes
+        },
+        x="distance from the border, pixels",
+        y="largest difference / largest logit",
+        log="y",
+    )
+    curves = {"x": plain["curve"]} | {_label(change): change["scratch"]["curve"] for change in changes}
+    draw_lines(
+        folder / "input-change-curves.png",
+        {label: [point for point in curve if point[0] > 0] for label, curve in curves.items()},
+        x="epoch",
+        y="validation loss",
+    )
+    rows = [
+        [
+            _label(change),
+            f"{change['by_distance'][0]:.0e}",
+            _exact_from(change["by_distance"]),
+            f"{change['by_distance'][-1]:.0e}",
+            f"{100 * change['other_pixels']:.1f} %",
+            f"{100 * change['other_pixels_published']:.1f} %",
+            f"{change['untouched']['val_loss']:.3f}",
+            f"{change['undone']['val_loss']:.3f}",
+            f"{change['scratch']['val_loss']:.3f}",
+        ]
+        for change in changes
+    ]
+    header = [
+        "input", "at the border", "rounding from pixel", "in the middle", "other colors", "by (w − b)/a",
+        "loss, untouched", "loss, undone", f"loss, trained anew for {count(results['epochs'], 'epoch')}",
+    ]  # fmt: skip
+    differences = [change["scratch"]["val_loss"] - plain["val_loss"] for change in changes]
+    seeds = results["seeds"]
+    chance = f"; {len(seeds)} seeds on x differ by {max(seeds) - min(seeds):.3f}" if seeds[1:] else ""
+    return "\n\n".join(
+        [
+            EXPLANATION.format(side=results["side"], loss=plain["val_loss"]),
+            table(header, rows),
+            f"Trained anew on a·x + b, losses lie {min(differences):+.3f} to {max(differences):+.3f} from "
+            f"that on x{chance}.",
+            image(GRID, "Ten validation images by the trained network, from changed inputs"),
+            image("input-change-border.png", "Largest difference over the distance from the border"),
+            image("input-change-curves.png", "Validation losses of trainings on changed inputs"),
+        ]
+    )
+
+
+def _label(change: Results) -> str:
+    return describe_change(change["a"], change["b"])
+
+
+def _exact_from(by_distance: Sequence[float]) -> str:
+    """The distance from which on all differences are rounding."""
+    inexact = [distance for distance, value in enumerate(by_distance) if value > ROUNDING]
+    start = inexact[-1] + 1 if inexact else 0
+    return str(start) if start < len(by_distance) else "none"

@@ -1,0 +1,163 @@
+"""An analysis, from its settings to its report."""
+
+import json
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from analysis import batch_sizes, connections, input_change, memory, memory_report, skips
+from analysis.config import NAMES, PARTS, AnalyzeConfig, Part
+from analysis.report import Results, Section, report
+from analysis.trainings import Trainer, Training
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.data import load_dataset
+from jaxcolor.colorization.palette import fit_palette
+from jaxcolor.errors import UserError, reason
+from jaxcolor.files import write_atomically
+from jaxcolor.training.run import prepare
+from jaxcolor.training.run_folder import RunFolder, environment
+
+CNN, UNET = "cnn", "unet"
+TITLES: dict[Part, str] = {
+    "connections": "Weights, outputs, connections",
+    "input-change": "Pixels x that become a·x + b",
+    "skips": "Skip connections",
+    "batch-sizes": "Batch sizes",
+    "memory": "Memory of training a part or everything",
+}
+WITH_IMAGES = {"input-change", "skips", "batch-sizes"}  # the parts that train networks
+
+
+def analyze(config: AnalyzeConfig) -> Path:
+    """Answer the questions that the settings ask for, and return the report's path."""
+    prepare("float32")
+    folder = RunFolder(config.folder)
+    resuming = config.resume and folder.is_run()
+    if config.resume and not resuming:
+        print(f"There is no analysis in {folder.path} yet: starting it", flush=True)
+    if not resuming:
+        folder.check_free(config.overwrite)
+    analysis = Analysis(config)
+    record = {"task": "analyze", "settings": config.to_json(), "dataset": {}, **environment()}
+    if WITH_IMAGES & set(config.parts):
+        record["dataset"] = analysis.images.facts
+    if resuming:
+        record = continued(folder, record)
+    else:
+        folder.create(record, overwrite=config.overwrite)
+    with folder.locked():
+        if resuming:
+            folder.write_config(record)
+        print(f"Analysing {', '.join(config.parts)}; on {record['device']}; into {folder.path}", flush=True)
+        for part in config.parts:
+            start = time.perf_counter()
+            section = analysis.answer(part)
+            write(folder.path / f"{part}.json", json.dumps(section))
+            write(folder.path / "report.md", report(record, read_sections(folder.path)))
+            print(f"{TITLES[part]}: {time.perf_counter() - start:.1f} s", flush=True)
+    path = folder.path / "report.md"
+    print(f"report: {path}")
+    return path
+
+
+class Analysis:
+    """What the parts are answered from: images, palette, and trainings that they share."""
+
+    def __init__(self, config: AnalyzeConfig):
+        self.config = config
+        self.settings = ColorizeConfig(
+            dataset=config.dataset, category=config.category, archive=config.archive, data_dir=config.data_dir
+        )
+
+    @cached_property
+    def images(self) -> Dataset:
+        """Those that networks are trained on."""
+        return load_dataset(self.settings)
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        """The trainings, all with one palette, so that the losses of all seeds are of the same task."""
+        palette = fit_palette(self.images.train, self.settings.colors, self.settings.seed)
+        return Trainer(self.images, palette, self.config.folder / "trainings")
+
+    def answer(self, part: Part) -> dict[str, Any]:
+        """A part's results, and what they took, as plain values."""
+        start = time.perf_counter()
+        if part not in WITH_IMAGES:
+            results = self._measure(part)
+            seconds = results.get("seconds", time.perf_counter() - start)
+            return {"results": results, "seconds": seconds, "trainings": {}}
+        self.trainer.used.clear()
+        spent = self.trainer.spent
+        results = self._measure(part)
+        seconds = time.perf_counter() - start - (self.trainer.spent - spent)
+        return {"results": results, "seconds": seconds, "trainings": dict(self.trainer.used)}
+
+    def _measure(self, part: Part) -> Results:
+        config = self.config
+        if part == "connections":
+            return connections.measure(config)
+        if part == "input-change":
+            plains = self._trainings(config.model)
+            return input_change.measure(self.trainer, plains, config.changes, config.folder)
+        if part == "skips":
+            other = UNET if config.model == CNN else config.model
+            kinds = {NAMES[model]: self._trainings(model) for model in (CNN, other)}
+            return skips.measure(self.trainer, kinds, config.folder)
+        if part == "batch-sizes":
+            sizes = {size: self._trainings(config.model, size) for size in sorted(set(config.batch_sizes))}
+            return batch_sizes.measure(self.trainer, sizes)
+        return memory.measure(config, config.folder / "compiled")
+
+    def _trainings(self, model: str, batch_size: int | None = None) -> list[Training]:
+        """One a seed."""
+        config = self.config
+        return [
+            Training(model, batch_size or config.batch_size, seed, config.epochs, config.updates)
+            for seed in range(config.seeds)
+        ]
+
+
+RENDER = {
+    "connections": connections.render,
+    "input-change": input_change.render,
+    "skips": skips.render,
+    "batch-sizes": batch_sizes.render,
+    "memory": memory_report.render,
+}
+
+
+def read_sections(folder: Path) -> list[Section]:
+    """What is answered so far, of this call and of earlier ones."""
+    sections = []
+    for part in PARTS:
+        path = folder / f"{part}.json"
+        if not path.exists():
+            continue
+        try:
+            values = json.loads(path.read_text())
+            text = RENDER[part](values["results"], folder)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} is damaged ({reason(error)}): delete it, and --resume") from error
+        sections.append(Section(TITLES[part], text, values["seconds"], values["trainings"]))
+    return sections
+
+
+def continued(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of an analysis that goes on; refuses one of other images, or on another kind of device."""
+    earlier = folder.read_config()
+    was, now = (one["device"].split(":")[0] for one in (earlier, record))
+    if was != now:
+        raise UserError(f"{folder.path} was started on a {was}: start a new one with another --name")
+    if not record["dataset"]:
+        return record | {"dataset": earlier["dataset"]}
+    if earlier["dataset"] and earlier["dataset"] | {"requested": None} != record["dataset"] | {
+        "requested": None
+    }:
+        raise UserError(f"{folder.path} was started with other images: start a new one with another --name")
+    return record
+
+
+def write(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write(text.encode()))

@@ -1,0 +1,287 @@
+"""Independent trainings: runs alike share their compiled programs, and none is done twice.
+
+A finished training is one file in the analysis's folder. Where a device has room for it, those that differ
+in their seed alone run together, as one program over a stack of states.
+"""
+
+import json
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from analysis.config import NAMES
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.data import Split, make_arrays
+from jaxcolor.colorization.palette import Palette
+from jaxcolor.colorization.task import batch_loss, evaluate_step, train_step
+from jaxcolor.errors import UserError, reason
+from jaxcolor.files import write_atomically
+from jaxcolor.models.unet import build_model
+from jaxcolor.training.batches import Batches, epoch_order, make_batches
+from jaxcolor.training.compilation import jit
+from jaxcolor.training.engine import Batch, EpochRunner, keeping_state
+from jaxcolor.training.progress import Progress
+from jaxcolor.training.state import TrainState, create_state
+from jaxcolor.trees import flatten, unflatten
+
+EVALUATED_AT_ONCE = 100  # images; the same for all runs, so that they share the program
+LEARNING_RATE = ColorizeConfig.learning_rate
+
+
+@dataclass(frozen=True)
+class Training:
+    """What decides a training's numbers, given images and palette; inputs are `multiply` · x + `add`.
+
+    It is long enough for both `epochs` and `updates`, and looked at after each of the epochs and then.
+    """
+
+    model: str
+    batch_size: int
+    seed: int
+    epochs: int
+    updates: int
+    multiply: float = 1.0
+    add: float = 0.0
+
+    @property
+    def file_name(self) -> str:
+        values = "-".join(
+            f"{name}={np.format_float_positional(value, trim='-')}"  # all digits, 2 for 2.0
+            for name, value in asdict(self).items()
+            if name != "model"
+        )
+        return f"{self.model}-{values}.npz"
+
+    @property
+    def but_for_the_seed(self) -> "Training":
+        return Training(**asdict(self) | {"seed": 0})
+
+    def marks(self, steps: int) -> list[int]:
+        """After how many updates to look, in rising order, where an epoch has so many steps."""
+        return sorted({steps * epoch for epoch in range(1, self.epochs + 1)} | {self.updates})
+
+
+class Outcome(NamedTuple):
+    """What a training left."""
+
+    history: list[dict[str, Any]]  # of each mark: update, epoch, losses, accuracy, gradient_norms
+    variables: dict[str, Any]  # after `epochs`
+    seconds: float  # that it took, compiling included
+
+    def after(self, *, epoch: float | None = None, update: int | None = None) -> dict[str, Any]:
+        """What `history` says after an epoch, or after an update."""
+        return next(entry for entry in self.history if epoch == entry["epoch"] or update == entry["update"])
+
+    def by_epoch(self, epochs: int) -> list[dict[str, Any]]:
+        """The entries before the first epoch and after each of the first ones."""
+        return [self.after(epoch=epoch) for epoch in range(epochs + 1)]
+
+
+class Trainer:
+    """Data on the device, compiled programs, and the folder with what is done."""
+
+    def __init__(self, images: Dataset, palette: Palette, folder: Path, together: bool | None = None):
+        """`together` says whether seeds are stacked: by default on a GPU.
+
+        On a CPU convolutions of a stack of kernels are slower than one after the other.
+        """
+        self.palette = palette
+        self.folder = folder
+        self.used: dict[str, float] = {}  # seconds that trainings took which were asked for, by file name
+        self.spent = 0.0  # seconds of training since this object is there
+        self.together = jax.default_backend() != "cpu" if together is None else together
+        self.arrays = {
+            name: make_arrays(getattr(images, name), palette, downsize_input=False)
+            for name in ("train", "validation")
+        }
+        self.truth = {
+            name: Split(getattr(images, name), np.asarray(arrays["labels"]))
+            for name, arrays in self.arrays.items()
+        }
+        self._step = EpochRunner(train_step)
+        self._steps = EpochRunner(jax.vmap(train_step))
+        self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
+        self._gradient_norms = jit(gradient_norms)
+        self.initial_state = cache(self._initial_state)
+        self._network = cache(self._make_network)
+
+    def train(self, trainings: Sequence[Training]) -> list[Outcome]:
+        """What each of them leaves: read where it is done, and computed where it is not."""
+        missing = [training for training in trainings if not self._is_done(training)]
+        total = sum(self._images_of(training) for training in missing)
+        with Progress(total, 0) as progress:
+            for _, alike in groupby(missing, lambda training: training.but_for_the_seed):
+                group = list(alike)
+                for part in [group] if self.together else [[training] for training in group]:
+                    self._run(part, progress)
+        trained = [self._read(training) for training in trainings]
+        for training, one in zip(trainings, trained, strict=True):
+            self.used[training.file_name] = one.seconds
+        return trained
+
+    def state(self, model: str, variables: dict[str, Any]) -> TrainState:
+        """A state with some training's variables."""
+        return self.initial_state(model, 0).replace(**jax.tree.map(jnp.asarray, variables))
+
+    def data(self, split: str, multiply: float = 1.0, add: float = 0.0) -> dict[str, Array]:
+        """A split on the device, its inputs multiplied and added to."""
+        arrays = self.arrays[split]
+        return arrays | {"inputs": multiply * arrays["inputs"] + add}
+
+    def evaluate(self, state: TrainState, data: dict[str, Array]) -> dict[str, float]:
+        """`val_loss` and `val_accuracy` over images with labels."""
+        batches = make_batches(np.arange(len(data["labels"])), EVALUATED_AT_ONCE)
+        _, sums = self._evaluate(state, data, batches)
+        return {
+            "val_loss": float(sums["loss"] / sums["count"]),
+            "val_accuracy": float(sums["right"] / sums["count"]),
+        }
+
+    def _run(self, group: list[Training], progress: Progress) -> None:
+        """Train some that differ in their seed alone, as one, and write what they leave."""
+        start = time.perf_counter()
+        shared = group[0]
+        train = self.data("train", shared.multiply, shared.add)
+        validation = self.data("validation", shared.multiply, shared.add)
+        count = len(train["labels"])
+        steps = len(make_batches(np.arange(count), shared.batch_size).indices)
+        states = [self.initial_state(training.model, training.seed) for training in group]
+        look = {name: array[:EVALUATED_AT_ONCE] for name, array in train.items()} | {"mask": None}
+
+        def entry(state: TrainState, update: int, train_loss: float | None) -> dict[str, Any]:
+            norms = {name: float(norm) for name, norm in self._gradient_norms(state, look).items()}
+            epoch = update / steps
+            scores = self.evaluate(state, validation)
+            return {"update": update, "epoch": epoch, "train_loss": train_loss} | scores | {
+                "gradient_norms": norms
+            }  # fmt: skip
+
+        histories = [[entry(state, 0, None)] for state in states]
+        kept: list[Any] = []  # variables after the epochs; a step uses up those that it is given
+        for first, last, batches in self._portions(shared, [t.seed for t in group], count, steps):
+            states, losses = self._advance(states, train, batches)
+            progress.count((last - first) * shared.batch_size * len(group))
+            if last not in shared.marks(steps):
+                continue
+            for history, state, loss in zip(histories, states, losses, strict=True):
+                history.append(entry(state, last, loss))
+                if not np.isfinite(loss):
+                    raise UserError(f"the training loss of {shared} became {loss}: this change is too large")
+            if last == shared.epochs * steps:
+                kept = [jax.device_get(state.variables) for state in states]
+        self.spent += time.perf_counter() - start
+        seconds = (time.perf_counter() - start) / len(group)
+        for training, variables, history in zip(group, kept, histories, strict=True):
+            self._write(training, Outcome(history, variables, seconds))
+            progress.line(f"{describe(training)}: val_loss {history[-1]['val_loss']:.4f}, {seconds:.1f} s")
+
+    def _portions(
+        self, shared: Training, seeds: list[int], count: int, steps: int
+    ) -> Iterator[tuple[int, int, Batches]]:
+        """The updates up to each mark, epoch by epoch: the first, the one behind the last, their batches.
+
+        Indices are [steps, seeds, batch].
+        """
+        marks = shared.marks(steps)
+        for epoch in range(-(-marks[-1] // steps)):
+            of_seeds = [
+                make_batches(epoch_order(count, seed, epoch + 1, "once"), shared.batch_size) for seed in seeds
+            ]
+            indices = np.stack([batches.indices for batches in of_seeds], axis=1)
+            mask = of_seeds[0].mask
+            if mask is not None:
+                mask = np.stack([mask] * len(seeds), axis=1)
+            start, end = epoch * steps, (epoch + 1) * steps
+            stops = sorted({min(mark, end) for mark in marks if mark > start})
+            for first, last in zip([start, *stops], stops, strict=False):
+                part = slice(first - start, last - start)
+                yield first, last, Batches(indices[part], None if mask is None else mask[part])
+
+    def _advance(
+        self, states: list[TrainState], data: dict[str, Array], batches: Batches
+    ) -> tuple[list[TrainState], list[float]]:
+        """States and mean losses after some updates, each of a state on batches of its own."""
+        if len(states) == 1:
+            mask = None if batches.mask is None else batches.mask[:, 0]
+            state, sums = self._step(copied(states[0]), data, Batches(batches.indices[:, 0], mask))
+            return [state], [float(sums["loss"] / sums["count"])]
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        stacked, sums = self._steps(stacked, data, batches)
+        split = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(states))]
+        return split, (sums["loss"] / sums["count"]).tolist()
+
+    def _initial_state(self, model: str, seed: int) -> TrainState:
+        network, optimizer, init = self._network(model)
+        example = self.arrays["train"]["inputs"][:1]
+        return create_state(network.apply, init(jax.random.key(seed), example, train=False), optimizer)
+
+    def _make_network(self, model: str) -> tuple[Any, optax.GradientTransformation, Any]:
+        """One object each for all trainings of a network: programs are shared by what is the same object."""
+        config = ColorizeConfig(model=model, colors=len(self.palette))  # type: ignore[arg-type]
+        network = build_model(config)
+        return network, optax.adam(LEARNING_RATE), jax.jit(network.init, static_argnames="train")
+
+    def _images_of(self, training: Training) -> int:
+        count = len(self.truth["train"].labels)
+        steps = -(-count // training.batch_size)
+        return training.marks(steps)[-1] * training.batch_size
+
+    def _path(self, training: Training) -> Path:
+        return self.folder / training.file_name
+
+    def _is_done(self, training: Training) -> bool:
+        return self._path(training).is_file()
+
+    def _write(self, training: Training, trained: Outcome) -> None:
+        arrays = {"/".join(path): np.asarray(leaf) for path, leaf in flatten(trained.variables).items()}
+        record = json.dumps({"history": trained.history, "seconds": trained.seconds})
+        write_atomically(
+            self._path(training), lambda file: np.savez(file, allow_pickle=False, record=record, **arrays)
+        )
+
+    def _read(self, training: Training) -> Outcome:
+        path = self._path(training)
+        try:
+            with open(path, "rb") as file, np.load(file) as stored:
+                arrays = dict(stored)
+                record = json.loads(str(arrays.pop("record")))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise UserError(f"{path} is damaged ({reason(error)}): delete it, and --resume") from error
+        variables = unflatten({tuple(name.split("/")): array for name, array in arrays.items()})
+        return Outcome(record["history"], variables, record["seconds"])
+
+
+def gradient_norms(state: TrainState, batch: Batch) -> dict[str, Float[Array, ""]]:
+    """The Euclidean norm of the loss's gradient for each layer's kernel."""
+    gradients, _ = jax.grad(batch_loss, has_aux=True)(state.params, state, batch)
+    kernels = {path[0]: leaf for path, leaf in flatten(gradients).items() if path[-1] == "kernel"}
+    return {layer: jnp.linalg.norm(kernel) for layer, kernel in sorted(kernels.items())}
+
+
+def copied(state: TrainState) -> TrainState:
+    """The state in memory of its own, since a step uses up the one that it is given."""
+    return jax.tree.map(jnp.copy, state)
+
+
+def describe(training: Training) -> str:
+    """`UNet, batch 100, seed 0`, and what becomes of a pixel where that is not x."""
+    change = (training.multiply, training.add)
+    inputs = f", on {describe_change(*change)}" if change != (1, 0) else ""
+    return f"{NAMES[training.model]}, batch {training.batch_size}, seed {training.seed}{inputs}"
+
+
+def describe_change(multiply: float, add: float) -> str:
+    """`2x + 1`: what becomes of a pixel."""
+    factor = {1.0: "", -1.0: "−"}.get(multiply, f"{multiply:g}".replace("-", "−"))
+    return f"{factor}x" + (f" {'+' if add > 0 else '−'} {abs(add):g}" if add else "")

@@ -1,0 +1,165 @@
+"""The programs that are timed: jaxcolor as its runs use it, and every variant of the PyTorch program.
+
+A round of each is the same number of batches, and ends when its numbers are on the host: the losses
+of training, the scores of evaluation, the colored images of prediction.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+from jaxtyping import UInt8
+from reference import colorization as reference
+from reference.variants import Precision, Variant, choose_device, set_precision
+
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.data import make_arrays
+from jaxcolor.colorization.palette import Palette, to_bytes
+from jaxcolor.colorization.task import evaluate_step, predict_images, train_step
+from jaxcolor.models.unet import build_model
+from jaxcolor.training.batches import Batches, make_batches
+from jaxcolor.training.compilation import jit, multiply_with
+from jaxcolor.training.engine import EpochRunner, keeping_state
+from jaxcolor.training.state import initialize
+
+IMAGES_A_ROUND = {"cpu": 500, "gpu": 25_000}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is timed: a network, and the images that it is given."""
+
+    model: str
+    batch_size: int
+    filters: int
+    precision: Precision
+    images: UInt8[np.ndarray, "n height width 3"]
+    palette: Palette
+
+    @property
+    def steps(self) -> int:
+        """Batches a round."""
+        platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
+        pixels = self.images.shape[1] * self.images.shape[2]
+        return max(1, round(IMAGES_A_ROUND[platform] * 32 * 32 / pixels / self.batch_size))
+
+    @cached_property
+    def material(self) -> UInt8[np.ndarray, "n height width 3"]:
+        """The images of a round in whole batches; a long round repeats them."""
+        whole = max(len(self.images) // self.batch_size, 1)
+        count = min(whole, self.steps) * self.batch_size
+        return self.images[np.arange(count) % len(self.images)]
+
+    @property
+    def config(self) -> ColorizeConfig:
+        """The same for jaxcolor."""
+        return ColorizeConfig(
+            model=self.model,  # type: ignore[arg-type]
+            filters=self.filters,
+            colors=len(self.palette),
+            batch_size=self.batch_size,
+            precision=self.precision,
+        )
+
+
+@runtime_checkable
+class Contestant(Protocol):
+    """A program with its data on the device; each call is a round, or as many batches as it is told."""
+
+    def train(self, steps: int | None = None) -> None: ...
+    def evaluate(self, steps: int | None = None) -> None: ...
+    def predict(self, steps: int | None = None) -> None: ...
+
+
+class JaxContestant:
+    """The product: its epoch runner with its steps."""
+
+    def __init__(self, setting: Setting):
+        multiply_with(setting.precision)
+        self.setting = setting
+        self.images = setting.material
+        self.data = make_arrays(self.images, setting.palette, downsize_input=False)
+        self.palette = jnp.asarray(setting.palette)
+        optimizer = optax.adam(setting.config.learning_rate)
+        self.state = initialize(build_model(setting.config), self.data["inputs"][:1], optimizer, seed=0)
+        self._train = EpochRunner(train_step)
+        self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
+        self._predict = jit(predict_images)
+
+    def train(self, steps: int | None = None) -> None:
+        self.state, _ = self._train(self.state, self.data, self._batches(steps))
+
+    def evaluate(self, steps: int | None = None) -> None:
+        self._evaluate(self.state, self.data, self._batches(steps))
+
+    def predict(self, steps: int | None = None) -> None:
+        for indices in self._batches(steps).indices:
+            images = self.images[indices[0] : indices[-1] + 1]
+            np.asarray(self._predict(self.state, jnp.asarray(images), self.palette))
+
+    def _batches(self, steps: int | None) -> Batches:
+        count = (steps or self.setting.steps) * self.setting.batch_size
+        return make_batches(np.arange(count) % len(self.images), self.setting.batch_size)
+
+
+class TorchContestant:
+    """The PyTorch program in one of its variants, on slices of images that were put in order before."""
+
+    def __init__(self, setting: Setting, variant: Variant):
+        torch.manual_seed(0)
+        self.device = choose_device()
+        set_precision(setting.precision, self.device)
+        self.setting = setting
+        self.bfloat16 = setting.precision == "bfloat16"
+        network = {"cnn": reference.CNN, "unet": reference.UNet}[setting.model]
+        model: torch.nn.Module = network(setting.filters, len(setting.palette))
+        self.model = model.to(self.device).to(memory_format=variant.memory_format)
+        self.optimizer = reference.make_optimizer(self.model, setting.config.learning_rate)
+
+        arrays = make_arrays(setting.material, setting.palette, downsize_input=False)
+        inputs = torch.from_numpy(np.array(arrays["inputs"]).transpose(0, 3, 1, 2))
+        inputs = inputs.to(self.device).contiguous(memory_format=variant.memory_format)
+        labels = torch.from_numpy(np.array(arrays["labels"])).to(self.device, torch.int64)
+        size = setting.batch_size
+        self.batches = list(zip(inputs.split(size), labels.split(size), strict=True))
+        self.images = torch.from_numpy(setting.material).split(size)
+        self.palette = torch.from_numpy(to_bytes(setting.palette)).to(self.device)
+
+        self._loss = variant.compile(reference.loss_of)
+        self._scores = variant.compile(reference.scores_of)
+        self._predict = variant.compile(reference.predict_images)
+
+    def train(self, steps: int | None = None) -> None:
+        self.model.train()
+        total = torch.zeros((), device=self.device)
+        for step in range(steps or self.setting.steps):
+            inputs, labels = self.batches[step % len(self.batches)]
+            total += reference.train_step(
+                self.model, self.optimizer, inputs, labels, loss_of=self._loss, bfloat16=self.bfloat16
+            )
+        total.item()
+
+    @torch.inference_mode()
+    def evaluate(self, steps: int | None = None) -> None:
+        self.model.eval()
+        total = torch.zeros(2, device=self.device)
+        with self._autocast():
+            for step in range(steps or self.setting.steps):
+                total += torch.stack(self._scores(self.model, *self.batches[step % len(self.batches)]))
+        total.tolist()
+
+    @torch.inference_mode()
+    def predict(self, steps: int | None = None) -> None:
+        self.model.eval()
+        with self._autocast():
+            for step in range(steps or self.setting.steps):
+                images = self.images[step % len(self.images)].to(self.device)
+                self._predict(self.model, images, self.palette).cpu().numpy()
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)

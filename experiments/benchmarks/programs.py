@@ -1,0 +1,149 @@
+"""The programs of the parity certificate: a step, and then all that it left, in our names and axes."""
+
+import copy
+from typing import Any, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+from jaxtyping import Float, UInt8
+from reference import colorization as reference
+from reference.variants import choose_device
+from reference.weights import TABLE, from_torch
+from torch import Tensor, nn
+
+from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
+from jaxcolor.training.batches import Batches
+from jaxcolor.training.engine import EpochRunner
+from jaxcolor.training.state import TrainState, create_state
+from jaxcolor.trees import KeyPath, flatten
+
+Inputs = Float[np.ndarray, "batch height width channel"]
+Labels = UInt8[np.ndarray, "batch height width"]
+Arrays = dict[str, np.ndarray]
+
+
+@runtime_checkable
+class Program(Protocol):
+    """A network with weights, and Adam."""
+
+    def step(self, inputs: Inputs, labels: Labels) -> float:
+        """Train on a batch and return its loss; `gradients` are those that it was done with."""
+
+    def gradients(self) -> Arrays:
+        """Of each parameter in the last step."""
+
+    def weights(self) -> Arrays:
+        """Parameters and running statistics, by their path in our tree."""
+
+    def outputs(self, inputs: Inputs, train: bool) -> Arrays:
+        """Of each layer, [batch, height, width, channel]."""
+
+    def evaluate(self, inputs: Inputs, labels: Labels) -> float:
+        """The loss with running statistics."""
+
+
+def recorder() -> optax.GradientTransformation:
+    """Lets gradients pass and keeps a copy of them as its state."""
+    return optax.GradientTransformation(
+        lambda params: jax.tree.map(jnp.zeros_like, params),
+        lambda gradients, state, params=None: (gradients, gradients),
+    )
+
+
+class JaxProgram:
+    """The product: its train step as its training loop runs it."""
+
+    def __init__(self, model: Any, variables: dict[str, Any], learning_rate: float, epsilon: float):
+        optimizer = optax.chain(recorder(), optax.adam(learning_rate, eps=epsilon))
+        self.state: TrainState = create_state(model.apply, variables, optimizer)
+        self._runner = EpochRunner(train_step, donate=False)
+        self._evaluate = jax.jit(evaluate_step)
+        self._outputs = jax.jit(layer_outputs, static_argnames="train")
+
+    def load(self, weights: dict[str, Tensor]) -> None:
+        """Take over a state_dict of PyTorch's."""
+        self.state = self.state.replace(**from_torch(weights, self.state.variables))
+
+    def step(self, inputs: Inputs, labels: Labels) -> float:
+        data = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels)}
+        whole = Batches(np.arange(len(labels), dtype=np.int32)[None], None)
+        self.state, sums = self._runner(self.state, data, whole)
+        return sums["loss"] / sums["count"]
+
+    def gradients(self) -> Arrays:
+        return _named(flatten({"params": self.state.opt_state[0]}))
+
+    def weights(self) -> Arrays:
+        return _named(flatten(self.state.variables))
+
+    def outputs(self, inputs: Inputs, train: bool) -> Arrays:
+        return {
+            k: np.asarray(v) for k, v in self._outputs(self.state, jnp.asarray(inputs), train=train).items()
+        }
+
+    def evaluate(self, inputs: Inputs, labels: Labels) -> float:
+        batch = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels), "mask": None}
+        sums = self._evaluate(self.state, batch)
+        return float(sums["loss"] / sums["count"])
+
+
+class TorchProgram:
+    """The reference, in float32 or, to say what is true, in float64."""
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype, learning_rate: float, epsilon: float):
+        self.dtype, self.device = dtype, choose_device()
+        self.model = copy.deepcopy(model).to(self.device, dtype)
+        self.optimizer = reference.make_optimizer(self.model, learning_rate)
+        self.optimizer.param_groups[0]["eps"] = epsilon
+
+    def load(self, weights: dict[str, Tensor]) -> None:
+        self.model.load_state_dict(weights)
+
+    def step(self, inputs: Inputs, labels: Labels) -> float:
+        self.model.train()
+        x, y = self._tensors(inputs, labels)
+        return float(reference.train_step(self.model, self.optimizer, x, y))
+
+    def gradients(self) -> Arrays:
+        found = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        return _in_our_axes(found)
+
+    def weights(self) -> Arrays:
+        return _in_our_axes(self.model.state_dict())
+
+    def outputs(self, inputs: Inputs, train: bool) -> Arrays:
+        model, outputs = copy.deepcopy(self.model).train(train), {}
+        for name, layer in model.named_children():
+            layer.register_forward_hook(
+                lambda module, args, out, name=name: outputs.update({name: out.detach().cpu().numpy().copy()})
+            )
+        with torch.no_grad():
+            model(self._tensors(inputs)[0])
+        return {name: value.transpose(0, 2, 3, 1) for name, value in outputs.items()}
+
+    def evaluate(self, inputs: Inputs, labels: Labels) -> float:
+        self.model.eval()
+        x, y = self._tensors(inputs, labels)
+        return float(reference.evaluate_step(self.model, x, y)[0])
+
+    def _tensors(self, inputs: Inputs, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
+        x = torch.from_numpy(np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))).to(self.device, self.dtype)
+        y = torch.zeros(0) if labels is None else torch.from_numpy(labels)
+        return x, y.to(self.device, torch.int64)
+
+
+def _named(leaves: dict[KeyPath, Any]) -> Arrays:
+    return {"/".join(path[1:]): np.asarray(leaf) for path, leaf in leaves.items()}
+
+
+def _in_our_axes(tensors: dict[str, Tensor]) -> Arrays:
+    arrays = {}
+    for key, tensor in tensors.items():
+        if key in TABLE:
+            path, axes = TABLE[key]
+            array = tensor.detach().cpu().numpy().copy()
+            arrays["/".join(path[1:])] = array.transpose(axes) if axes else array
+    return arrays

@@ -1,0 +1,152 @@
+"""The assignment's networks and its three steps in PyTorch, as one would write them there.
+
+Images are [batch, channel, height, width], gray (1 channel) or small color ones (3); their sides
+divide by 4. Logits are [batch, colors, height, width].
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Resize = Literal["halve", "keep", "double"]
+
+
+class MyConv2d(nn.Module):
+    """The assignment's own convolution: stride 1, zero padding that keeps the image's size."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1):
+        super().__init__()
+        self.dilation = dilation
+        self.padding = dilation * (kernel_size // 2)
+        limit = (in_channels * kernel_size**2) ** -0.5
+        shape = (out_channels, in_channels, kernel_size, kernel_size)
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-limit, limit))
+        self.bias = nn.Parameter(torch.empty(out_channels).uniform_(-limit, limit))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.weight, self.bias, padding=self.padding, dilation=self.dilation)
+
+
+def block(
+    in_channels: int, out_channels: int, kernel_size: int, resize: Resize, dilation: int = 1
+) -> nn.Sequential:
+    """Convolution, then pooling or upsampling, then BatchNorm, then ReLU."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers["conv"] = MyConv2d(in_channels, out_channels, kernel_size, dilation)
+    if resize == "halve":
+        layers["pool"] = nn.MaxPool2d(2)
+    elif resize == "double":
+        layers["upsample"] = nn.Upsample(scale_factor=2)
+    layers["norm"] = nn.BatchNorm2d(out_channels)
+    layers["relu"] = nn.ReLU(inplace=True)
+    return nn.Sequential(layers)
+
+
+class CNN(nn.Module):
+    """Five blocks and a convolution, each seeing the one before."""
+
+    def __init__(self, filters: int = 32, colors: int = 24, kernel_size: int = 3, in_channels: int = 1):
+        super().__init__()
+        self.layer1 = block(in_channels, filters, kernel_size, "halve")
+        self.layer2 = block(filters, 2 * filters, kernel_size, "halve")
+        self.layer3 = block(2 * filters, 2 * filters, kernel_size, "keep")
+        self.layer4 = block(2 * filters, filters, kernel_size, "double")
+        self.layer5 = block(filters, colors, kernel_size, "double")
+        self.layer6 = MyConv2d(colors, colors, kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer2(self.layer1(x))
+        return self.layer6(self.layer5(self.layer4(self.layer3(x))))
+
+
+class UNet(nn.Module):
+    """The CNN with skip connections; `dilation` spreads the taps of layer 3."""
+
+    def __init__(
+        self,
+        filters: int = 32,
+        colors: int = 24,
+        kernel_size: int = 3,
+        in_channels: int = 1,
+        dilation: int = 1,
+    ):
+        super().__init__()
+        self.layer1 = block(in_channels, filters, kernel_size, "halve")
+        self.layer2 = block(filters, 2 * filters, kernel_size, "halve")
+        self.layer3 = block(2 * filters, 2 * filters, kernel_size, "keep", dilation)
+        self.layer4 = block(4 * filters, filters, kernel_size, "double")
+        self.layer5 = block(2 * filters, colors, kernel_size, "double")
+        self.layer6 = MyConv2d(in_channels + colors, colors, kernel_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out1 = self.layer1(x)
+        out2 = self.layer2(out1)
+        out3 = self.layer3(out2)
+        out4 = self.layer4(torch.cat([out2, out3], dim=1))
+        out5 = self.layer5(torch.cat([out1, out4], dim=1))
+        return self.layer6(torch.cat([x, out5], dim=1))
+
+
+def make_optimizer(model: nn.Module, learning_rate: float = 1e-3) -> torch.optim.Adam:
+    """Adam in its fastest form, which updates all parameters in one kernel."""
+    return torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+
+
+def loss_of(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy over all pixels; labels are int64 [batch, height, width]."""
+    return F.cross_entropy(model(inputs), labels)
+
+
+def likeliest(logits: Tensor) -> Tensor:
+    """The index of each pixel's likeliest color. On a CPU, `argmax(dim=1)` takes seven times as long."""
+    return logits.max(dim=1).indices
+
+
+def scores_of(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean loss and the share of right pixels."""
+    logits = model(inputs)
+    return F.cross_entropy(logits, labels), (likeliest(logits) == labels).float().mean()
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    loss_of: Callable[[nn.Module, Tensor, Tensor], Tensor] = loss_of,
+    bfloat16: bool = False,
+) -> Tensor:
+    """One step on a batch. Nothing waits for the loss, which stays on the device."""
+    optimizer.zero_grad(set_to_none=True)
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
+        loss = loss_of(model, inputs, labels)
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+@torch.inference_mode()
+def evaluate_step(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """`scores_of` a batch, for a model in evaluation mode."""
+    return scores_of(model, inputs, labels)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, inputs: Tensor) -> Tensor:
+    """The palette index of each pixel, for a model in evaluation mode."""
+    return likeliest(model(inputs))
+
+
+def gray(images: Tensor) -> Tensor:
+    """uint8 [batch, height, width, 3] → float32 [batch, 1, height, width]."""
+    return (images.float().mean(dim=-1) / 256).unsqueeze(1)
+
+
+def predict_images(model: nn.Module, images: Tensor, palette: Tensor) -> Tensor:
+    """From uint8 images [batch, height, width, 3] to ones in the palette's colors, uint8 [colors, 3]."""
+    return F.embedding(likeliest(model(gray(images))), palette)

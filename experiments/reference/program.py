@@ -1,0 +1,142 @@
+"""The plain PyTorch program: `python -m reference.program --model unet --archive …`.
+
+Trains and validates as `experiments/colorize.py` does, on the same images and palette, and prints a
+line an epoch. It imports no JAX, unless it has to fit a palette.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import tyro
+from torch import Tensor, nn
+
+from jaxcolor.cli import run_script
+from jaxcolor.data.cifar10 import load_cifar10
+from jaxcolor.data.classes import Category
+from jaxcolor.data.photographs import load_sample
+from jaxcolor.errors import UserError, reason
+from jaxcolor.training.memory import keep_freed_memory
+from reference.colorization import (
+    CNN,
+    UNet,
+    evaluate_step,
+    gray,
+    loss_of,
+    make_optimizer,
+    train_step,
+)
+from reference.variants import choose_device, choose_variants, set_precision
+
+IMAGES_AT_ONCE = 100  # whose distances to the palette are in memory at a time
+
+
+@dataclass(frozen=True)
+class ProgramConfig:
+    """Train the assignment's network with PyTorch."""
+
+    model: Literal["cnn", "unet"] = "unet"
+    """The network."""
+    filters: int = 32
+    """Filters of the first layer."""
+    epochs: int = 25
+    """How many times the training images are seen."""
+    batch_size: int = 100
+    """Images per step."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate."""
+    seed: int = 0
+    """Seed of the initial weights and the order of the images."""
+    dataset: Literal["cifar10", "sample"] = "cifar10"
+    """CIFAR-10, or patches of built-in photographs."""
+    category: Category | Literal["all"] = "horse"
+    """Which of CIFAR-10's images."""
+    archive: Path | None = None
+    """A local cifar-10-binary.tar.gz."""
+    data_dir: Path | None = None
+    """Where prepared data lies."""
+    palette: Path | None = None
+    """A .npy file of shape [n, 3] with values in 0–1. Default: k-means with 24 colors."""
+    variant: str = "eager"
+    """eager, channels_last, compile…: one of those that the benchmark times."""
+
+
+def main(config: ProgramConfig) -> None:
+    """Train, and print the losses and the accuracy of each epoch."""
+    torch.manual_seed(config.seed)
+    keep_freed_memory()
+    device = choose_device()
+    (variant,) = choose_variants([config.variant])
+    set_precision("float32", device)
+    train, validation = load_dataset(config)
+    palette = torch.from_numpy(read_palette(config, train))
+    order = np.random.default_rng(config.seed).permutation(len(train))
+    train_inputs, train_labels = make_tensors(train[order], palette, device)
+    val_inputs, val_labels = make_tensors(validation, palette, device)
+
+    network = {"cnn": CNN, "unet": UNet}[config.model]
+    model: nn.Module = network(config.filters, len(palette)).to(device)
+    model = model.to(memory_format=variant.memory_format)
+    optimizer = make_optimizer(model, config.learning_rate)
+    loss = variant.compile(loss_of)
+    for epoch in range(1, config.epochs + 1):
+        start = time.perf_counter()
+        model.train()
+        total = torch.zeros((), device=device)
+        for inputs, labels in in_batches(train_inputs, train_labels, config.batch_size):
+            total += train_step(model, optimizer, inputs, labels, loss_of=loss) * len(labels)
+        model.eval()
+        scores = torch.zeros(2, device=device)
+        for inputs, labels in in_batches(val_inputs, val_labels, config.batch_size):
+            scores += torch.stack(evaluate_step(model, inputs, labels)) * len(labels)
+        val_loss, val_accuracy = (scores / len(val_labels)).tolist()
+        print(
+            f"epoch {epoch:2}/{config.epochs}  train_loss {total.item() / len(train_labels):.4f}  "
+            f"val_loss {val_loss:.4f}  val_accuracy {val_accuracy:.4f}  {time.perf_counter() - start:.1f} s",
+            flush=True,
+        )
+
+
+def load_dataset(config: ProgramConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Train and validation images, uint8 [n, height, width, 3]."""
+    if config.dataset == "sample":
+        return load_sample()
+    train, validation, _ = load_cifar10(config.category, config.archive, config.data_dir)
+    return train, validation
+
+
+def read_palette(config: ProgramConfig, train: np.ndarray) -> np.ndarray:
+    """The palette's colors, float32 [colors, 3]."""
+    if config.palette is None:
+        from jaxcolor.colorization.palette import fit_palette  # imports JAX
+
+        return fit_palette(train, 24, config.seed)
+    try:
+        return np.load(config.palette).astype(np.float32)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"cannot read the palette {config.palette}: {reason(error)}") from error
+
+
+def make_tensors(images: np.ndarray, palette: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Gray images, float32 [n, 1, height, width], and the nearest colors, int64 [n, height, width]."""
+    colored = torch.from_numpy(images)
+    labels = [nearest_color(part, palette) for part in colored.split(IMAGES_AT_ONCE)]
+    return gray(colored).to(device), torch.cat(labels).to(device)
+
+
+def nearest_color(images: Tensor, palette: Tensor) -> Tensor:
+    """The index of the palette's color nearest to each pixel."""
+    difference = images.float().unsqueeze(-2) / 256 - palette
+    return difference.square().sum(dim=-1).argmin(dim=-1)
+
+
+def in_batches(inputs: Tensor, labels: Tensor, batch_size: int) -> zip:
+    """Batches in the order of the images, which are shuffled once before."""
+    return zip(inputs.split(batch_size), labels.split(batch_size), strict=True)
+
+
+if __name__ == "__main__":
+    run_script(lambda: main(tyro.cli(ProgramConfig, config=(tyro.conf.FlagCreatePairsOff,))))

@@ -1,0 +1,126 @@
+"""The plain torchvision loop: `python -m reference.segment_program --weights FILE`.
+
+Trains the last layer of a DeepLabV3 as `experiments/segment.py --train last` does, on the same images in
+the same order, with all the rest frozen in evaluation mode, and prints a line an epoch.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import tyro
+from torch import Tensor, nn
+
+from jaxcolor.cli import run_script
+from jaxcolor.data.examples import VOID, Examples
+from jaxcolor.data.shapes import SHAPES, ShapeImages
+from jaxcolor.segmentation.preprocess import MEAN, STANDARD_DEVIATION, resize_image, resize_mask
+from jaxcolor.training.batches import epoch_order
+from jaxcolor.training.memory import keep_freed_memory
+from reference.segmentation import deeplab
+from reference.variants import choose_device, set_precision
+
+POLY_POWER = 0.9
+
+
+@dataclass(frozen=True)
+class SegmentProgramConfig:
+    """Train the last layer of torchvision's DeepLabV3 on the generated sample with PyTorch."""
+
+    weights: Path
+    """A .pth file with weights of the whole network, for the sample's classes."""
+    backbone: Literal["resnet50", "resnet101"] = "resnet101"
+    """What sees the images."""
+    epochs: int = 10
+    """How many times the training images are seen."""
+    batch_size: int = 16
+    """Images per step."""
+    learning_rate: float = 1e-3
+    """Adam's learning rate at the start; it falls to 0 as (1 − step / steps) to the power of 0.9."""
+    image_size: int = 224
+    """Height and width of the images, in pixels."""
+    images: int = 200
+    """How many images to train on, the first ones of the sample."""
+    seed: int = 0
+    """Seed of the order of the images."""
+
+
+def main(config: SegmentProgramConfig) -> None:
+    """Train, and print the losses and the pixel accuracy of each epoch, before the first one, too."""
+    keep_freed_memory()
+    device = choose_device()
+    set_precision("float32", device)
+    model = deeplab(config.backbone, len(SHAPES), aux=False)
+    model.load_state_dict(torch.load(config.weights, weights_only=True), strict=True)
+    model.to(device).eval().requires_grad_(False)
+    last: nn.Module = model.get_submodule("classifier.4")
+    last.requires_grad_(True)
+    train, validation = ShapeImages("train"), ShapeImages("validation")
+    steps = config.epochs * -(-config.images // config.batch_size)
+    optimizer = torch.optim.Adam(last.parameters(), config.learning_rate)
+    schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, steps, POLY_POWER)
+
+    for epoch in range(config.epochs + 1):
+        start = time.perf_counter()
+        total = pixels = 0.0
+        order = epoch_order(config.images, config.seed, epoch, "epoch") if epoch else np.arange(0)
+        for indices in in_batches(order, config.batch_size):
+            inputs, labels = load(train, indices, config.image_size, training=True)
+            loss = F.cross_entropy(model(inputs.to(device))["out"], labels.to(device), ignore_index=VOID)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            counted = int((labels != VOID).sum())
+            total, pixels = total + loss.item() * counted, pixels + counted
+        val_loss, accuracy = evaluate(model, validation, config, device)
+        print(
+            f"epoch {epoch:2}/{config.epochs}"
+            + (f"  train_loss {total / pixels:.5f}" if epoch else "")
+            + f"  val_loss {val_loss:.5f}  pixel_accuracy {accuracy:.4f}"
+            + f"  {time.perf_counter() - start:.1f} s",
+            flush=True,
+        )
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module, examples: Examples, config: SegmentProgramConfig, device: torch.device
+) -> tuple[float, float]:
+    """Cross-entropy and accuracy over all pixels that are not void, at the masks' own size."""
+    total = right = pixels = 0.0
+    for indices in in_batches(np.arange(len(examples)), config.batch_size):
+        inputs, labels = load(examples, indices, config.image_size, training=False)
+        inputs, labels = inputs.to(device), labels.to(device)
+        small = model.get_submodule("classifier")(model.get_submodule("backbone")(inputs)["out"])
+        logits = F.interpolate(small, size=labels.shape[1:], mode="bilinear", align_corners=False)
+        counted = labels != VOID
+        total += F.cross_entropy(logits, labels, ignore_index=VOID, reduction="sum").item()
+        right += ((logits.argmax(1) == labels) & counted).sum().item()
+        pixels += counted.sum().item()
+    return total / pixels, right / pixels
+
+
+def load(examples: Examples, indices: np.ndarray, size: int, training: bool) -> tuple[Tensor, Tensor]:
+    """Normalized images [batch, 3, size, size], and labels of that size, or of their own."""
+    images, labels = [], []
+    for index in indices.tolist():
+        _, image, mask = examples[index]
+        images.append(resize_image(image, (size, size)))
+        labels.append(resize_mask(mask, (size, size)) if training else mask)
+    inputs = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).astype(np.float32)) / 255
+    mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, STANDARD_DEVIATION))
+    return (inputs - mean) / deviation, torch.from_numpy(np.stack(labels).astype(np.int64))
+
+
+def in_batches(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    """An order of images cut into batches; the last one may be smaller."""
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+if __name__ == "__main__":
+    run_script(lambda: main(tyro.cli(SegmentProgramConfig)))

@@ -1,0 +1,35 @@
+"""The weights of the PyTorch program as ours and back, by one table."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import torch
+from torch import Tensor
+
+from jaxcolor.pretrained.keys import COUNTER, batch_norm, conv
+
+BLOCKS = [f"layer{i}" for i in range(1, 6)]
+TABLE: keys.Table = {}
+for block in BLOCKS:
+    TABLE |= conv(f"{block}.conv", (block, "conv"), bias=True)
+    TABLE |= batch_norm(f"{block}.norm", (block, "norm"))
+TABLE |= conv("layer6", ("layer6",), bias=True)
+
+
+def from_torch(weights: Mapping[str, Tensor], like: Mapping[str, Any]) -> dict[str, Any]:
+    """Our `params` and `batch_stats` from a state_dict; `like` are variables of the same network.
+
+    Raises `UserError` with all keys that are missing, unknown or of another shape.
+    """
+    arrays = {key: weight.detach().cpu().numpy() for key, weight in weights.items()}
+    return jax.tree.map(jnp.asarray, keys.from_torch(arrays, TABLE, like))
+
+
+def to_torch(variables: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state_dict from our `params` and `batch_stats`; `like` is that of a model of the same network."""
+    shapes = {key: tuple(weight.shape) for key, weight in like.items()}
+    arrays = keys.to_torch(variables, TABLE, shapes)
+    counters = {key: torch.zeros_like(count) for key, count in like.items() if key.endswith(COUNTER)}
+    return {key: torch.from_numpy(array) for key, array in arrays.items()} | counters

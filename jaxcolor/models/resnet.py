@@ -1,0 +1,81 @@
+"""ResNet-50 and -101 as torchvision's DeepLabV3 has them: the last stages dilated instead of strided.
+
+He et al., arXiv:1512.03385; with the stride in the 3×3 convolution, as in torchvision.
+"""
+
+from functools import partial
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxcolor.layers.conv_norm import ConvNorm, Features, ImageArray, Mask, identity
+
+BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+
+
+class Bottleneck(nn.Module):
+    """1×1 to fewer channels, 3×3, 1×1 to four times as many, and around it all a shortcut."""
+
+    features: int
+    stride: int = 1
+    dilation: int = 1
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: ImageArray, *, train: bool, mask: Mask | None = None) -> Features:
+        conv = partial(ConvNorm, dtype=self.dtype)
+        out = conv(self.features, name="conv1")(x, train=train, mask=mask)
+        out = conv(self.features, 3, self.stride, self.dilation, name="conv2")(out, train=train, mask=mask)
+        out = conv(4 * self.features, activation=identity, name="conv3")(out, train=train, mask=mask)
+        if out.shape != x.shape:
+            x = conv(4 * self.features, 1, self.stride, activation=identity, name="shortcut")(
+                x, train=train, mask=mask
+            )
+        return nn.relu(out + x)
+
+
+class ResNet(nn.Module):
+    """Images [batch, height, width, 3] to features of stages 3 and 4, `output_stride` times smaller.
+
+    They have 1024 and 2048 channels. Where a stage does not halve the image its taps, but for those of its
+    first block, lie twice as far apart instead.
+    """
+
+    blocks: tuple[int, ...]
+    output_stride: int = 8
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: ImageArray, *, train: bool, mask: Mask | None = None) -> tuple[Features, Features]:
+        x = ConvNorm(64, 7, stride=2, dtype=self.dtype, name="stem")(x, train=train, mask=mask)
+        x = max_pool(x)
+        reached, dilation = 4, 1
+        stages = []
+        for stage, count in enumerate(self.blocks):
+            stride, first_dilation = (1 if stage == 0 else 2), dilation
+            if reached * stride > self.output_stride:
+                stride, dilation = 1, 2 * dilation
+            reached *= stride
+            for block in range(count):
+                x = Bottleneck(
+                    64 * 2**stage,
+                    stride if block == 0 else 1,
+                    first_dilation if block == 0 else dilation,
+                    self.dtype,
+                    name=f"layer{stage + 1}_{block}",
+                )(x, train=train, mask=mask)
+            stages.append(x)
+        return stages[-2], stages[-1]
+
+
+def max_pool(
+    x: Float[Array, "batch height width channel"],
+) -> Float[Array, "batch (height+1)//2 (width+1)//2 channel"]:
+    """The largest of each 3×3 window, two pixels from one to the next, with one pixel of padding."""
+    rows, columns = ((length + 1) // 2 for length in x.shape[1:3])
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
+    # As maxima of shifted images: XLA's windowed reduction is many times slower on a CPU.
+    x = jnp.maximum(jnp.maximum(x[:, :-2], x[:, 1:-1]), x[:, 2:])[:, : 2 * rows : 2]
+    return jnp.maximum(jnp.maximum(x[:, :, :-2], x[:, :, 1:-1]), x[:, :, 2:])[:, :, : 2 * columns : 2]

@@ -1,0 +1,37 @@
+"""Both programs on few images: the same losses, and a ratio of their times."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from benchmarks import segmentation
+from benchmarks.config import SegmentBenchmark
+
+from jaxcolor.errors import UserError
+
+
+@pytest.mark.slow
+def test_both_programs_train_the_same(tmp_path: Path) -> None:
+    config = SegmentBenchmark(backbone="resnet50", image_size=64, batch_size=16, epochs=1)
+    model = segmentation.write_weights(tmp_path / "w.pth", config)
+    forward = segmentation.compare_forward(config, tmp_path / "w.pth", model)
+    assert forward["largest_difference"] < 1e-4
+    whole = segmentation.compare_runs(config, tmp_path / "w.pth", tmp_path)
+    # Two losses of the epoch, and that before it.
+    assert len(whole["losses"]["jaxcolor"]) == 3
+    assert whole["largest_loss_difference"] < 1e-3
+    text = segmentation.report({"forward": forward, "whole_run": whole})
+    assert f"{whole['ratio']:.1f} times as fast" in text
+    assert f"{forward['ratio']:.2f} times torchvision" in text
+
+
+def test_settings_that_make_no_sense() -> None:
+    config = SegmentBenchmark()
+    changes = {"rounds": 4, "image_size": 8, "batch_size": 0, "epochs": 0, "runs": -1}
+    for name, value in changes.items():
+        with pytest.raises(UserError, match=f"--{name.replace('_', '-')} must be at least"):
+            dataclasses.replace(config, **{name: value})  # type: ignore[arg-type]

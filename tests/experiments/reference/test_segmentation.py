@@ -1,0 +1,102 @@
+"""Parity with torchvision: weights that it has written are read by us, and both compute the same."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("torchvision")
+
+from flax import linen as nn
+from reference import segmentation as reference
+
+from jaxcolor.models.deeplabv3 import Backbone, DeepLabV3, upsample
+from jaxcolor.models.efficientnet import EfficientNetLite0
+from jaxcolor.pretrained.deeplabv3 import load_pretrained
+
+TOLERANCE = 1e-4  # of the largest activation
+# Their stages → where ours are among the captured outputs.
+RESNET_STAGES = {"aspp": ("head", "aspp"), "conv": ("head", "conv"), "logits": ("head", "classifier")}
+
+
+def our_stages(model: DeepLabV3, variables: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The same stages as the reference's, computed by ours."""
+
+    def run(variables: Any, x: jax.Array) -> dict[str, jax.Array]:
+        (logits, _), state = model.apply(
+            variables,
+            x,
+            mutable=["intermediates"],
+            capture_intermediates=lambda m, _: isinstance(m, nn.Module),
+        )
+        outputs = state["intermediates"]
+        third, last = outputs["backbone"]["__call__"][0]
+        found = {"third": third, "last": last, "out": upsample(logits, (x.shape[1], x.shape[2]))}
+        for name, (part, child) in RESNET_STAGES.items():
+            found[name] = outputs[part][child]["__call__"][0]
+        return found
+
+    return {name: np.asarray(out) for name, out in jax.jit(run)(variables, images).items()}
+
+
+def check_stages(ours: dict[str, np.ndarray], theirs: dict[str, Any], names: dict[str, str]) -> None:
+    for their_name, our_name in names.items():
+        expected = theirs[their_name].numpy().transpose(0, 2, 3, 1)
+        assert ours[our_name].shape == expected.shape
+        difference = np.abs(ours[our_name] - expected).max() / np.abs(expected).max()
+        assert difference < TOLERANCE, f"{their_name}: {difference:.1e} of the largest activation"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["resnet50", "resnet101"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_resnets(backbone: Backbone, zipped: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = reference.deeplab(backbone).eval()
+    reference.randomize_statistics(theirs)
+    torch.save(theirs.state_dict(), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    model = DeepLabV3(backbone, 21, 8, aux=True)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
+    variables = load_pretrained(backbone, zeros, tmp_path / "w.pth").variables
+    names = {
+        "layer3": "third",
+        "layer4": "last",
+        "aspp": "aspp",
+        "conv": "conv",
+        "logits": "logits",
+        "out": "out",
+    }
+    for size in [(224, 224), (193, 257)] if zipped else [(65, 97)]:
+        images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
+        found = reference.stages(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
+        # Their 3×3 convolution behind ASPP is followed by ReLU; so is ours.
+        check_stages(our_stages(model, variables, images), found, names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(224, 224), (193, 257)])
+def test_efficientnet(size: tuple[int, int], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    theirs = reference.efficientnet().eval()
+    reference.randomize_statistics(theirs)
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    model = DeepLabV3("efficientnet-lite0", 21, 16)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
+    variables = jax.tree.map(
+        jnp.asarray, load_pretrained("efficientnet-lite0", zeros, tmp_path / "w.pth").variables
+    )
+    images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
+    found = reference.stages(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
+    # Theirs is not dilated: the backbone alone, with its own strides.
+    backbone = EfficientNetLite0(output_stride=32)
+    ours: Any = backbone.apply(
+        {name: tree["backbone"] for name, tree in variables.items()}, jnp.asarray(images), train=False
+    )
+    stages = {f"block{end}": np.asarray(out) for end, out in zip(reference.ENDS, ours, strict=True)}
+    check_stages(stages, found, {name: name for name in stages})

@@ -1,0 +1,43 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxcolor.layers.conv.atrous import convolve, convolve_by_taps, touched
+
+
+def plain(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
+    reach = dilation * (kernel.shape[0] // 2)
+    return jax.lax.conv_general_dilated(
+        x, kernel, (1, 1), ((reach, reach),) * 2, rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=jax.lax.Precision.HIGHEST,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3, 5, 6, 12])
+@pytest.mark.parametrize("size", [(6, 5), (1, 7)])
+def test_tap_by_tap_is_the_convolution(dilation: int, size: tuple[int, int]) -> None:
+    x = jax.random.normal(jax.random.key(0), (2, *size, 3))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 4))
+
+    def loss(convolution: object) -> object:
+        return lambda x, kernel: jnp.sum(jnp.sin(convolution(x, kernel, dilation)))  # type: ignore[operator]
+
+    np.testing.assert_allclose(convolve_by_taps(x, kernel, dilation), plain(x, kernel, dilation), atol=1e-5)
+    ours, expected = (jax.grad(loss(c), (0, 1))(x, kernel) for c in (convolve_by_taps, plain))  # type: ignore[arg-type]
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), ours, expected)
+
+
+def test_how_much_of_the_taps_lies_inside() -> None:
+    assert touched(3, 24, (1, 28, 28, 1)) == pytest.approx(((28 + 2 * 4) / (3 * 28)) ** 2)
+    assert touched(3, 1, (1, 100, 100, 1)) == pytest.approx((298 / 300) ** 2)
+    assert touched(3, 40, (1, 28, 28, 1)) == pytest.approx(1 / 9)
+
+
+def test_strides_and_other_paddings_are_plain() -> None:
+    x = jax.random.normal(jax.random.key(0), (1, 7, 7, 2))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 2))
+    assert convolve(x, kernel, 2, ((1, 1), (1, 1)), 1).shape == (1, 4, 4, 2)
+    assert convolve(x, kernel, 1, ((0, 0), (0, 0)), 2).shape == (1, 3, 3, 2)
+    same = convolve(x, kernel, 1, ((6, 6), (6, 6)), 6)
+    np.testing.assert_allclose(same, plain(x, kernel, 6), atol=1e-5)

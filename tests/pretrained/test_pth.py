@@ -1,0 +1,227 @@
+import io
+import os
+import pickle
+import struct
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxcolor.errors import UserError
+from jaxcolor.pretrained.pth import read_pth
+from jaxcolor.weights import pth
+
+NUMBERS = np.arange(6, dtype=np.float32)
+
+
+class Fake:
+    """Something that is pickled as a call of a function of a module that need not be here."""
+
+    def __init__(self, module: str, name: str, *arguments: Any):
+        self.module, self.name, self.arguments = module, name, arguments
+
+
+InPython: Any = vars(pickle)["_Pickler"]
+
+
+class Pickler(InPython):  # the one in Python, whose steps can be changed
+    """Writes what PyTorch would: calls of its functions, and storages as persistent ids."""
+
+    def persistent_id(self, value: Any) -> Any:
+        return value[1:] if isinstance(value, tuple) and value[:1] == ("persistent",) else None
+
+    def save(self, value: Any, save_persistent_id: bool = True) -> None:
+        if isinstance(value, Fake):
+            self.write(f"c{value.module}\n{value.name}\n".encode())
+            if value.arguments:
+                super().save(value.arguments)
+                self.write(pickle.REDUCE)
+            return
+        super().save(value, save_persistent_id)
+
+
+def dump(value: Any) -> bytes:
+    file = io.BytesIO()
+    Pickler(file, 2).dump(value)
+    return file.getvalue()
+
+
+def tensor(
+    shape: tuple = (2, 3), strides: tuple = (3, 1), offset: int = 0, key: str = "0", length: int = 6
+) -> Fake:
+    storage = ("persistent", "storage", Fake("torch", "FloatStorage"), key, "cpu", length)
+    return Fake(
+        "torch._utils",
+        "_rebuild_tensor_v2",
+        storage,
+        offset,
+        shape,
+        strides,
+        False,
+        Fake("collections", "OrderedDict", []),
+    )
+
+
+def write_zip(
+    path: Path, value: Any, files: dict[str, bytes] | None = None, data: bytes = NUMBERS.tobytes()
+) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", value if isinstance(value, bytes) else dump(value))
+        for name, content in (files or {"archive/data/0": data}).items():
+            archive.writestr(name, content)
+    return path
+
+
+def write_legacy(path: Path, value: Any, numbers: np.ndarray = NUMBERS, keys: tuple = ("0",)) -> Path:
+    head = [pth.MAGIC, pth.VERSION, {"little_endian": True}, value, list(keys)]
+    body = struct.pack("<q", len(numbers)) + numbers.tobytes()
+    path.write_bytes(b"".join(map(dump, head)) + body)
+    return path
+
+
+@pytest.mark.parametrize("write", [write_zip, write_legacy])
+def test_tensors_are_views_of_their_storage(tmp_path: Path, write: Any) -> None:
+    found, duplicates = read_pth(
+        write(
+            tmp_path / "w.pth",
+            {"a": tensor(), "transposed": tensor((3, 2), (1, 3)), "end": tensor((), (), 5)},
+        )
+    )
+    assert not duplicates
+    np.testing.assert_array_equal(found["a"], NUMBERS.reshape(2, 3))
+    np.testing.assert_array_equal(found["transposed"], NUMBERS.reshape(2, 3).T)
+    assert found["end"] == 5
+    assert all(array.dtype == np.float32 for array in found.values())
+
+
+@pytest.mark.parametrize("write", [write_zip, write_legacy])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"a": Fake("os", "system", "touch hacked")}, "asks for os.system"),
+        ({"a": Fake("builtins", "eval", "1")}, "asks for builtins.eval"),
+        ({"a": Fake("torch", "load", "x")}, "asks for torch.load"),
+        ({"a": Fake("torch.nn.modules.conv", "Conv2d")}, "asks for torch.nn.modules.conv.Conv2d"),
+        ({"a": tensor((2, 4), (4, 1))}, "reaches beyond its storage"),
+        ({"a": tensor(offset=1)}, "reaches beyond its storage"),
+        ({"a": tensor((2, -3))}, "impossible shape"),
+        ({"a": tensor(strides=(-3, 1))}, "impossible shape"),
+        ({"a": tensor((1000, 1000), (0, 0))}, "larger than its storage"),
+        ({"a": 3}, "no dictionary of tensors|list of storages"),
+        ({"model": {"a": tensor()}}, "no dictionary of tensors"),
+        ([tensor()], "holds a list"),
+        ({}, "no dictionary of tensors|list of storages"),
+    ],
+)
+def test_anything_but_tensors_is_refused(tmp_path: Path, write: Any, value: Any, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_pth(write(tmp_path / "w.pth", value))
+    assert not os.path.exists("hacked")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        # The place of a value among those that are kept: Python's reader would take 32 GB for it.
+        (b"\x80\x02}" + pickle.LONG_BINPUT + struct.pack("<I", 2**32 - 1) + pickle.STOP, "numbers its"),
+        (b"\x80\x02" + pickle.BYTEARRAY8 + struct.pack("<Q", 2**36) + pickle.STOP, "as weights of PyTorch"),
+        (b"\x80\x02" + pickle.EMPTY_SET + pickle.STOP, "takes the step EMPTY_SET"),
+    ],
+)
+def test_no_pickle_takes_much_memory(tmp_path: Path, value: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_pth(write_zip(tmp_path / "w.pth", value))
+
+
+def test_what_pytorch_says_of_modules_is_not_kept(tmp_path: Path) -> None:
+    pickled = dump(Fake("collections", "OrderedDict", []))[:-1]
+    item = b"(X\x01\x00\x00\x00a" + dump(tensor())[2:-1] + pickle.SETITEMS
+    state = dump({"duplicates": 5})[2:-1] + pickle.BUILD
+    found, duplicates = read_pth(write_zip(tmp_path / "w.pth", pickled + item + state + pickle.STOP))
+    assert list(found) == ["a"]
+    assert duplicates == []
+
+
+def test_a_key_that_is_set_twice_is_noticed(tmp_path: Path) -> None:
+    pickled = dump(Fake("collections", "OrderedDict", []))[:-1]
+    one = dump(tensor())[2:-1]
+    twice = pickled + b"(" + (b"X\x01\x00\x00\x00a" + one) * 2 + pickle.SETITEMS + pickle.STOP
+    found, duplicates = read_pth(write_zip(tmp_path / "w.pth", twice))
+    assert list(found) == ["a"]
+    assert duplicates == ["a"]
+
+
+@pytest.mark.parametrize("write", [write_zip, write_legacy])
+def test_a_file_cut_short_anywhere_is_refused(tmp_path: Path, write: Any) -> None:
+    whole = write(tmp_path / "w.pth", {"a": tensor()}).read_bytes()
+    for length in range(0, len(whole), 7):
+        (tmp_path / "cut.pth").write_bytes(whole[:length])
+        with pytest.raises(UserError, match="cannot read .*cut.pth as weights of PyTorch"):
+            read_pth(tmp_path / "cut.pth")
+
+
+def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    with pytest.raises(UserError, match="storage 0 is missing"):
+        read_pth(write_zip(path, {"a": tensor()}, {"archive/data/1": b""}))
+    with pytest.raises(UserError, match="storage 0 has 20 bytes, not 24"):
+        read_pth(write_zip(path, {"a": tensor()}, data=NUMBERS.tobytes()[4:]))
+    with pytest.raises(UserError, match="big-endian"):
+        read_pth(write_zip(path, {"a": tensor()}, {"archive/byteorder": b"big"}))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", dump({"a": tensor()}))
+    with pytest.raises(UserError, match="is compressed"):
+        read_pth(path)
+    with pytest.raises(UserError, match="without data.pkl"):
+        read_pth(write_zip(tmp_path / "w.pth", {}).rename(path) and _only(path, "other"))
+    whole = bytearray(write_zip(path, {"a": tensor()}).read_bytes())
+    whole[whole.index(NUMBERS.tobytes()) + 5] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(UserError, match="CRC"):
+        read_pth(path)
+
+
+def _only(path: Path, name: str) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(name, b"")
+    return path
+
+
+def test_a_damaged_file_of_the_older_format_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.pth"
+    with pytest.raises(UserError, match="storage 0 has 5 numbers, not 6"):
+        read_pth(write_legacy(path, {"a": tensor()}, NUMBERS[1:]))
+    with pytest.raises(UserError, match="list of storages"):
+        read_pth(write_legacy(path, {"a": tensor()}, keys=("1",)))
+    whole = write_legacy(path, {"a": tensor()}).read_bytes()
+    path.write_bytes(whole + b"x")
+    with pytest.raises(UserError, match="bytes behind its end"):
+        read_pth(path)
+    path.write_bytes(b"no weights at all")
+    with pytest.raises(UserError, match="as weights of PyTorch"):
+        read_pth(path)
+    with pytest.raises(UserError, match="No such file"):
+        read_pth(tmp_path / "missing.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_pytorch_writes_is_read_bit_by_bit(tmp_path: Path, zipped: bool) -> None:
+    torch = pytest.importorskip("torch")
+    base = torch.randn(4, 5)
+    weights = OrderedDict(
+        a=base, transposed=base.T, part=base[1:, 2:], parameter=torch.nn.Parameter(torch.ones(2)),
+        half=base.half(), brain=base.bfloat16(), count=torch.tensor(7), empty=torch.zeros(0, 3),
+        flags=torch.tensor([True, False]),
+    )  # fmt: skip
+    torch.save(weights, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    found, duplicates = read_pth(tmp_path / "w.pth")
+    assert not duplicates
+    assert list(found) == list(weights)
+    for key, value in weights.items():
+        expected = value.detach()
+        expected = expected.float().numpy() if key == "brain" else expected.numpy()
+        np.testing.assert_array_equal(found[key].astype(expected.dtype), expected)
+        assert found[key].dtype == (found[key].dtype if key == "brain" else expected.dtype)
