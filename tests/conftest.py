@@ -1,45 +1,50 @@
-"""Fixtures: a small archive, and folders that no test shares with the user."""
+"""Fixtures: a small archive, folders that no test shares with the user, and compiler options."""
 
 import os
 import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from archives import archive_files, write_tar
 
-# Shapes and dtypes of all annotated functions are checked, in tests only.
+# Check the shapes and dtypes of all annotated functions, in tests only.
 from jaxtyping import install_import_hook
 
-install_import_hook("jaxcolor", "typechecker.check")
+install_import_hook(["jaxcolor", "analysis", "benchmarks", "reference"], "typechecker.check")
 
-# The user's caches are not touched, and compiled programs are shared by the tests of a session.
+# Leave the user's caches alone, and share compiled programs between the tests of a session.
 _CACHE = tempfile.TemporaryDirectory(prefix="jaxcolor-tests-")
 os.environ["XDG_CACHE_HOME"] = _CACHE.name
-# Tolerances are those of float32 on a CPU.
+# The tolerances are for float32 on a CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Compiling is most of the tests' time; the programs, on few images, may be slow.
+# Compiling takes most of the time of the tests, so programs are compiled without optimization by default.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
+OPTIMIZED: dict[str, bool | str | int] = {
+    "xla_backend_optimization_level": 3,
+    "xla_llvm_disable_expensive_passes": False,
+}
 
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive of 40 horses to train on and 12 to test with, and some cats."""
+    """An archive with 40 train and 12 test images of horses, and some cats."""
     return write_tar(tmp_path_factory.mktemp("archive") / "cifar.tar.gz", archive_files(40, 12))
 
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the tests of a session prepare data."""
+    """The folder in which the tests of a session prepare data."""
     return tmp_path_factory.mktemp("data")
 
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """A shell lets what it starts in the background ignore Ctrl-C, and so would all that the tests start."""
+    """Let child processes react to Ctrl-C, which a shell disables for programs in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -47,7 +52,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reaches the network: every connection fails as it does without one."""
+    """Refuse every connection, as a machine without a network does."""
     import requests
 
     def refuse(*_: object, **__: object) -> None:
@@ -57,10 +62,33 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def plain_compiler_options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Programs with oneDNN's calls cannot be kept between tests, so that most do without; those of the
-    options themselves and whole programs in their own process have them."""
+def compiler_options(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile as `jaxcolor.training.compilation.jit` does for users in tests marked `shipped` only.
+
+    Other tests compile without optimization and without oneDNN, whose programs cannot be cached.
+    """
+    if request.node.get_closest_marker("shipped"):
+        set_shipped_options(monkeypatch)
+    else:
+        monkeypatch.setattr(compilation(), "compiler_options", lambda backend: {})
+
+
+@pytest.fixture(params=["unoptimized", "shipped"])
+def each_option(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, compiler_options: None
+) -> None:
+    """Run a test twice: with the compiler options of the tests, and with those of users."""
+    if request.param == "shipped":
+        set_shipped_options(monkeypatch)
+
+
+def set_shipped_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = compilation().compiler_options
+    monkeypatch.setattr(compilation(), "compiler_options", lambda backend: original(backend) | OPTIMIZED)
+
+
+def compilation() -> ModuleType:
+    """Import late, after the environment variables above are set."""
     from jaxcolor.training import compilation
 
-    if "compilation" not in request.node.path.stem:
-        monkeypatch.setattr(compilation, "compiler_options", lambda backend: {})
+    return compilation

@@ -98,9 +98,9 @@ class AnalyzeConfig(FolderConfig):
         """Where the report is written."""
         return self.runs_dir / (self.name or "analysis")
 
-    def to_continue(self) -> "AnalyzeConfig":
+    def to_resume(self) -> "AnalyzeConfig":
         """The settings as the defaults for going on; those that --quick brought are among them."""
-        return dataclasses.replace(super().to_continue(), quick=False)
+        return dataclasses.replace(super().to_resume(), quick=False)
 
 
 QUICK = AnalyzeConfig(  # what --quick makes the defaults

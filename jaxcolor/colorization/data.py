@@ -27,22 +27,22 @@ NO_CIFAR10 = """\
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train and validation images, and what config.json says of them."""
+    """Train and validation images, and their description in config.json."""
 
     train: UInt8[np.ndarray, "train height width 3"]
     validation: UInt8[np.ndarray, "validation height width 3"]
     facts: dict[str, Any]
 
 
-class Split(NamedTuple):
-    """Images, and the palette index of each of their pixels."""
+class LabeledImages(NamedTuple):
+    """Images, and the palette index of each pixel."""
 
     images: UInt8[np.ndarray, "n height width 3"]
     labels: UInt8[np.ndarray, "n height width"]
 
 
 def load_dataset(config: ColorizeConfig) -> Dataset:
-    """The images that the settings ask for. Raises `UserError` where they cannot be had."""
+    """Load the images that the settings name. Raises `UserError` if they are not available."""
     name = config.dataset
     if name == "auto":
         available = config.archive is not None or is_available(config.data_dir)
@@ -68,6 +68,6 @@ def load_dataset(config: ColorizeConfig) -> Dataset:
 def make_arrays(
     images: UInt8[np.ndarray, "n height width 3"], palette: Palette, downsize_input: bool
 ) -> dict[str, Array]:
-    """A split on the device: `inputs` [n, height, width, 1 or 3] and `labels` [n, height, width]."""
+    """Return a split on the device: `inputs` [n, height, width, 1 or 3] and `labels` [n, height, width]."""
     inputs = jax.jit(partial(network_input, downsize_input=downsize_input))(images)
     return {"inputs": inputs, "labels": nearest_color(images, palette)}

@@ -1,5 +1,6 @@
-"""What a colorization run does with its arrays: epochs, validation, images, scores."""
+"""A colorization run: `colorize(config)` trains, resumes, evaluates or predicts."""
 
+import dataclasses
 import time
 from functools import partial
 from pathlib import Path
@@ -11,137 +12,181 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from jaxcolor.colorization.baselines import describe_scores, score_baselines, ways
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.data import Split, make_arrays
+from jaxcolor.colorization.data import Dataset, LabeledImages, load_dataset, make_arrays
 from jaxcolor.colorization.drawing import draw_activations, draw_grid
-from jaxcolor.colorization.palette import Palette, draw_palette, paint, to_bytes
-from jaxcolor.colorization.prediction import Predictor
+from jaxcolor.colorization.palette import Palette, draw_palette, fit_palette, load_palette, paint, to_bytes
+from jaxcolor.colorization.predictor import PALETTE_FILE, build_network, in_batches
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
-from jaxcolor.colorization.scores import colorfulness, score_images
-from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
+from jaxcolor.colorization.scores import (
+    BILINEAR,
+    NETWORK,
+    PERFECT,
+    TABLE,
+    ImageScores,
+    colorfulness,
+    describe_scores,
+    score_baselines,
+    score_images,
+)
+from jaxcolor.colorization.task import evaluate_step, layer_outputs, predict, train_step
+from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically, write_json
 from jaxcolor.layers import argmax
-from jaxcolor.models.unet import build_model
+from jaxcolor.models import apply_function
+from jaxcolor.predict import predict_files
+from jaxcolor.training import run
 from jaxcolor.training.batches import epoch_order, make_batches
+from jaxcolor.training.compilation import jit
 from jaxcolor.training.curves import draw_curves
-from jaxcolor.training.engine import EpochRunner, keeping_state
-from jaxcolor.training.fit import Metrics, OnStep
+from jaxcolor.training.engine import Engine, OnStep, keep_state
+from jaxcolor.training.fit import Evaluation, Metrics
+from jaxcolor.training.freezing import EVERYTHING
 from jaxcolor.training.run_folder import RunFolder
-from jaxcolor.training.state import TrainState, initialize
+from jaxcolor.training.state import TrainState, create_state, initialize
 
-PALETTE = "palette.npy"
-SAMPLES = 10  # images in a grid
-SECONDS_BETWEEN_CURVES = 30  # they take a fifth of a second to draw
+SAMPLES = 10  # images per grid
+SECONDS_BETWEEN_CURVES = 30  # drawing them takes a fifth of a second
+PREDICTION_BATCH = 100
 PANELS = {
-    "loss (cross-entropy a pixel)": {"train_loss": "train", "val_loss": "validation"},
+    "loss (cross-entropy per pixel)": {"train_loss": "train", "val_loss": "validation"},
     "accuracy (share of pixels)": {"val_accuracy": "validation"},
 }
 
 
-class ColorizeJob:
-    """The data of a run on the device, and the compiled steps over it; a `run.RunJob`."""
+def colorize(config: ColorizeConfig) -> Metrics | None:
+    """Train, resume or evaluate a run, and return its last metrics; or color files. Raises `UserError`."""
+    if config.predict:
+        predict_files(config)
+        return None
+    return run.run("colorize", config, build_job)
 
-    def __init__(self, config: ColorizeConfig, images: Dataset, palette: Palette, run: RunFolder):
+
+def build_job(config: ColorizeConfig, folder: RunFolder, existing: RunFolder | None) -> "ColorizeJob":
+    """Build a job from its settings. `existing` is the run to resume or read, or None."""
+    build_network(config)  # before the data is loaded, since a wrong setting is an error
+    dataset = load_dataset(config)
+    if config.activations >= len(dataset.validation):
+        last = len(dataset.validation) - 1
+        raise UserError(f"--activations {config.activations}: choose a validation image from 0 to {last}")
+    palette = choose_palette(config, dataset, existing)
+    config = dataclasses.replace(config, colors=len(palette), dataset=dataset.facts["name"])
+    return ColorizeJob(config, dataset, palette, folder)
+
+
+def choose_palette(config: ColorizeConfig, dataset: Dataset, existing: RunFolder | None) -> Palette:
+    """Return the palette of the existing run, of the settings, of the run to start from, or a new one."""
+    if existing:
+        return load_palette(existing.path / PALETTE_FILE)
+    if config.palette:
+        return load_palette(config.palette)
+    if config.init_from:
+        return load_palette(config.init_from / PALETTE_FILE)
+    return fit_palette(dataset.train, config.colors, config.seed)
+
+
+class ColorizeJob:
+    """The data of a run on the device, and the compiled steps over it; a `run.Job`."""
+
+    def __init__(self, config: ColorizeConfig, dataset: Dataset, palette: Palette, folder: RunFolder):
         self.config = config
-        self.facts = images.facts
+        self.facts = dataset.facts
         self.palette = palette
-        self.run = run
+        self.run = folder
         self.arrays = {
-            "train": make_arrays(images.train, palette, config.downsize_input),
-            "validation": make_arrays(images.validation, palette, config.downsize_input),
+            "train": make_arrays(dataset.train, palette, config.downsize_input),
+            "validation": make_arrays(dataset.validation, palette, config.downsize_input),
         }
         self.truth = {
-            name: Split(getattr(images, name), np.asarray(arrays["labels"]))
+            name: LabeledImages(getattr(dataset, name), np.asarray(arrays["labels"]))
             for name, arrays in self.arrays.items()
         }
-        self.images = len(images.train)
+        self.images = len(dataset.train)
         self.evaluates_first = False
-        self._train = EpochRunner(train_step)
-        self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
-        self._predict = Predictor()
-        self._curves_drawn = float("-inf")
+        self.trainable = EVERYTHING
 
-    def initial_state(self) -> TrainState:
-        """Fresh weights from the seed, and Adam's state."""
-        example = self.arrays["train"]["inputs"][:1]
-        optimizer = optax.adam(self.config.learning_rate)
-        return initialize(build_model(self.config), example, optimizer, self.config.seed)
+        model = build_network(config)
+        variables = initialize(model, self.arrays["train"]["inputs"][:1], config.seed)
+        self.initial_state = create_state(
+            apply_function(model), variables, optax.adam(config.learning_rate), self.trainable
+        )
+        self._train = Engine(train_step)
+        self._evaluate = Engine(keep_state(evaluate_step), donate=False)
+        self._predict = jit(predict)
+        self._curves_drawn = -np.inf  # when, in seconds of time.monotonic
 
-    def is_kept(self, path: tuple[str, ...]) -> bool:
-        """Checkpoints hold everything."""
-        return True
-
-    def describe(self, state: TrainState) -> dict[str, Any]:
-        """The number of parameters, for config.json."""
-        return {"parameters": sum(leaf.size for leaf in jax.tree.leaves(state.params))}
+    def describe(self) -> dict[str, Any]:
+        """Return the number of parameters, for config.json."""
+        return {"parameters": sum(leaf.size for leaf in jax.tree.leaves(self.initial_state.params))}
 
     def announce(self, record: dict[str, Any]) -> str:
-        """Network and images in a line."""
+        """Return network and images in a line."""
         facts = self.facts
-        what = f"{facts['name']} {facts['category']}" if "category" in facts else facts["name"]
+        data = f"{facts['name']} {facts['category']}" if "category" in facts else facts["name"]
         return (
             f"{self.config.model}: {record['parameters']:,} parameters, {self.config.colors} colors; "
-            f"{what}: {facts['train']:,} train and {facts['validation']:,} validation images"
+            f"{data}: {facts['train']:,} train and {facts['validation']:,} validation images"
         )
 
     def fill(self, folder: Path) -> None:
-        """Write the palette, as numbers and as a image."""
-        write_atomically(folder / PALETTE, lambda file: np.save(file, self.palette))
+        """Write the palette, as an array and as an image."""
+        write_atomically(folder / PALETTE_FILE, lambda file: np.save(file, self.palette))
         image = draw_palette(self.palette)
         write_atomically(folder / "palette.png", lambda file: image.save(file, format="png"))
 
-    def finish(self, state: TrainState, metrics: Metrics) -> None:
-        """Print the last epoch's scores beside those of the baselines, and write them."""
-        write_json(self.run.path / "scores.json", self.compare(state, metrics))
+    def finish(self, state: TrainState, evaluation: Evaluation) -> None:
+        """Print the scores of the last epoch beside those of the baselines, and write them."""
+        write_json(self.run.path / "scores.json", self.compare(state, evaluation))
 
-    def show(self, state: TrainState, metrics: Metrics, epoch: int | None) -> None:
-        """Print the scores of a checkpoint, and draw what its layers do."""
-        self.compare(state, metrics)
+    def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
+        """Print the scores of a checkpoint, and draw its activations."""
+        self.compare(state, evaluation)
         self.draw_activations(state, epoch)
 
-    def compare(self, state: TrainState, metrics: Metrics) -> dict[str, Any]:
-        """Print the validation images' scores beside those of the baselines, and return them."""
+    def compare(self, state: TrainState, evaluation: Evaluation) -> dict[str, Any]:
+        """Print the scores of the validation images beside those of the baselines, and return them."""
         truth = self.truth["validation"]
         baselines = score_baselines(self.truth["train"], truth, self.palette, self.config.downsize_input)
-        predicted = self._predict(state, self.arrays["validation"]["inputs"])
-        scores = score_images(predicted, truth.labels, truth.images, self.palette)
-        *guesses, perfect = baselines
-        rows = {name: baselines[name] for name in guesses} | {"this network": scores}
-        rows |= {perfect: baselines[perfect]}
-        shares, original = ways(scores, baselines), colorfulness(truth.images)
-        print(describe_scores(rows, shares, original), flush=True)
+        predicted = self.predict_labels(state, self.arrays["validation"]["inputs"])
+        perfect = baselines.pop(PERFECT)
+        rows = baselines | {NETWORK: score_images(predicted, truth.labels, truth.images, self.palette)}
+        rows[PERFECT] = perfect
+        original = colorfulness(truth.images)
+        print(describe_scores(rows, original))
+        print(summarize(rows))
+        metrics = evaluation.metrics
         numbers = f"val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f}"
-        print(f"final: {numbers} {self.run.path}")
-        return {
-            "scores": {name: row._asdict() for name, row in rows.items()},
-            "of_the_way": shares,
-            "colorfulness_of_originals": original,
-        }
+        print(f"final: {numbers} {self.run.path}", flush=True)
+        scores = {name: row._asdict() for name, row in rows.items()}
+        return {"scores": scores, "colorfulness_of_originals": original}
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
-        """Train on all images once; `train_loss` is the mean of the steps' losses."""
-
-        def on_progress(steps: int, sums: dict[str, float]) -> None:
-            on_step(round(sums["count"]), sums["loss"] / sums["count"])
-
+        """Train on all images once. `train_loss` is the mean over the images as they were trained on."""
         order = epoch_order(self.images, self.config.seed, epoch, self.config.shuffle)
         batches = make_batches(order, self.config.batch_size)
-        state, sums = self._train(state, self.arrays["train"], batches, on_progress)
-        return state, {"train_loss": sums["loss"] / sums["count"]}
+        state, sums = self._train(state, batches, self.arrays["train"], on_step)
+        return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
-    def evaluate(self, state: TrainState) -> Metrics:
-        """`val_loss` and `val_accuracy`, exact means over all validation images."""
+    def evaluate(self, state: TrainState) -> Evaluation:
+        """Return the mean loss and accuracy over all validation images."""
         data = self.arrays["validation"]
         batches = make_batches(np.arange(len(data["labels"])), self.config.batch_size)
-        _, sums = self._evaluate(state, data, batches)
-        return {
-            "val_loss": sums["loss"] / sums["count"],
-            "val_accuracy": sums["right"] / sums["count"],
-        }
+        _, sums = self._evaluate(state, batches, data)
+        return Evaluation(
+            {
+                "val_loss": float(sums["loss"] / sums["count"]),
+                "val_accuracy": float(sums["correct"] / sums["count"]),
+            }
+        )
 
-    def draw(self, state: TrainState, epoch: int, history: list[dict[str, Any]], last: bool) -> None:
-        """Sample grids each `plot_every` epochs; curves now and then; activations at the end."""
+    def predict_labels(self, state: TrainState, inputs: Array) -> np.ndarray:
+        """Return the palette indices of inputs; there is one program for any number of them."""
+        return in_batches(partial(self._predict, state), inputs, PREDICTION_BATCH)
+
+    def draw(
+        self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
+    ) -> None:
+        """Draw sample grids every few epochs, curves now and then, and activations at the end."""
         if last or epoch % self.config.plot_every == 0:
             for split in self.arrays:
                 self.draw_samples(state, split, epoch)
@@ -152,12 +197,12 @@ class ColorizeJob:
             self.draw_activations(state, epoch)
 
     def draw_samples(self, state: TrainState, split: str, epoch: int) -> None:
-        """A grid of what goes in, the truth and what comes out, for the first images of a split."""
+        """Draw input, truth and prediction of the first images of a split."""
         inputs, labels = self._examples(split, 0, SAMPLES)
         rows = {
             "input" if self.config.downsize_input else "gray": to_bytes(np.asarray(inputs)),
             "truth (palette)": paint(np.asarray(labels), self.palette),
-            "prediction": paint(self._predict(state, inputs), self.palette),
+            "prediction": paint(self.predict_labels(state, inputs), self.palette),
         }
         if self.config.downsize_input:
             originals = jnp.asarray(self.truth[split].images[:SAMPLES])
@@ -165,21 +210,18 @@ class ColorizeJob:
         path = self.run.path / "samples" / f"{split}-epoch-{epoch:03}.png"
         draw_grid(path, f"{self.run.path.name}: {split}, after epoch {epoch}", rows)
 
-    def draw_activations(self, state: TrainState, epoch: int | None) -> None:
-        """What layers 1 to 5 make of one validation image."""
+    def draw_activations(self, state: TrainState, epoch: int) -> None:
+        """Draw the outputs of the network's modules for one validation image."""
         index = self.config.activations
         inputs, labels = self._examples("validation", index, index + 1)
         outputs = jax.jit(partial(layer_outputs, train=False))(state, inputs)
-        predicted = np.asarray(argmax(outputs.pop("layer6")))
+        predicted = np.asarray(argmax(outputs.pop("logits")))
         images = {
             "input": to_bytes(np.asarray(inputs))[0],
             "prediction": paint(predicted, self.palette)[0],
             "truth": paint(np.asarray(labels), self.palette)[0],
         }
-        layers = {
-            name.replace("layer", "layer "): np.asarray(values[0], np.float32)
-            for name, values in sorted(outputs.items())
-        }
+        layers = {name: np.asarray(values[0], np.float32) for name, values in outputs.items()}
         path = self.run.path / "activations" / f"image-{index}-epoch-{epoch:03}.png"
         title = f"{self.run.path.name}: activations of validation image {index}, after epoch {epoch}"
         draw_activations(path, title, images, layers)
@@ -187,3 +229,16 @@ class ColorizeJob:
     def _examples(self, split: str, start: int, stop: int) -> tuple[Array, Array]:
         arrays = self.arrays[split]
         return arrays["inputs"][start:stop], arrays["labels"][start:stop]
+
+
+def summarize(rows: dict[str, ImageScores]) -> str:
+    """Compare the network with the better baseline in a sentence."""
+    name = BILINEAR if BILINEAR in rows else TABLE
+    ours, theirs = 100 * rows[NETWORK].accuracy, 100 * rows[name].accuracy
+    which = "more" if ours > theirs else "fewer"
+    what = (
+        "the bilinear enlargement of the input"
+        if name == BILINEAR
+        else "the gray-level table, which gives every gray level its most frequent color"
+    )
+    return f"The network colors {which} pixels right than {what}: {ours:.1f} % and {theirs:.1f} %."

@@ -1,29 +1,37 @@
-"""How colored images are judged besides by their loss: beside the originals, and by themselves."""
+"""Scores of colored images, beside those of baselines that need no network and of a perfect palette."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Integer, UInt8
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from jaxcolor.colorization.palette import Palette, paint
+from jaxcolor.colorization.data import LabeledImages
+from jaxcolor.colorization.palette import Palette, nearest_color, paint, to_bytes
+from jaxcolor.colorization.preprocess import bilinear_baseline, scale
 
 Images = UInt8[np.ndarray, "n height width 3"]
 Labels = Integer[np.ndarray, "n height width"]
-IMAGES_AT_ONCE = 100  # side by side for their similarities
+LEVELS = 256
+IMAGES_AT_ONCE = 1000
+IMAGES_PER_SSIM = 100  # side by side
+MAJORITY, TABLE, BILINEAR, PERFECT = "majority color", "gray-level table", "bilinear", "perfect palette"
+NETWORK = "this network"
 
 
 class ImageScores(NamedTuple):
-    """Of images in palette colors; the last three are of what one sees, not of palette indices."""
+    """Scores of images in palette colors. Only `accuracy` compares palette indices."""
 
-    accuracy: float  # share of pixels with the palette color of the truth
-    psnr: float  # dB, beside the original
-    ssim: float  # beside the original
+    accuracy: float  # share of pixels with the true palette color
+    psnr: float  # dB, against the original
+    ssim: float  # against the original
     colorfulness: float
 
 
 def score_images(predicted: Labels, labels: Labels, originals: Images, palette: Palette) -> ImageScores:
-    """The scores of predicted palette indices, given the true ones and the original images."""
+    """Score predicted palette indices against the true ones and the original images."""
     images = paint(predicted, palette)
     return ImageScores(
         float(np.mean(predicted == labels)),
@@ -34,23 +42,23 @@ def score_images(predicted: Labels, labels: Labels, originals: Images, palette: 
 
 
 def psnr(images: Images, originals: Images) -> float:
-    """Peak signal-to-noise ratio in dB, of the mean squared error over all pixels of all images."""
-    with np.errstate(divide="ignore"):  # equal images have an infinite one
+    """Return the peak signal-to-noise ratio in dB, from the mean squared error over all images."""
+    with np.errstate(divide="ignore"):  # it is infinite for equal images
         return float(peak_signal_noise_ratio(originals, images, data_range=255))
 
 
 def ssim(images: Images, originals: Images) -> float:
-    """Mean structural similarity (Wang et al., 2004), 1 for equal images; its windows are at most 7×7.
+    """Return the mean structural similarity (Wang et al., 2004) with 7×7 windows; 1 for equal images.
 
-    Many small images are compared as one wide one, less the windows that two of them would share.
+    Many small images are compared as one wide image, without the windows that two of them share.
     """
     n, height, width, _ = images.shape
     window = min(7, height, width)
     window -= 1 - window % 2
     inside = slice(window // 2, -(window // 2))
     total = 0.0
-    for start in range(0, n, IMAGES_AT_ONCE):
-        part = slice(start, start + IMAGES_AT_ONCE)
+    for start in range(0, n, IMAGES_PER_SSIM):
+        part = slice(start, start + IMAGES_PER_SSIM)
         of_pixels = structural_similarity(
             _side_by_side(images[part]), _side_by_side(originals[part]),
             win_size=window, channel_axis=-1, data_range=255, full=True,
@@ -65,9 +73,68 @@ def _side_by_side(images: Images) -> UInt8[np.ndarray, "height n*width 3"]:
 
 
 def colorfulness(images: Images) -> float:
-    """Mean colorfulness (Hasler and Süsstrunk, 2003): 0 is gray, 33 moderately, 82 highly colorful."""
+    """Return the mean colorfulness (Hasler and Süsstrunk, 2003): 0 is gray, 33 moderate, 82 high."""
     red, green, blue = (images[..., i].astype(np.float32) for i in range(3))
     opponents = np.stack([red - green, (red + green) / 2 - blue])
     spread = np.sqrt(opponents.var(axis=(2, 3)).sum(axis=0))
     distance = np.sqrt(np.square(opponents.mean(axis=(2, 3))).sum(axis=0))
     return float(np.mean(spread + 0.3 * distance))
+
+
+def score_baselines(
+    train: LabeledImages, validation: LabeledImages, palette: Palette, downsize_input: bool = False
+) -> dict[str, ImageScores]:
+    """Return the validation scores of each baseline: the majority color, a better guess, the perfect palette.
+
+    The better guess is the gray-level table. For super-resolution, whose input has colors, it is the bilinear
+    enlargement.
+    """
+    guesses = {MAJORITY: np.full_like(validation.labels, majority_color(train.labels, len(palette)))}
+    if downsize_input:
+        enlarged = bilinear_baseline(scale(jnp.asarray(validation.images)))
+        guesses[BILINEAR] = np.asarray(nearest_color(to_bytes(np.asarray(enlarged)), palette))
+    else:
+        guesses[TABLE] = gray_level_table(train, len(palette))[gray_levels(validation.images)]
+    guesses[PERFECT] = validation.labels
+    return {
+        name: score_images(guess, validation.labels, validation.images, palette)
+        for name, guess in guesses.items()
+    }
+
+
+def describe_scores(rows: Mapping[str, ImageScores], original: float) -> str:
+    """Return the scores as a table. `original` is the colorfulness of the original images."""
+    width = max(map(len, rows))
+    lines = [f"{'':{width}}  accuracy     PSNR   SSIM  colorfulness (originals {original:.1f})"]
+    for name, scores in rows.items():
+        lines.append(
+            f"{name:{width}}  {100 * scores.accuracy:6.1f} %  {scores.psnr:4.1f} dB  {scores.ssim:.3f}"
+            f"  {scores.colorfulness:5.1f}"
+        )
+    return "\n".join(lines)
+
+
+def majority_color(labels: Labels, colors: int) -> int:
+    """Return the palette index of most pixels."""
+    return int(np.bincount(labels.ravel(), minlength=colors).argmax())
+
+
+def gray_levels(images: Images) -> UInt8[np.ndarray, "n height width"]:
+    """Return the mean of red, green and blue, rounded to 0–255."""
+    return ((images.sum(axis=-1, dtype=np.uint16) + 1) // 3).astype(np.uint8)
+
+
+def gray_level_table(train: LabeledImages, colors: int) -> Integer[np.ndarray, " 256"]:
+    """Return the most frequent palette index per gray level of the training pixels.
+
+    A level that no training pixel has takes the index of the nearest level.
+    """
+    counts = np.zeros(LEVELS * colors, np.int64)
+    for start in range(0, len(train.labels), IMAGES_AT_ONCE):
+        part = slice(start, start + IMAGES_AT_ONCE)
+        pairs = gray_levels(train.images[part]).astype(np.int64) * colors + train.labels[part]
+        counts += np.bincount(pairs.ravel(), minlength=len(counts))
+    of_level = counts.reshape(LEVELS, colors)
+    seen = np.flatnonzero(of_level.sum(axis=1))
+    nearest = seen[abs(np.arange(LEVELS)[:, None] - seen).argmin(axis=1)]
+    return of_level.argmax(axis=1)[nearest]

@@ -1,4 +1,8 @@
-"""Colorization as pure functions: the train step, the evaluation step, and prediction."""
+"""Colorization as pure functions: the train step, the evaluation step, and prediction.
+
+A batch holds `inputs` [batch, height, width, channel], `labels` [batch, height, width] with indices into the
+palette, and `valid` [batch], which is 1 for images and 0 for padding, or None.
+"""
 
 from typing import Any
 
@@ -6,76 +10,72 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from jaxcolor.colorization.preprocess import gray, scale
-from jaxcolor.layers import argmax, cross_entropy, score, write_out
-from jaxcolor.models.unet import Block
+from jaxcolor.layers import argmax, cross_entropy, score
 from jaxcolor.training.engine import Batch, Sums
 from jaxcolor.training.state import TrainState
 
 
 def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-    """One step of the optimizer on a batch's `inputs` and `labels`; `mask` leaves padding out.
-
-    The sums are those of the images' mean cross-entropies, and their count.
-    """
-    (loss, batch_stats), gradients = jax.value_and_grad(batch_loss, has_aux=True)(state.params, state, batch)
-    count = _counted(batch).sum()
-    return state.apply_gradients(gradients, batch_stats), {"loss": loss * count, "count": count}
+    """Make one step of the optimizer. Return the sum of the images' cross-entropies, and their number."""
+    differentiate = jax.value_and_grad(batch_loss, has_aux=True)
+    (loss, batch_stats), grads = differentiate(state.params, state, batch)
+    count = _valid(batch).sum()
+    state = state.apply_gradients(grads=grads, batch_stats=batch_stats)
+    return state, {"loss": loss * count, "count": count}
 
 
 def batch_loss(params: dict[str, Any], state: TrainState, batch: Batch) -> tuple[Float[Array, ""], Any]:
-    """The mean cross-entropy of a batch's images, and BatchNorm's running statistics after it."""
+    """Return the mean cross-entropy of the images, and the new running averages of BatchNorm."""
     logits, updates = state.apply_fn(
         state.variables | {"params": params},
         batch["inputs"],
         train=True,
-        mask=batch["mask"],
+        valid=batch["valid"],
         mutable=["batch_stats"],
     )
-    counted = _counted(batch)
-    return cross_entropy(logits, batch["labels"], counted / counted.sum()), updates["batch_stats"]
+    valid = _valid(batch)
+    loss = cross_entropy(logits, batch["labels"], valid / valid.sum())
+    return loss, updates.get("batch_stats", state.batch_stats)
 
 
 def evaluate_step(state: TrainState, batch: Batch) -> Sums:
-    """The same sums with BatchNorm's running statistics, and that of the images' shares of right pixels."""
-    counted = _counted(batch)
+    """Return the same sums with running averages, and the sum of the shares of correct pixels per image."""
+    valid = _valid(batch)
     logits = state.apply_fn(state.variables, batch["inputs"], train=False)
-    loss, right = score(logits, batch["labels"], counted)
-    return {"loss": loss, "right": right, "count": counted.sum()}
+    loss, correct = score(logits, batch["labels"], valid)
+    return {"loss": loss, "correct": correct, "count": valid.sum()}
 
 
 def predict(
     state: TrainState, inputs: Float[Array, "batch height width channel"]
 ) -> UInt8[Array, "batch height width"]:
-    """The palette index of each pixel's likeliest color."""
+    """Return the palette index of the most likely color of each pixel."""
     return argmax(state.apply_fn(state.variables, inputs, train=False))
-
-
-def predict_images(
-    state: TrainState,
-    images: UInt8[Array, "batch height width 3"],
-    palette: Float[Array, "colors 3"],
-) -> UInt8[Array, "batch height width 3"]:
-    """Images of any colors, colored: gray in, palette colors out."""
-    colors = jnp.round(palette * 256).clip(0, 255).astype(jnp.uint8)
-    return colors[predict(state, gray(scale(images)))]
 
 
 def layer_outputs(
     state: TrainState, inputs: Float[Array, "batch height width channel"], train: bool
 ) -> dict[str, Float[Array, "batch _ _ _"]]:
-    """The output of each layer, with the batch's statistics or the running ones: `layer1` → …"""
+    """Return the output of each module that the network calls directly, by its name, and the logits.
+
+    The name of the logits is "logits". With `train` BatchNorm uses the statistics of the batch. A module that
+    is called several times is represented by its last call.
+    """
     logits, captured = state.apply_fn(
         state.variables,
         inputs,
         train=train,
         mutable=["batch_stats", "intermediates"],
-        capture_intermediates=lambda module, method: isinstance(module, Block),
+        capture_intermediates=lambda module, method: method == "__call__" and len(module.path) == 1,
     )
-    outputs = {name: values["__call__"][0] for name, values in captured["intermediates"].items()}
-    return {name: write_out(output) for name, output in (outputs | {"layer6": logits}).items()}
+    outputs = {}
+    for name, methods in captured.get("intermediates", {}).items():
+        output = methods["__call__"][-1]
+        if isinstance(output, jax.Array) and output.ndim == 4 and output is not logits:
+            outputs[name] = output
+    return outputs | {"logits": logits}
 
 
-def _counted(batch: Batch) -> Float[Array, " batch"]:
-    """1 for images, 0 for padding."""
-    return jnp.ones(len(batch["labels"])) if batch["mask"] is None else batch["mask"]
+def _valid(batch: Batch) -> Float[Array, " batch"]:
+    """Return 1 for images and 0 for padding."""
+    return jnp.ones(len(batch["labels"])) if batch["valid"] is None else batch["valid"]

@@ -1,4 +1,4 @@
-"""A convolution, its BatchNorm and its activation: what all of a DeepLabV3 is made of."""
+"""Convolution, BatchNorm and activation: the block that segmentation networks consist of."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -8,27 +8,25 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.layers import BatchNorm
-from jaxcolor.layers.conv.atrous import convolve
-from jaxcolor.layers.conv.depthwise import convolve_depthwise
+from jaxcolor.layers.conv.general import convolve, convolve_depthwise
+from jaxcolor.layers.norm import BatchNorm
 
-ImageArray = Float[Array, "batch height width channel"]
+Images = Float[Array, "batch height width channel"]
 Features = Float[Array, "_ _ _ _"]  # [batch, rows, columns, channel]
-Mask = Float[Array, " batch"]
+Valid = Float[Array, " batch"]  # 1 for images, 0 for padding
 
 
 def identity(x: Array) -> Array:
-    """No activation."""
+    """Apply no activation."""
     return x
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias, then BatchNorm, then the activation.
+    """Convolution without bias, then BatchNorm, then the activation.
 
-    With running statistics (`train=False`) BatchNorm is folded into the kernel: exactly the same but for
-    rounding, with one pass over the image less. `padding` is torch's, dilation · (kernel_size // 2) on
-    every side, or TensorFlow's "same", which for a stride of 2 depends on the image. `mask` [batch] leaves
-    padding images out of BatchNorm's statistics.
+    With running averages (`train=False`) BatchNorm is folded into the kernel, which is exact up to rounding
+    and saves one pass over the image. `padding` is PyTorch's, dilation · (kernel_size // 2) on every side, or
+    TensorFlow's "same", which depends on the image's size if the stride is 2.
     """
 
     features: int
@@ -42,24 +40,24 @@ class ConvNorm(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: ImageArray, *, train: bool = False, mask: Mask | None = None) -> Features:
-        ins = 1 if self.depthwise else x.shape[-1]
-        shape = (self.kernel_size, self.kernel_size, ins, self.features)
+    def __call__(self, x: Images, *, train: bool = False, valid: Valid | None = None) -> Features:
+        in_channels = 1 if self.depthwise else x.shape[-1]
+        shape = (self.kernel_size, self.kernel_size, in_channels, self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         norm = BatchNorm(epsilon=self.epsilon, name="norm")
         conv = convolve_depthwise if self.depthwise else convolve
-        padding = (self.padding_of(x.shape[1]), self.padding_of(x.shape[2]))
+        padding = (self._padding(x.shape[1]), self._padding(x.shape[2]))
         x = x.astype(self.dtype)
         if train:
             x = conv(x, kernel.astype(self.dtype), self.stride, padding, self.dilation)
-            return self.activation(norm(x, train=True, mask=mask))
-        multiplier, shift = norm.frozen(self.features)
+            return self.activation(norm(x, train=True, valid=valid))
+        multiplier, shift = norm.multiplier_and_shift(self.features)
         kernel = (kernel * multiplier).astype(self.dtype)
         x = conv(x, kernel, self.stride, padding, self.dilation)
         return self.activation(x + shift.astype(self.dtype))
 
-    def padding_of(self, length: int) -> tuple[int, int]:
-        """Before and after the pixels of an axis."""
+    def _padding(self, length: int) -> tuple[int, int]:
+        """Return the padding before and after the pixels of an axis."""
         reach = self.dilation * (self.kernel_size - 1)
         if self.padding == "torch":
             return reach // 2, reach // 2

@@ -1,6 +1,7 @@
-"""The loss of classified pixels, the share of right ones, and the likeliest class of each.
+"""Cross-entropy per pixel, accuracy, and the most likely class of each pixel.
 
-Logits may come in squares: labels are cut into squares then, which is less work than writing out logits.
+On a CPU logits that a convolution computed in 2×2 squares are used as they are: cutting the labels into
+squares is less work than putting the logits together.
 """
 
 import jax
@@ -9,38 +10,37 @@ import optax
 from jax import lax
 from jaxtyping import Array, Float, UInt, UInt8
 
-from jaxcolor.layers.resize import Part, Squares, write_out
+from jaxcolor.layers.conv.squares import cut, join
+from jaxcolor.layers.fusion import Squares, source_of
 
+Logits = Float[Array, "batch height width class"]
 Labels = UInt[Array, "batch height width"]
+Weights = Float[Array, " batch"]
 
 
-def plain_cross_entropy(logits: Part, labels: Labels, weights: Float[Array, " batch"]) -> Float[Array, ""]:
-    """The sum over images of `weights` times the mean over their pixels of −log softmax at the label.
-
-    `logits` are [batch, height, width, class] once written out; the sums are taken in float32.
-    """
-    logits = write_out(logits).astype(jnp.float32)
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels.astype(jnp.int32))
+def plain_cross_entropy(logits: Logits, labels: Labels, weights: Weights) -> Float[Array, ""]:
+    """Return Σ over images of weight · (mean over pixels of −log softmax(logits)[label]), in float32."""
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        logits.astype(jnp.float32), labels.astype(jnp.int32)
+    )
     return jnp.sum(losses.mean(axis=(1, 2)) * weights)
 
 
-def cross_entropy(logits: Part, labels: Labels, weights: Float[Array, " batch"]) -> Float[Array, ""]:
-    """`plain_cross_entropy`, fast on a CPU; labels and weights have no gradient."""
+def cross_entropy(logits: Logits, labels: Labels, weights: Weights) -> Float[Array, ""]:
+    """`plain_cross_entropy`, fast on a CPU. Labels and weights have no gradient."""
     if jax.default_backend() != "cpu":
         return plain_cross_entropy(logits, labels, weights)
     return _sum_of_losses(*_pixels(logits, labels, weights))
 
 
-def score(
-    logits: Part, labels: Labels, weights: Float[Array, " batch"]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """`plain_cross_entropy`, and the sum of `weights` times the share of pixels whose `argmax` is the label.
+def score(logits: Logits, labels: Labels, weights: Weights) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Return `plain_cross_entropy`, and Σ over images of weight · accuracy, for evaluation.
 
-    For evaluation: fast on a CPU, but not for gradients.
+    The accuracy is the share of pixels whose `argmax` is the label. There are no gradients on a CPU.
     """
     if jax.default_backend() != "cpu":
-        right = jnp.mean(argmax(logits) == labels, axis=(1, 2))
-        return plain_cross_entropy(logits, labels, weights), jnp.sum(right * weights)
+        correct = jnp.mean(argmax(logits) == labels, axis=(1, 2))
+        return plain_cross_entropy(logits, labels, weights), jnp.sum(correct * weights)
     values, labels, weights = _pixels(logits, labels, weights)
     maxima = lax.optimization_barrier(values.max(axis=1, keepdims=True))
     sums = lax.optimization_barrier(jnp.exp(values - maxima).sum(axis=1))
@@ -48,20 +48,21 @@ def score(
     losses = jnp.log(sums) + maxima[:, 0] - at_labels
     classes = jnp.arange(values.shape[1], dtype=labels.dtype)
     before = lax.optimization_barrier(jnp.where(classes < labels[:, None], values, -jnp.inf).max(axis=1))
-    is_first_largest = (at_labels == maxima[:, 0]) & (before < at_labels)
-    return jnp.sum(losses * weights), jnp.sum(jnp.where(is_first_largest, weights, 0))
+    is_first_maximum = (at_labels == maxima[:, 0]) & (before < at_labels)
+    return jnp.sum(losses * weights), jnp.sum(jnp.where(is_first_maximum, weights, 0))
 
 
-def _pixels(logits: Part, labels: Labels, weights: Float[Array, " batch"]) -> tuple[Array, Array, Array]:
-    """Logits [pixel, class], the label of each pixel, and its share of its image's weight; in squares
-    those outside of the image have none."""
+def _pixels(logits: Logits, labels: Labels, weights: Weights) -> tuple[Array, Array, Array]:
+    """Return logits [pixel, class], the label of each pixel, and its share of the weight of its image.
+
+    In squares, pixels outside of the image have no weight.
+    """
     _, height, width = labels.shape
     weights = jnp.broadcast_to((weights / (height * width))[:, None, None], labels.shape)
-    if isinstance(logits, Squares):
-        values, offset = logits.pixels, logits.offset
-        labels, weights = (Squares.cut(array[..., None], offset).pixels for array in (labels, weights))
-    else:
-        values = write_out(logits)
+    values, source = logits, source_of(logits)
+    if isinstance(source, Squares):
+        values = source.pixels
+        labels, weights = (cut(array[..., None], source.offset).pixels for array in (labels, weights))
     # Without the barrier XLA rearranges labels and weights again for each class.
     labels, weights = lax.optimization_barrier((labels.reshape(-1), weights.reshape(-1)))
     return values.reshape(-1, values.shape[-1]).astype(jnp.float32), labels, weights
@@ -89,7 +90,7 @@ def _forward(logits: Array, labels: Array, weights: Array) -> tuple[Array, tuple
 
 
 def _backward(saved: tuple[Array, ...], gradient: Array) -> tuple[Array, None, None]:
-    """Softmax minus one at the label."""
+    """The gradient is weight · (softmax(logits) − one_hot(label))."""
     exponentials, sums, labels, weights = saved
     weights = gradient * weights
     shares, weights = lax.optimization_barrier((weights / sums, weights))
@@ -100,16 +101,16 @@ def _backward(saved: tuple[Array, ...], gradient: Array) -> tuple[Array, None, N
 _sum_of_losses.defvjp(_forward, _backward)
 
 
-def argmax(logits: Part) -> UInt8[Array, "batch height width"]:
-    """The class with the largest logit, of equal ones the first, among at most 256."""
-    if isinstance(logits, Squares):
-        likeliest = _argmax(logits.pixels)[..., None]
-        return write_out(logits.replace(pixels=likeliest))[..., 0]
-    return _argmax(write_out(logits))
+def argmax(logits: Logits) -> UInt8[Array, "batch height width"]:
+    """Return the first class with the largest logit. There are at most 256 classes."""
+    if isinstance(source := source_of(logits), Squares):
+        classes = _argmax(source.pixels)[..., None]
+        return join(Squares(classes, source.offset))[..., 0]
+    return _argmax(logits)
 
 
 def _argmax(logits: Float[Array, "*pixels class"]) -> UInt8[Array, "*pixels"]:
-    """Two plain reductions, each of which a CPU does for many pixels at once, unlike that of `jnp.argmax`."""
-    is_largest = logits == logits.max(axis=-1, keepdims=True)
+    """`jnp.argmax` as two plain reductions, which a CPU computes for many pixels at once."""
+    is_maximum = logits == logits.max(axis=-1, keepdims=True)
     classes = jnp.arange(logits.shape[-1], dtype=jnp.float32)
-    return jnp.where(is_largest, classes, jnp.inf).min(axis=-1).astype(jnp.uint8)
+    return jnp.where(is_maximum, classes, jnp.inf).min(axis=-1).astype(jnp.uint8)

@@ -5,52 +5,63 @@ from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
+Images = Float[Array, "batch height width channel"]
+
 
 class BatchNorm(nn.Module):
-    """Normalizes each channel by the batch's mean and biased variance, or by the running ones.
+    """Normalize each channel of images [batch, height, width, channel].
 
-    The running variance is the unbiased one, over n − 1 values, unlike that of `flax.linen.BatchNorm`.
-    Each pixel counts `copies` times among them, as one that is upsampled afterwards has to.
-    `mask` [batch] is 1 for images that count and 0 for padding; None counts all of them.
-    `shift` is a bias of the layer before that `x` lacks: it cancels out but for the running mean, so that
-    it need not be added to every pixel, and has no gradient in training.
-    Statistics are float32; the output has the dtype of the input.
+    With `train` it uses the mean and the biased variance of the batch, otherwise the running averages. The
+    running variance averages unbiased variances, over n − 1 values, unlike that of `flax.linen.BatchNorm`:
+
+        running = momentum · running + (1 − momentum) · of_batch
+
+    Statistics are float32. The output has the dtype of the input.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
-    copies: int = 1
+    repeats: int = 1  # how often the next layer repeats each pixel; it only affects n
 
     def __call__(
         self,
-        x: Float[Array, "batch height width channel"],
+        x: Images,
         *,
         train: bool,
-        mask: Float[Array, " batch"] | None = None,
-        shift: Float[Array, " channel"] | float = 0.0,
-    ) -> Float[Array, "batch height width channel"]:
+        valid: Float[Array, " batch"] | None = None,
+        missing_bias: Float[Array, " channel"] | float = 0.0,
+    ) -> Images:
+        """Normalize `x`.
+
+        `valid` is 1 for images and 0 for padding, which statistics leave out; None counts every image.
+        `missing_bias` is a bias that the layer before did not add. It cancels out of the result, except for
+        the running mean, so it need not be added to every pixel; in training it has no gradient.
+        """
         scale, bias, running_mean, running_variance = self._variables(x.shape[-1])
         if train:
-            mean, variance, count = batch_moments(x, mask)
-            count = count * self.copies
+            mean, variance, count = batch_moments(x, valid)
+            count = count * self.repeats
             if not self.is_initializing():
                 unbiased = variance * count / jnp.maximum(count - 1, 1)
-                running_mean.value = self.momentum * running_mean.value + (1 - self.momentum) * (mean + shift)
-                running_variance.value = (
-                    self.momentum * running_variance.value + (1 - self.momentum) * unbiased
-                )
+                running_mean.value = self._average(running_mean.value, mean + missing_bias)
+                running_variance.value = self._average(running_variance.value, unbiased)
         else:
-            mean, variance = running_mean.value - shift, running_variance.value
+            mean, variance = running_mean.value - missing_bias, running_variance.value
 
         multiplier = scale * lax.rsqrt(variance + self.epsilon)
         normalized = x.astype(jnp.float32) * multiplier + (bias - mean * multiplier)
         return normalized.astype(x.dtype)
 
-    def frozen(self, channels: int) -> tuple[Float[Array, " {channels}"], Float[Array, " {channels}"]]:
-        """With the running statistics the layer is x · multiplier + shift: these two."""
+    def multiplier_and_shift(
+        self, channels: int
+    ) -> tuple[Float[Array, " {channels}"], Float[Array, " {channels}"]]:
+        """Return both constants of the layer with running averages: x · multiplier + shift."""
         scale, bias, running_mean, running_variance = self._variables(channels)
         multiplier = scale * lax.rsqrt(running_variance.value + self.epsilon)
         return multiplier, bias - running_mean.value * multiplier
+
+    def _average(self, running: Array, of_batch: Array) -> Array:
+        return self.momentum * running + (1 - self.momentum) * of_batch
 
     @nn.compact
     def _variables(self, channels: int) -> tuple[Array, Array, nn.Variable, nn.Variable]:
@@ -63,15 +74,15 @@ class BatchNorm(nn.Module):
 
 
 def batch_moments(
-    x: Float[Array, "batch height width channel"], mask: Float[Array, " batch"] | None = None
+    x: Images, valid: Float[Array, " batch"] | None = None
 ) -> tuple[Float[Array, " channel"], Float[Array, " channel"], Float[Array, ""]]:
-    """Mean and biased variance of each channel, and the number of values that each is taken over."""
+    """Return the mean and the biased variance of each channel, and the number of values per channel."""
     x = x.astype(jnp.float32)
     pixels = x.shape[1] * x.shape[2]
-    if mask is None:
+    if valid is None:
         weights, count = jnp.ones((1, 1, 1, 1)), jnp.float32(x.shape[0] * pixels)
     else:
-        weights, count = mask[:, None, None, None], mask.sum() * pixels
+        weights, count = valid[:, None, None, None], valid.sum() * pixels
     mean = jnp.sum(x * weights, axis=(0, 1, 2)) / count
     variance = jnp.sum(jnp.square(x - mean) * weights, axis=(0, 1, 2)) / count
     return mean, variance, count

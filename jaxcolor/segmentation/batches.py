@@ -1,4 +1,4 @@
-"""Batches of one size each, decoded as they are needed, by threads."""
+"""Batches of images of one size, decoded by threads as they are needed."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
 from jaxcolor.data.examples import VOID, Examples
-from jaxcolor.models.deeplabv3 import interpolation
+from jaxcolor.layers.resize import interpolation
 from jaxcolor.segmentation.preprocess import (
-    fill_up,
-    label_sizes,
+    label_map_sizes,
     network_sizes,
+    pad_label_map,
     random_crop,
     resize_image,
-    resize_mask,
+    resize_label_map,
 )
 from jaxcolor.training.prefetch import prefetch
 
@@ -24,26 +24,29 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Item:
-    """What the network is given for one image: itself or its features, and its labels."""
+class Sample:
+    """The network's input for one image, the image itself or its features, and the labels."""
 
     inputs: Shaped[np.ndarray, "_ _ _"]
     labels: UInt8[np.ndarray, "_ _"]
 
 
 @dataclass(frozen=True)
-class Draw:
-    """How a training image is varied."""
+class Augmentation:
+    """How a training image is varied: flipped or not, and cropped at random by (seed, epoch, index)."""
 
     flip: bool
     epoch: int
 
 
-class Split:
+NO_AUGMENTATION = Augmentation(flip=False, epoch=0)
+
+
+class ResizedExamples:
     """A split of a data set at the sizes that the network is compiled for.
 
-    For training labels are as large as the network's images; otherwise they keep their own size, filled up
-    with void. `crop` makes training images squares of that side, at random.
+    For training the label maps have the size of the network's images. Otherwise they keep their own size,
+    padded with void. `crop` is the side of random square crops of training images, or None.
     """
 
     def __init__(
@@ -54,31 +57,31 @@ class Split:
         self.crop = crop
         self.seed = seed
         self.sizes = [(crop, crop)] * len(examples) if crop else network_sizes(examples.sizes, resize)
-        self.label_sizes = self.sizes if training else label_sizes(examples.sizes)
+        self.label_sizes = self.sizes if training else label_map_sizes(examples.sizes)
 
     def __len__(self) -> int:
         return len(self.examples)
 
-    def item(self, index: int, draw: Draw) -> Item:
-        """A image as the network sees it, as bytes, and its labels."""
-        _, image, mask = self.examples[index]
+    def sample(self, index: int, augmentation: Augmentation) -> Sample:
+        """Return an image as the network sees it, uint8 [height, width, 3], and its labels."""
+        _, image, label_map = self.examples[index]
         if self.crop:
-            rng = np.random.default_rng((self.seed, draw.epoch, index))
-            image, mask = random_crop(image, mask, self.crop, rng)
+            rng = np.random.default_rng((self.seed, augmentation.epoch, index))
+            image, label_map = random_crop(image, label_map, self.crop, rng)
         else:
             image = resize_image(image, self.sizes[index])
             size = self.label_sizes[index]
-            mask = resize_mask(mask, size) if self.training else fill_up(mask, size)
-        if draw.flip:
-            image, mask = image[:, ::-1], mask[:, ::-1]
-        return Item(image, mask)
+            label_map = resize_label_map(label_map, size) if self.training else pad_label_map(label_map, size)
+        if augmentation.flip:
+            image, label_map = image[:, ::-1], label_map[:, ::-1]
+        return Sample(image, label_map)
 
     def groups(self) -> list[Hashable]:
-        """For each image what must be alike within a batch."""
+        """Return, for each image, the sizes that all images of a batch share."""
         return list(zip(self.sizes, self.label_sizes, strict=True))
 
     def interpolations(self, index: int, shape: Shape) -> dict[str, np.ndarray]:
-        """The matrices from features of a shape to the mask's own size, filled up with zeros."""
+        """Return the matrices, zero-padded, that interpolate features of a shape to the label map's size."""
         matrices = {}
         for axis, name in enumerate(("rows", "columns")):
             matrix = interpolation(self.examples.sizes[index][axis], shape[axis])
@@ -90,9 +93,9 @@ class Split:
 def group_batches(
     groups: Sequence[Hashable], order: Int[np.ndarray, " n"], batch_size: int
 ) -> list[Int[np.ndarray, " _"]]:
-    """An order of images cut into batches of at most that size, each from one group.
+    """Cut an order of images into batches of at most `batch_size` images of one group.
 
-    They come in the order of their first images, so that groups mix.
+    Batches come in the order of their first images, so groups alternate.
     """
     open_batches: dict[Hashable, list[int]] = {}
     batches: list[list[int]] = []
@@ -105,26 +108,26 @@ def group_batches(
     return [np.array(batch) for batch in batches]
 
 
-def assemble(items: Sequence[Item], batch_size: int) -> dict[str, Any]:
-    """`inputs`, `labels` and `mask` of a batch, filled up with void copies of its first image."""
-    missing = batch_size - len(items)
-    void = Item(items[0].inputs, np.full_like(items[0].labels, VOID))
-    items = [*items, *[void] * missing]
+def assemble(samples: Sequence[Sample], batch_size: int) -> dict[str, Any]:
+    """Return `inputs`, `labels` and `valid` of a batch, padded with void copies of its first image."""
+    missing = batch_size - len(samples)
+    void = Sample(samples[0].inputs, np.full_like(samples[0].labels, VOID))
+    samples = [*samples, *[void] * missing]
     return {
-        "inputs": np.stack([item.inputs for item in items]),
-        "labels": np.stack([item.labels for item in items]),
-        "mask": (np.arange(batch_size) < batch_size - missing).astype(np.float32),
+        "inputs": np.stack([sample.inputs for sample in samples]),
+        "labels": np.stack([sample.labels for sample in samples]),
+        "valid": (np.arange(batch_size) < batch_size - missing).astype(np.float32),
     }
 
 
 def load_batches(
     batches: Sequence[Int[np.ndarray, " _"]],
-    load: Callable[[int], Item],
+    load: Callable[[int], Sample],
     batch_size: int,
     more: Callable[[int], dict[str, np.ndarray]] = lambda index: {},
     threads: int = 2,
 ) -> Iterator[dict[str, Any]]:
-    """Batch by batch as arrays, loaded by threads a little ahead; `more` adds arrays to each image's."""
+    """Yield batches of arrays, loaded ahead by threads. `more` returns further arrays of an image."""
 
     def make() -> Iterator[dict[str, Any]]:
         with ThreadPoolExecutor(threads) as pool:

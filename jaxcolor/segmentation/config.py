@@ -1,6 +1,5 @@
-"""The settings of a segmentation run. Imports nothing heavy, so that `--help` is quick."""
+"""The settings of a segmentation run. This module imports nothing heavy, so `--help` is fast."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,7 +12,7 @@ from jaxcolor.training.config import RunConfig, require
 class SegmentConfig(RunConfig):
     """Train a DeepLabV3 with a pretrained, frozen backbone to segment images.
 
-    Leaves runs/NAME with settings, metrics, curves, confusion matrix, predictions and checkpoints.
+    The run folder runs/NAME holds settings, metrics, curves, confusion matrix, predictions and checkpoints.
     """
 
     STRUCTURE: ClassVar = ("backbone", "output_stride", "train", "aux")
@@ -22,77 +21,78 @@ class SegmentConfig(RunConfig):
         "class_weights", "train_split", "init_from",
     )  # fmt: skip
 
-    backbone: Literal["resnet50", "resnet101", "efficientnet-lite0"] = "efficientnet-lite0"
-    """What sees the images. The first two have torchvision's weights for all of DeepLabV3, which are
-    downloaded; the last one has ImageNet's for itself, which are here, and a head that starts anew."""
+    backbone: str = "efficientnet-lite0"
+    """Backbone network: efficientnet-lite0 (installed with jaxcolor; trained on ImageNet, with a new head),
+    or resnet50 or resnet101 (downloaded; torchvision's weights for all of DeepLabV3)."""
     train: Literal["last", "head", "all"] = "head"
-    """What is trained: the last layer, all behind the backbone, or everything."""
+    """The trainable part: the last layer, everything after the backbone, or everything."""
     weights: Path | None = None
     """A .pth file of pretrained weights. Default: those published for the backbone."""
     output_stride: Literal[8, 16] | None = None
-    """How many times smaller than images features are. Default: 8 for ResNets, 16 for EfficientNet."""
+    """Size of the image divided by the size of the features. Default: 8 for ResNets, 16 for EfficientNet."""
     aux: bool = False
-    """With --train all, an auxiliary head behind the last stage of the backbone but one is trained, too."""
+    """With --train all: also train an auxiliary head on the last stage of the backbone but one."""
 
     epochs: int = 20
-    """How many times the training images are seen."""
+    """Number of passes over the training images."""
     batch_size: int = 8
     """Images per step."""
     learning_rate: float = 1e-3
-    """Adam's learning rate, at the start."""
+    """Learning rate of Adam at the start."""
     schedule: Literal["poly", "constant"] = "poly"
-    """poly: the learning rate falls to 0 at the last step, as (1 − step / steps) to the power of 0.9."""
+    """poly: the learning rate decreases to 0 at the last step, as (1 − step / steps) to the power of 0.9."""
     class_weights: Literal["auto", "sqrt", "none"] = "auto"
-    """sqrt: pixels of rare classes weigh more in the loss, by 1 / √frequency among the training labels.
-    auto: sqrt with --classes; none for VOC and the sample, whose objects it would blow up."""
+    """sqrt: weight the pixels of a class in the loss by 1 / √(its frequency among the training labels).
+    auto: sqrt with --classes; none for VOC and the sample, where it would favor objects too much."""
     flip: bool = True
-    """Show every other training image in its mirror, at random."""
+    """Mirror training images at random."""
     crop: int | None = None
-    """Train on squares of so many pixels a side, cut at random from images scaled by 0.5 to 2."""
+    """Train on random square crops with this side in pixels, of images scaled by 0.5 to 2 at random."""
     image_size: tuple[int, ...] = ()
-    """One number: images are resized to that length of the shorter side; two: to that height and width.
-    Default: 520, as torchvision's weights have it; 256 for the sample; with --crop their own size."""
+    """One number: resize the shorter side of images to it; two: resize images to that height and width.
+    Default: 520, as for torchvision's weights; 256 for the sample; with --crop the size of the image."""
     seed: int = 0
     """Seed of new weights, dropout, and the order and flips of the images."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """The layers' arithmetic; parameters, statistics and the loss stay float32. tf32 is for GPUs."""
+    """Arithmetic of the layers; parameters, statistics and the loss stay float32. tf32 is for GPUs."""
 
     cache: bool = True
-    """Keep the features of what is frozen on disk, instead of computing them in every epoch."""
+    """Cache the features of the frozen part on disk, instead of computing them in every epoch."""
     cache_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """Number format of cached features; the 16-bit ones take half the disk, and are not exact."""
+    """Number format of cached features. The 16-bit formats need half the space and are not exact."""
     cache_limit: float = 30.0
-    """How many GB all cached features may take. Where they would take more, they are computed anew."""
+    """Largest size in GB of all cached features. If they need more, they are computed in every epoch."""
 
     dataset: Literal["auto", "voc", "sample"] = "auto"
-    """Pascal VOC 2012, or generated images of shapes. auto: VOC where it can be had, or else those."""
+    """Pascal VOC 2012, or the built-in sample of generated shapes. auto: VOC if it is available."""
     voc_dir: Path | None = None
-    """A folder in VOC's layout instead: JPEGImages, SegmentationClass, ImageSets/Segmentation."""
+    """A folder with the layout of VOC: JPEGImages, SegmentationClass, ImageSets/Segmentation."""
     archive: Path | None = None
-    """A local VOCtrainval_11-May-2012.tar, or another archive of that layout, instead of a download."""
+    """A local VOCtrainval_11-May-2012.tar, or another archive with its layout, instead of a download."""
     classes: str | None = None
-    """The classes of --voc-dir or --archive: a file with a name a line, or how many there are."""
+    """Classes of --voc-dir or --archive: a file with one name per line, or their number."""
     train_split: Literal["train", "trainval"] = "train"
     """The list of images to train on; val is for validation."""
     data_dir: Path | None = None
-    """Where prepared data lies. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
+    """Folder of prepared data. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
 
     name: str | None = None
-    """Name of the run's folder. Default: segment-BACKBONE."""
+    """Name of the run folder. Default: segment-BACKBONE."""
     runs_dir: Path = Path("runs")
-    """Where run folders lie."""
+    """Folder of all run folders."""
     resume: bool = False
-    """Go on with the run of this name, with its settings, after its latest checkpoint."""
+    """Resume the run of this name after its latest checkpoint, with its settings."""
     overwrite: bool = False
     """Replace the run of this name."""
     evaluate: bool = False
-    """Only compute the scores of a checkpoint of the run of this name."""
+    """Only print the validation scores of a checkpoint of the run of this name."""
     predict: tuple[Path, ...] = ()
-    """Only segment these images, with a checkpoint of the run of this name, into its folder."""
+    """Only segment these images with a checkpoint of the run of this name, and write them into its folder.
+    A folder stands for the image files in it."""
     init_from: Path | None = None
     """Start from the weights of another run: its name or folder."""
-    checkpoint: Literal["latest", "best"] = "latest"
-    """Which checkpoint --evaluate, --predict and --init-from read."""
+    checkpoint: Literal["best", "latest"] = "best"
+    """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
     plot_every: int = 5
     """Draw predictions every this many epochs, and after the last one."""
 
@@ -106,13 +106,12 @@ class SegmentConfig(RunConfig):
         sizes = self.image_size
         given = " ".join(map(str, sizes))
         require(
-            len(sizes) <= 2 and all(n >= 32 for n in sizes), "image_size", "1 or 2 sizes from 32 on", given
+            len(sizes) <= 2 and all(n >= 32 for n in sizes),
+            "image_size",
+            "1 or 2 sizes of at least 32",
+            given,
         )
         self.check_run()
-        if self.checkpoint != "latest" and not (self.evaluate or self.init_from or self.predict):
-            raise UserError("--checkpoint is for --evaluate, --predict and --init-from: leave it out")
-        if self.predict and (self.resume or self.overwrite or self.evaluate):
-            raise UserError("--predict goes without --resume, --overwrite and --evaluate")
         if self.aux and self.train != "all":
             raise UserError("--aux is for --train all: leave it out")
         if (self.voc_dir is not None) + (self.archive is not None) + (self.dataset == "sample") > 1:
@@ -126,19 +125,5 @@ class SegmentConfig(RunConfig):
 
     @property
     def folder(self) -> Path:
-        """The run's folder."""
+        """The run folder."""
         return self.runs_dir / (self.name or f"segment-{self.backbone}")
-
-    @property
-    def is_resnet(self) -> bool:
-        return self.backbone != "efficientnet-lite0"
-
-    def resolved(self) -> "SegmentConfig":
-        """The settings with the defaults filled in that depend on backbone and data."""
-        weights = self.class_weights
-        return dataclasses.replace(
-            self,
-            output_stride=self.output_stride or (8 if self.is_resnet else 16),
-            image_size=self.image_size or (() if self.crop else (256 if self.dataset == "sample" else 520,)),
-            class_weights=weights if weights != "auto" else "sqrt" if self.classes else "none",
-        )

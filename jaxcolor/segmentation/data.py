@@ -26,7 +26,7 @@ NO_VOC = """\
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images to train and to validate on, their classes, and what config.json says of them."""
+    """Train and validation examples, the names of the classes, and their description in config.json."""
 
     train: Examples
     validation: Examples
@@ -35,20 +35,20 @@ class Dataset:
 
     @cached_property
     def train_labels(self) -> Int[np.ndarray, " 256"]:
-        """How many pixels to train on have each label."""
+        """The number of training pixels per label."""
         return count_labels(self.train)
 
     def check(self) -> None:
-        """Read every file once. Raises `UserError` for one that is broken, and for masks of void alone."""
+        """Read every file once. Raises `UserError` for a broken file, and if a split is all void."""
         if isinstance(self.train, ShapeImages):
-            return  # drawn, not read
+            return  # generated, not read
         for split, labels in (("train", self.train_labels), ("val", count_labels(self.validation))):
             if not labels[:VOID].any():
-                raise UserError(f"the {split} masks of {self.facts['name']} hold nothing but void")
+                raise UserError(f"all pixels of the {split} label maps of {self.facts['name']} are void")
 
 
 def load_dataset(config: SegmentConfig) -> Dataset:
-    """The data that the settings ask for. Raises `UserError` where it cannot be had."""
+    """Load the data that the settings name. Raises `UserError` if it is not available."""
     name: str = config.dataset
     if name == "auto" and not (config.voc_dir or config.archive):
         name = "voc" if is_available(config.data_dir) else "sample"

@@ -1,4 +1,4 @@
-"""The images of a segmentation run: predictions beside the truth, and the confusion matrix."""
+"""The drawings of a segmentation run: predictions beside the truth, and the confusion matrix."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,63 +15,60 @@ from jaxcolor.figures import save_figure
 from jaxcolor.segmentation.scores import Confusion
 from jaxcolor.sheets import GAP, MARGIN, column, legend, row, save, sheet
 
-WIDTH = 240  # pixels that a image is drawn with
-OPACITY = 0.6  # of the classes in an overlay
+WIDTH = 240  # of a drawn image, in pixels
+OPACITY = 0.6  # of the colors in an overlay
 
 ImageArray = UInt8[np.ndarray, "height width 3"]
-Mask = UInt8[np.ndarray, "height width"]
+Labels = UInt8[np.ndarray, "height width"]
 
 
 class Panel(NamedTuple):
-    """What is drawn of a image."""
+    """An image with its true and its predicted label map."""
 
     label: str
     image: ImageArray
-    truth: Mask
-    prediction: Mask
+    truth: Labels
+    prediction: Labels
 
 
-def as_mask(mask: Mask) -> Image.Image:
-    """A image whose pixels are the indices of classes, with VOC's colors as its palette."""
-    image = Image.fromarray(mask)
-    image.putpalette(voc_colors().tobytes())
-    return image
+def in_colors(labels: Labels) -> Image.Image:
+    """Return a label map in the colors of VOC."""
+    return Image.fromarray(voc_colors()[labels])
 
 
-def overlay(image: ImageArray, mask: Mask) -> Image.Image:
-    """The image below the colors of its classes; class 0, VOC's background, is shown in gray."""
-    colors = Image.fromarray(voc_colors()[mask])
-    blended = Image.blend(Image.fromarray(image), colors, OPACITY)
+def overlay(image: ImageArray, labels: Labels) -> Image.Image:
+    """Blend an image with the colors of its classes. Class 0, the background of VOC, is gray."""
+    blended = Image.blend(Image.fromarray(image), in_colors(labels), OPACITY)
     gray = Image.fromarray(image).convert("L").convert("RGB")
-    return Image.composite(gray, blended, Image.fromarray(np.uint8(255) * (mask == 0)))
+    return Image.composite(gray, blended, Image.fromarray(np.uint8(255) * (labels == 0)))
 
 
-def overlay_with_legend(image: ImageArray, mask: Mask, classes: Sequence[str]) -> Image.Image:
-    """The overlay, and below it the names of the classes that are in it."""
-    image = overlay(image, mask)
-    return column([image, legend(_colors(classes, [mask]), image.width)], MARGIN)
+def overlay_with_legend(image: ImageArray, labels: Labels, classes: Sequence[str]) -> Image.Image:
+    """Return the overlay, with the names of its classes below."""
+    blended = overlay(image, labels)
+    return column([blended, legend(_colors(classes, [labels]), blended.width)], MARGIN)
 
 
 def draw_predictions(path: Path, title: str, panels: Sequence[Panel], classes: Sequence[str]) -> None:
-    """A row for each image: itself, truth, prediction, and that as an overlay."""
+    """Draw a row per image: the image, truth, prediction, and the overlay of the prediction."""
     strips = {}
     for label, image, truth, prediction in panels:
         images = [
             Image.fromarray(image),
-            as_mask(truth).convert("RGB"),
-            as_mask(prediction).convert("RGB"),
+            in_colors(truth),
+            in_colors(prediction),
             overlay(image, prediction),
         ]
         size = (WIDTH, max(1, round(WIDTH * image.shape[0] / image.shape[1])))
         how = [Image.Resampling.BILINEAR, *[Image.Resampling.NEAREST] * 2, Image.Resampling.BILINEAR]
-        strips[label] = row([image.resize(size, h) for image, h in zip(images, how, strict=True)])
-    shown = [mask for panel in panels for mask in (panel.truth, panel.prediction)]
+        strips[label] = row([one.resize(size, h) for one, h in zip(images, how, strict=True)])
+    shown = [labels for panel in panels for labels in (panel.truth, panel.prediction)]
     strips["classes"] = legend(_colors(classes, shown), 4 * WIDTH)
     save(path, sheet(f"{title}: image, truth, prediction, overlay", strips, 2 * GAP))
 
 
 def draw_confusion(path: Path, confusion: Confusion, classes: Sequence[str]) -> None:
-    """For each true class, a row, the shares of its pixels that were given to each class."""
+    """Draw the share of the pixels of each true class (row) that was predicted as each class (column)."""
     totals = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(confusion, totals, out=np.zeros_like(confusion), where=totals > 0)
     side = 2 + 0.36 * len(classes)
@@ -90,9 +87,9 @@ def draw_confusion(path: Path, confusion: Confusion, classes: Sequence[str]) -> 
     save_figure(path, figure)
 
 
-def _colors(classes: Sequence[str], masks: Sequence[np.ndarray]) -> dict[str, tuple[int, int, int]]:
-    """The colors of the classes that occur, and of void."""
-    found = sorted({int(label) for mask in masks for label in np.unique(mask)})
+def _colors(classes: Sequence[str], label_maps: Sequence[Labels]) -> dict[str, tuple[int, int, int]]:
+    """Return the colors of the classes that occur, by name, and of void."""
+    found = sorted({int(label) for labels in label_maps for label in np.unique(labels)})
     palette = voc_colors().tolist()
     names = {label: "void" if label == VOID else classes[label] for label in found}
     return {name: tuple(palette[label]) for label, name in names.items()}

@@ -1,17 +1,15 @@
 """Frozen features on disk: computed once, and read again in every epoch.
 
-What a frozen part of the network makes of a image never changes. A file holds, image after image, its
-features, those of the flipped image where training flips, and its labels. It is written batch by batch;
-beside it stands how many batches are complete, so that a killed run goes on where it stopped.
+The features of an image after a frozen part of the network never change. One file holds, image after image,
+the features, those of the mirrored image if training flips, and the labels. It is written batch by batch; a
+second file counts the complete batches, so a run that was killed continues after the last one.
 """
 
-import fcntl
 import json
 import math
 import mmap
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -19,20 +17,25 @@ from pathlib import Path
 
 import ml_dtypes
 import numpy as np
+from filelock import FileLock
 from jaxtyping import Float, Int
 
 from jaxcolor.data.examples import Size
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
-from jaxcolor.segmentation.batches import Item
+from jaxcolor.segmentation.batches import Sample
 
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 GB = 1e9
-Batch = tuple[Int[np.ndarray, " _"], bool]  # images of one size, and whether they are flipped
+ZEROS = bytes(2**24)
+FeatureBatch = tuple[Int[np.ndarray, " _"], bool]  # images of one size, and whether they are flipped
 
 
 class FeatureCache:
-    """The features and labels of a split in one memory-mapped file."""
+    """The features and labels of a split in one memory-mapped file.
+
+    `shapes` are rows, columns and channels of each image's features.
+    """
 
     def __init__(
         self,
@@ -55,24 +58,24 @@ class FeatureCache:
 
     @property
     def bytes(self) -> int:
-        """How large the file is."""
+        """The size of the file."""
         return int(self._starts[-1])
 
-    def item(self, index: int, flipped: bool) -> Item:
-        """The features and labels of a image, or of the flipped image."""
+    def sample(self, index: int, flipped: bool) -> Sample:
+        """Return the features and labels of an image, or of the mirrored image."""
         features, labels = self._features(index, flipped).copy(), self._labels(index).copy()
         self._unload()
-        return Item(features, labels[:, ::-1] if flipped else labels)
+        return Sample(features, labels[:, ::-1] if flipped else labels)
 
     def fill(
         self,
-        batches: Sequence[Batch],
-        compute: Callable[[Batch], tuple[Float[np.ndarray, "_ _ _ _"], Sequence[np.ndarray]]],
+        batches: Sequence[FeatureBatch],
+        compute: Callable[[FeatureBatch], tuple[Float[np.ndarray, "_ _ _ _"], Sequence[np.ndarray]]],
         on_batch: Callable[[int], None],
     ) -> None:
-        """Write what is missing; `compute` gives a batch's features and labels.
+        """Write the missing batches; `compute` returns the features and labels of a batch.
 
-        `on_batch` hears of each batch's images. Raises `UserError` where the disk is full.
+        `on_batch` receives the number of images per batch. Raises `UserError` if the disk is full.
         """
         with self._locked():
             if self.is_complete():
@@ -120,18 +123,20 @@ class FeatureCache:
         return np.frombuffer(self._map, np.uint8, count, int(self._starts[index + 1]) - count).reshape(size)
 
     def _unload(self) -> None:
-        """Let the system have the memory of what was read or written; it keeps, or writes, it as it can."""
-        self._map.madvise(mmap.MADV_DONTNEED)
+        """Let the system reuse the memory of the pages that were read or written, where it can be told to."""
+        if hasattr(self._map, "madvise"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def _allocate(self) -> None:
+        """Reserve the disk space now. A memory-mapped page that finds the disk full would end the process."""
         self.__dict__.pop("_map", None)  # of a file that another process has deleted to make room
         try:
             with open(self._file, "wb") as file:
-                if sys.platform == "linux":
-                    # Now, and not when a page is first written, which a full disk would punish with SIGBUS.
+                if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, self.bytes)
                 else:
-                    file.truncate(self.bytes)
+                    for start in range(0, self.bytes, len(ZEROS)):
+                        file.write(ZEROS[: self.bytes - start])
         except OSError as error:
             self._file.unlink(missing_ok=True)
             raise UserError(f"cannot write features into {self.folder}: {reason(error)}") from error
@@ -152,21 +157,23 @@ class FeatureCache:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One process writes; others that want the same features wait for them."""
+        """Let one process write. Others that need the same features wait for them."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / ".lock").touch()
+            lock = FileLock(self.folder / ".lock")
+            lock.acquire()
         except OSError as error:
             raise UserError(f"cannot write features into {self.folder}: {reason(error)}") from error
-        with open(self.folder / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
             yield
+        finally:
+            lock.release()
 
 
 def make_room(root: Path, keep: Sequence[Path], needed: int, limit: int) -> str | None:
     """Delete the oldest features of other runs until `needed` more bytes stay within `limit`.
 
-    Returns what is in the way where that does not help, and deletes nothing then.
+    Returns None, or the reason why the features do not fit. Then nothing is deleted.
     """
     if needed > limit:
         return f"the features would take {needed / GB:.1f} GB, more than --cache-limit {limit / GB:g}"

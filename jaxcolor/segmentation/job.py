@@ -1,175 +1,250 @@
-"""What a segmentation run does: training, validation, drawings, and the proof that frozen means frozen."""
+"""A segmentation run: `segment(config)` trains, resumes, evaluates or predicts."""
 
-from functools import cached_property
+import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+import optax
+from flax.traverse_util import flatten_dict
+from jaxtyping import Float, Int
 
 from jaxcolor.data.examples import VOID
 from jaxcolor.errors import UserError
+from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3
+from jaxcolor.predict import predict_files
+from jaxcolor.pretrained.deeplabv3 import Pretrained
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.data import Dataset
+from jaxcolor.segmentation.data import Dataset, load_dataset
 from jaxcolor.segmentation.drawing import Panel, draw_confusion, draw_predictions
-from jaxcolor.segmentation.frozen import fingerprint, is_trained
-from jaxcolor.segmentation.inputs import Inputs
-from jaxcolor.segmentation.network import Network
+from jaxcolor.segmentation.loader import Loader
+from jaxcolor.segmentation.model import build_model, check_weights, load_variables
+from jaxcolor.segmentation.predictor import LabelPredictor
 from jaxcolor.segmentation.scores import Confusion, scores
-from jaxcolor.segmentation.task import make_steps
-from jaxcolor.training.compilation import jit
+from jaxcolor.segmentation.task import TRAINABLE, evaluate_step, make_train_step
+from jaxcolor.training import run
+from jaxcolor.training.compilation import return_large_arrays
 from jaxcolor.training.curves import draw_curves
-from jaxcolor.training.fit import Metrics, OnStep
+from jaxcolor.training.engine import Engine, OnStep, keep_state
+from jaxcolor.training.fit import Evaluation, Metrics
 from jaxcolor.training.run_folder import RunFolder
-from jaxcolor.training.state import TrainState
-from jaxcolor.trees import KeyPath, flatten
+from jaxcolor.training.state import TrainState, create_state
 
 SAMPLES = 3  # images drawn of each kind: some from all over the split, the best and the worst
+POLY_POWER = 0.9
 PANELS = {
-    "loss (cross-entropy a pixel)": {"train_loss": "train", "val_loss": "validation"},
+    "loss (cross-entropy per pixel)": {"train_loss": "train", "val_loss": "validation"},
     "mean IoU": {"mean_iou": "validation"},
     "pixel accuracy": {"pixel_accuracy": "validation"},
 }
 
 
-class SegmentJob:
-    """Data, network and compiled steps of a run; a `run.RunJob`."""
+def segment(config: SegmentConfig) -> Metrics | None:
+    """Train, resume or evaluate a run, and return its last metrics; or segment files. Raises `UserError`."""
+    if config.predict:
+        predict_files(config)
+        return None
+    return run.run("segment", config, build_job)
 
-    def __init__(self, config: SegmentConfig, data: Dataset, folder: RunFolder):
+
+def build_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | None) -> "SegmentJob":
+    """Build a job from its settings. `existing` is the run to resume or read, or None."""
+    record = existing.read_config() if existing else None
+    if record and config.resume and config.schedule == "poly":
+        planned = record["settings"]["epochs"]
+        if config.epochs != planned:
+            raise UserError(
+                f"{folder.path} was planned for {planned} epochs, and its learning rate reaches 0 there: "
+                "resume it without --epochs, or start a new run with --init-from"
+            )
+    return_large_arrays()
+    data = load_dataset(config)
+    if not record:
+        data.check()
+    config = resolve(config, data)
+    model = build_model(config, len(data.classes))
+    pretrained = load_variables(model, config)
+    if record:
+        check_weights(pretrained.facts, record["weights"], folder.path)
+    return SegmentJob(config, data, model, pretrained, folder)
+
+
+def resolve(config: SegmentConfig, data: Dataset) -> SegmentConfig:
+    """Return the settings with the defaults that depend on the backbone and the data."""
+    if config.voc_dir is None and config.archive is None:
+        config = dataclasses.replace(config, dataset=data.facts["name"])
+    weights = config.class_weights
+    shorter_side = (256 if config.dataset == "sample" else 520,)
+    backbone = BACKBONES.get(config.backbone)
+    return dataclasses.replace(
+        config,
+        output_stride=config.output_stride or (backbone.output_stride if backbone else None),
+        image_size=config.image_size or (() if config.crop else shorter_side),
+        class_weights=weights if weights != "auto" else "sqrt" if config.classes else "none",
+    )
+
+
+def make_optimizer(config: SegmentConfig, steps: int) -> optax.GradientTransformation:
+    """Return Adam with the learning rate of the settings over `steps` steps."""
+    if config.schedule == "constant":
+        return optax.adam(config.learning_rate)
+    return optax.adam(optax.polynomial_schedule(config.learning_rate, 0.0, POLY_POWER, steps))
+
+
+def class_weights(kind: str, counts: Int[np.ndarray, " 256"], classes: int) -> Float[np.ndarray, " classes"]:
+    """Return the weight of each class in the loss: 1 ("none") or 1/√frequency ("sqrt").
+
+    `counts` is the number of training pixels per label. The weights are scaled so that their mean over all
+    pixels is 1. A class without pixels has the weight 0.
+    """
+    if kind == "none":
+        return np.ones(classes, np.float32)
+    frequency = counts[:classes] / counts[:VOID].sum()
+    weights = np.where(frequency > 0, 1 / np.sqrt(np.maximum(frequency, 1e-12)), 0)
+    return (weights / (frequency * weights).sum()).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Details:
+    """The drawn part of an evaluation."""
+
+    confusion: Confusion
+    image_scores: Float[np.ndarray, " validation"]  # mean IoU of each image, nan if it is all void
+
+
+class SegmentJob:
+    """Data, network and compiled steps of a run; a `run.Job`."""
+
+    def __init__(
+        self,
+        config: SegmentConfig,
+        data: Dataset,
+        model: DeepLabV3,
+        pretrained: Pretrained,
+        folder: RunFolder,
+    ):
         self.config = config
         self.data = data
         self.run = folder
-        self.network = Network(config, len(data.classes))
-        self.inputs = Inputs(config, data, self.network)
-        self.facts = data.facts | {"weights_sha256": self.network.facts["sha256"]}
+        self.weights = pretrained.facts
+        self.facts = data.facts | {"weights_sha256": pretrained.facts["sha256"]}
         self.images = len(data.train)
         self.evaluates_first = True
-        self.confusion: Confusion = np.zeros((0, 0))  # of the last validation
-        self.image_scores: Float[np.ndarray, " validation"] = np.zeros(0)  # mean IoU of each image
-        self._frozen = ""
+        self.trainable = TRAINABLE[config.train]
+        counts = data.train_labels if config.class_weights != "none" else np.zeros(256, np.int64)
+        self.class_weights = class_weights(config.class_weights, counts, len(data.classes))
 
-    def initial_state(self) -> TrainState:
-        """Pretrained and new weights, and the optimizer's state for what is trained."""
-        state = self.network.state(self.network.optimizer(self.config.epochs * self.inputs.steps()))
-        self._frozen = fingerprint(state.variables, self.config.train)
-        self.inputs.prepare(self._frozen)
-        train, evaluate = make_steps(
-            self.config.train, self.inputs.given, self.config.seed, jnp.asarray(self.class_weights)
+        self.fingerprint = self.trainable.fingerprint(pretrained.variables)
+        self.loader = Loader(config, data, model, self.fingerprint)
+        optimizer = make_optimizer(config, config.epochs * self.loader.steps())
+        self.initial_state = create_state(model.apply, pretrained.variables, optimizer, self.trainable)
+        after = self.loader.after
+        self._train = Engine(
+            make_train_step(config.train, after, config.seed, jnp.asarray(self.class_weights))
         )
-        self._train, self._evaluate = jit(train, donate_argnums=0), jit(evaluate)
-        return state
+        self._evaluate = Engine(keep_state(partial(evaluate_step, after)), donate=False)
+        self._label = LabelPredictor(model)
 
-    def is_kept(self, path: KeyPath) -> bool:
-        """Checkpoints hold what is trained."""
-        return self.network.is_kept(path)
-
-    def describe(self, state: TrainState) -> dict[str, Any]:
-        """Numbers of parameters, and where the weights come from, for config.json."""
-        sizes = {path: leaf.size for path, leaf in flatten(state.params).items()}
+    def describe(self) -> dict[str, Any]:
+        """Return the numbers of parameters, and the origin of the weights, for config.json."""
+        sizes = {path: leaf.size for path, leaf in flatten_dict(self.initial_state.params).items()}
         return {
             "parameters": sum(sizes.values()),
-            "trained_parameters": sum(n for path, n in sizes.items() if is_trained(path, self.config.train)),
-            "weights": self.network.facts,
+            "trainable_parameters": sum(n for path, n in sizes.items() if self.trainable(path)),
+            "weights": self.weights,
             "class_weights": [round(float(weight), 4) for weight in self.class_weights],
         }
 
     def announce(self, record: dict[str, Any]) -> str:
-        """Network and images in a line."""
+        """Return network and images in a line."""
         return (
             f"DeepLabV3 on {self.config.backbone}, output stride {self.config.output_stride}: "
-            f"{record['trained_parameters']:,} of {record['parameters']:,} parameters are trained; "
+            f"{record['trainable_parameters']:,} of {record['parameters']:,} parameters are trainable; "
             f"{self.facts['name']}: {self.facts['train']:,} train and {self.facts['validation']:,} "
             f"validation images, {len(self.data.classes)} classes"
         )
 
     def fill(self, folder: Path) -> None:
-        """A new run's folder has nothing besides its settings."""
+        """Write nothing: the folder of a new run holds only its settings."""
 
-    def finish(self, state: TrainState, metrics: Metrics) -> None:
-        """Prove that what is frozen is as it was, and print the scores."""
-        if fingerprint(state.variables, self.config.train) != self._frozen:
-            raise UserError("what is frozen has changed in training: a fault of jaxcolor, please report it")
+    def finish(self, state: TrainState, evaluation: Evaluation) -> None:
+        """Check that the frozen part has not changed, and print the scores."""
+        if self.trainable.fingerprint(state.variables) != self.fingerprint:
+            raise UserError("the frozen part has changed during training: this is a bug, please report it")
         if self.config.train != "all":
             print("frozen: unchanged")
-        self.show(state, metrics, None)
+        self.show(state, evaluation, self.config.epochs)
 
-    def show(self, state: TrainState, metrics: Metrics, epoch: int | None) -> None:
-        """Print the scores, and the IoU of each class."""
-        if len(self.confusion):
-            for name, iou in zip(self.data.classes, scores(self.confusion).iou, strict=True):
-                print(f"  {name:14} IoU " + ("—" if np.isnan(iou) else f"{100 * iou:5.1f} %"))
-        numbers = ("val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou")
-        print("final: " + " ".join(f"{n}={metrics[n]:.4f}" for n in numbers) + f" {self.run.path}")
+    def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
+        """Print the IoU of each class, and the scores."""
+        for name, iou in zip(self.data.classes, scores(evaluation.details.confusion).iou, strict=True):
+            print(f"  {name:14} IoU " + ("—" if np.isnan(iou) else f"{100 * iou:5.1f} %"))
+        names = ("val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou")
+        numbers = " ".join(f"{name}={evaluation.metrics[name]:.4f}" for name in names)
+        print(f"final: {numbers} {self.run.path}", flush=True)
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
-        """Train on all images once; `train_loss` is the mean over their pixels, as they are weighted."""
-        sums: list[dict[str, float]] = []
-        pending: list[tuple[int, Any]] = []  # one step, so that the device need not wait for the host
+        """Train on all images once. `train_loss` is the mean over the pixels, with their weights."""
+        state, sums = self._train(state, self.loader.train_batches(state, epoch), on_step=on_step)
+        return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
-        def collect() -> None:
-            images, step = pending.pop()
-            sums.append({name: float(value) for name, value in step.items()})
-            on_step(images, sums[-1]["loss"] / max(sums[-1]["count"], 1e-12))
-
-        for batch in self.inputs.train_batches(state, epoch):
-            state, step = self._train(state, batch)
-            if pending:
-                collect()
-            pending.append((int(batch["mask"].sum()), step))
-        collect()
-        return state, {"train_loss": sum(s["loss"] for s in sums) / sum(s["count"] for s in sums)}
-
-    def evaluate(self, state: TrainState) -> Metrics:
-        """Loss and scores over all pixels of the validation images, at their masks' own size."""
-        classes = len(self.data.classes)
-        confusion, loss, count = np.zeros((classes, classes)), 0.0, 0.0
+    def evaluate(self, state: TrainState) -> Evaluation:
+        """Return loss and scores over all pixels of the validation images, at their label maps' size."""
         image_scores = np.full(len(self.data.validation), np.nan)
-        for indices, batch in self.inputs.validation_batches(state):
-            sums = {name: np.asarray(v, np.float64) for name, v in self._evaluate(state, batch).items()}
-            confusion += sums["confusion"].sum(axis=0)
-            loss, count = loss + sums["loss"].sum(), count + sums["count"].sum()
-            for index, matrix in zip(indices, sums["confusion"], strict=False):
-                if matrix.any():
-                    image_scores[index] = scores(matrix).mean_iou
-        self.confusion, self.image_scores = confusion, image_scores
+        indices, batches = self.loader.validation_batches(state)
+        remaining = iter(indices)
+
+        def on_step(images: int, sums: dict[str, Any]) -> None:
+            for index, confusion in zip(next(remaining), sums["confusion"], strict=False):
+                if confusion.any():
+                    image_scores[index] = scores(confusion).mean_iou
+
+        _, sums = self._evaluate(state, batches, on_step=on_step)
+        confusion = sums["confusion"].sum(axis=0)
         score = scores(confusion)
-        return {
-            "val_loss": float(loss / count),
+        metrics = {
+            "val_loss": float(sums["loss"].sum() / sums["count"].sum()),
             "pixel_accuracy": score.pixel_accuracy,
             "mean_accuracy": score.mean_accuracy,
             "mean_iou": score.mean_iou,
         }
+        return Evaluation(metrics, Details(confusion, image_scores))
 
-    def draw(self, state: TrainState, epoch: int, history: list[dict[str, Any]], last: bool) -> None:
-        """Curves and the confusion matrix each epoch; predictions now and then, and at the end."""
+    def draw(
+        self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
+    ) -> None:
+        """Draw curves and the confusion matrix, and predictions every few epochs and at the end."""
         draw_curves(self.run.path / "curves.png", history, PANELS)
-        draw_confusion(self.run.path / "confusion.png", self.confusion, self.data.classes)
+        draw_confusion(self.run.path / "confusion.png", evaluation.details.confusion, self.data.classes)
         if last or epoch % self.config.plot_every == 0:
-            self.draw_samples(state, epoch)
+            self.draw_samples(state, epoch, evaluation.details.image_scores)
 
-    def draw_samples(self, state: TrainState, epoch: int) -> None:
-        """ImageArray, truth, prediction and overlay of some images, and of the best and the worst."""
-        sizes = self.inputs.splits["validation"].sizes
-        scored = np.flatnonzero(~np.isnan(self.image_scores))
-        order = scored[np.argsort(self.image_scores[scored])]
-        spread = scored[np.linspace(0, len(scored) - 1, min(SAMPLES, len(scored))).astype(int)]
+    def draw_samples(
+        self, state: TrainState, epoch: int, image_scores: Float[np.ndarray, " validation"]
+    ) -> None:
+        """Draw image, truth, prediction and overlay of some images, and of the best and the worst."""
+        sizes = self.loader.splits["validation"].sizes
         panels = []
-        for kind, indices in {"": spread, "best: ": order[::-1], "worst: ": order}.items():
-            for index in indices[:SAMPLES].tolist():
+        for kind, indices in choose_samples(image_scores).items():
+            for index in indices:
                 name, image, truth = self.data.validation[index]
-                label = f"{kind}{name}\nmean IoU {100 * self.image_scores[index]:.0f} %"
-                panels.append(Panel(label, image, truth, self.network.segment(state, image, sizes[index])))
+                label = f"{kind}{name}\nmean IoU {100 * image_scores[index]:.0f} %"
+                panels.append(Panel(label, image, truth, self._label(state, image, sizes[index])))
         path = self.run.path / "predictions" / f"validation-epoch-{epoch:03}.png"
         title = f"{self.run.path.name}: validation images, after epoch {epoch}"
         draw_predictions(path, title, panels, self.data.classes)
 
-    @cached_property
-    def class_weights(self) -> Float[np.ndarray, " classes"]:
-        """1, or 1 / √frequency, whose mean over the training pixels is 1."""
-        classes = len(self.data.classes)
-        if self.config.class_weights == "none":
-            return np.ones(classes, np.float32)
-        frequency = self.data.train_labels[:classes] / self.data.train_labels[:VOID].sum()
-        weights = np.where(frequency > 0, 1 / np.sqrt(np.maximum(frequency, 1e-12)), 0)
-        return (weights / (frequency * weights).sum()).astype(np.float32)
+
+def choose_samples(image_scores: Float[np.ndarray, " validation"]) -> dict[str, list[int]]:
+    """Return the indices of images to draw, by kind: some from all over the split, the best and the worst.
+
+    No image is chosen twice. Images without a score, which are all void, are left out.
+    """
+    scored = np.flatnonzero(~np.isnan(image_scores))
+    spread = scored[np.linspace(0, len(scored) - 1, min(SAMPLES, len(scored))).astype(int)].tolist()
+    order = [index for index in scored[np.argsort(image_scores[scored])].tolist() if index not in spread]
+    best = order[::-1][:SAMPLES]
+    worst = [index for index in order if index not in best][:SAMPLES]
+    return {"": spread, "best: ": best, "worst: ": worst}

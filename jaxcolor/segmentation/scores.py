@@ -1,4 +1,4 @@
-"""Scores by one confusion matrix over a whole split."""
+"""Scores from one confusion matrix over a whole split."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ Confusion = Float[np.ndarray, "classes classes"]  # pixels by true class (row) a
 
 
 class Scores(NamedTuple):
-    """Shares in 0–1. A class without a pixel, true or predicted, has no IoU and counts in no mean."""
+    """Shares in 0–1. A class without pixels, true or predicted, has no IoU and is left out of means."""
 
     pixel_accuracy: float
     mean_accuracy: float
@@ -18,7 +18,7 @@ class Scores(NamedTuple):
 
 
 def scores(confusion: Confusion) -> Scores:
-    """Pixel accuracy, the mean of the classes' accuracies, and intersection over union."""
+    """Return pixel accuracy, the mean accuracy over classes, and intersection over union."""
     right = np.diag(confusion)
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):

@@ -1,27 +1,30 @@
-"""Checkpoints with orbax: the latest one, from which a run resumes, and the best one."""
+"""Checkpoints with orbax: the latest one, from which a run resumes, and the best one by validation loss.
 
-from collections.abc import Callable
+Each checkpoint has two items: `weights`, the trainable parameters and running averages, and `training`, the
+step and the state of the optimizer. Prediction reads the first alone.
+"""
+
 from pathlib import Path
 from typing import Any, Literal
 
 import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict, unflatten_dict
 from orbax.checkpoint import checkpoint_managers
 
 from jaxcolor.errors import UserError, reason
+from jaxcolor.training.freezing import EVERYTHING, Trainable
 from jaxcolor.training.state import TrainState
-from jaxcolor.trees import flatten, unflatten
 
 Which = Literal["latest", "best"]
 METRIC = "val_loss"
 
 
 class Checkpoints:
-    """The checkpoints of one run, a folder an epoch; each is complete or not there."""
+    """The checkpoints of one run, one folder per epoch. Each is complete or does not exist."""
 
-    def __init__(self, folder: Path, is_kept: Callable[[tuple[str, ...]], bool] = lambda path: True):
-        """`is_kept` says of each parameter and statistic whether it is saved; others are not restored."""
+    def __init__(self, folder: Path, trainable: Trainable = EVERYTHING):
         self.folder = folder.absolute()
-        self._is_kept = is_kept
+        self.trainable = trainable
         policies = checkpoint_managers
         options = ocp.CheckpointManagerOptions(
             best_fn=lambda metrics: metrics[METRIC],
@@ -32,51 +35,60 @@ class Checkpoints:
             enable_async_checkpointing=False,
         )
         try:
-            self._manager = ocp.CheckpointManager(self.folder, options=options)
+            self._manager = ocp.CheckpointManager(
+                self.folder, options=options, item_names=("weights", "training")
+            )
         except OSError as error:
             raise UserError(f"cannot use the folder {self.folder}: {reason(error)}") from error
 
     def save(self, epoch: int, state: TrainState, val_loss: float) -> None:
-        """Keep the state after `epoch`; an older one stays only if it is the best."""
+        """Save the state after `epoch`. Delete the one before, unless it is the best."""
+        args = ocp.args.Composite(
+            weights=ocp.args.StandardSave(self._weights(state.variables)),
+            training=ocp.args.StandardSave({"step": state.step, "opt_state": state.opt_state}),
+        )
         try:
-            self._manager.save(
-                epoch, args=ocp.args.StandardSave(self._tree(state)), metrics={METRIC: val_loss}
-            )
+            self._manager.save(epoch, args=args, metrics={METRIC: val_loss})
         except (OSError, ValueError) as error:
             raise UserError(f"cannot write a checkpoint into {self.folder}: {reason(error)}") from error
 
     def epoch(self, which: Which) -> int | None:
-        """The epoch of the latest or best checkpoint; None where there is none yet."""
+        """Return the epoch of the latest or best checkpoint, or None if there is none yet."""
         return self._manager.latest_step() if which == "latest" else self._manager.best_step()
 
     def restore(self, which: Which, state: TrainState) -> TrainState:
-        """The state of a checkpoint; `state` says what it is made of. `UserError` where it does not fit."""
-        epoch = self.epoch(which)
-        if epoch is None:
-            raise UserError(f"{self.folder} holds no checkpoint: train first")
-        try:
-            tree = self._manager.restore(epoch, args=ocp.args.StandardRestore(self._tree(state)))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"cannot restore the checkpoint {self.folder / str(epoch)}: "
-                "it is damaged, or of another model"
-            ) from error
-        params, statistics = (
-            unflatten(flatten(getattr(state, name)) | flatten(tree[name]))
-            for name in ("params", "batch_stats")
-        )
-        return state.replace(**(tree | {"params": params, "batch_stats": statistics}))
+        """Return `state` as it was saved. Raises `UserError` if the checkpoint is damaged or does not fit."""
+        like = {"step": state.step, "opt_state": state.opt_state}
+        restored = self._restore(which, weights=self._weights(state.variables), training=like)
+        variables = self._complete(state.variables, restored["weights"])
+        return state.replace(**restored["training"], **variables)
+
+    def restore_weights(self, which: Which, variables: dict[str, Any]) -> dict[str, Any]:
+        """Return `variables`, arrays or their shapes, with the saved leaves."""
+        restored = self._restore(which, weights=self._weights(variables))
+        return self._complete(variables, restored["weights"])
 
     def close(self) -> None:
         self._manager.close()
 
-    def _tree(self, state: TrainState) -> dict[str, Any]:
-        return {
-            "step": state.step,
-            "params": self._kept(state.params),
-            "batch_stats": self._kept(state.batch_stats),
-            "opt_state": state.opt_state,
-        }
+    def _restore(self, which: Which, **items: Any) -> Any:
+        epoch = self.epoch(which)
+        if epoch is None:
+            raise UserError(f"{self.folder} holds no checkpoint: train first")
+        args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
+        try:
+            return self._manager.restore(epoch, args=ocp.args.Composite(**args))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"cannot restore the checkpoint {self.folder / str(epoch)}: "
+                "it is damaged, or belongs to another network"
+            ) from error
 
-    def _kept(self, tree: Any) -> dict[str, Any]:
-        return unflatten({path: leaf for path, leaf in flatten(tree).items() if self._is_kept(path)})
+    def _weights(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Return the trainable leaves of both collections."""
+        leaves = flatten_dict(variables)
+        return unflatten_dict({path: leaf for path, leaf in leaves.items() if self.trainable(path[1:])})
+
+    def _complete(self, variables: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
+        leaves = unflatten_dict(flatten_dict(variables) | flatten_dict(weights))
+        return {name: leaves.get(name, {}) for name in ("params", "batch_stats")}

@@ -1,4 +1,4 @@
-"""What the settings of all tasks have in common. Imports nothing heavy, so that `--help` is quick."""
+"""The settings that both tasks share. This module imports nothing heavy, so `--help` is fast."""
 
 import dataclasses
 import typing
@@ -12,7 +12,7 @@ Run = TypeVar("Run", bound="RunConfig")
 
 
 class FolderConfig:
-    """The base of a frozen dataclass with the settings of what leaves a folder; those named here are some."""
+    """Base class of frozen dataclasses with the settings of a program that writes a folder."""
 
     name: str | None
     runs_dir: Path
@@ -25,12 +25,14 @@ class FolderConfig:
         raise NotImplementedError
 
     def check_name(self) -> None:
-        """Refuse a name that is no folder's."""
+        """Raise `UserError` if the name cannot be the name of a folder."""
         if self.name is not None and (self.name in ("", ".", "..") or Path(self.name).name != self.name):
-            raise UserError(f"--name {self.name!r} must be the name of a folder; --runs-dir says where")
+            raise UserError(
+                f"--name {self.name!r} must be the name of a folder; --runs-dir chooses its place"
+            )
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain values."""
+        """Return the settings as values that JSON can hold."""
         values = dataclasses.asdict(self)  # type: ignore[call-overload]
         return {name: str(v.absolute()) if isinstance(v, Path) else v for name, v in values.items()}
 
@@ -46,39 +48,49 @@ class FolderConfig:
         except TypeError as error:
             raise UserError(f"config.json has settings of a wrong type: {error}") from error
 
-    def to_continue(self: Config) -> Config:
-        """The settings of a run as the defaults for going on with it."""
+    def to_resume(self: Config) -> Config:
+        """Return the settings of a run as the defaults to resume it with."""
         return dataclasses.replace(self, resume=False, overwrite=False)  # type: ignore[type-var]
 
 
 class RunConfig(FolderConfig):
-    """The base of a frozen dataclass with the settings of a training run, among them those named here."""
+    """Base class of frozen dataclasses with the settings of a training run."""
 
-    # What decides whether the weights of one network fit another, and what decides the numbers of a run
-    # besides, and so must stay as it was when the run is resumed.
+    # The settings that decide whether weights fit the network, and those that decide the numbers of a run
+    # besides. Both must stay the same when a run resumes.
     STRUCTURE: ClassVar[tuple[str, ...]]
     TRAINING: ClassVar[tuple[str, ...]]
 
     epochs: int
     evaluate: bool
+    predict: tuple[Path, ...]
     init_from: Path | None
-    checkpoint: Literal["latest", "best"]
+    checkpoint: Literal["best", "latest"]
     precision: str
 
+    @property
+    def dtype(self) -> str:
+        """The dtype of the layers' arithmetic."""
+        return "bfloat16" if self.precision == "bfloat16" else "float32"
+
     def check_run(self) -> None:
-        """Refuse options of this class that contradict each other."""
+        """Raise `UserError` if options contradict each other."""
         if self.resume + self.overwrite + self.evaluate > 1:
             raise UserError("--resume, --overwrite and --evaluate exclude each other: choose one")
         if self.init_from and self.evaluate:
             raise UserError("--init-from is for new runs: leave out --evaluate")
+        if self.predict and (self.resume or self.overwrite or self.evaluate):
+            raise UserError("--predict excludes --resume, --overwrite and --evaluate: leave them out")
+        if self.checkpoint != "best" and not (self.evaluate or self.init_from or self.predict):
+            raise UserError("--checkpoint is for --evaluate, --predict and --init-from: leave it out")
         self.check_name()
 
-    def to_continue(self: Run) -> Run:
-        """The settings of a run as the defaults for going on with it."""
-        return dataclasses.replace(super().to_continue(), evaluate=False)  # type: ignore[type-var]
+    def to_resume(self: Run) -> Run:
+        """Return the settings of a run as the defaults to resume it with."""
+        return dataclasses.replace(super().to_resume(), evaluate=False)  # type: ignore[type-var]
 
     def with_absolute_paths(self: Run) -> Run:
-        """The settings as they can be read again from anywhere; `init_from` may be a run's name."""
+        """Return the settings with absolute paths. `init_from` may be the name of a run."""
         paths = {
             field.name: value.absolute()
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
@@ -90,13 +102,13 @@ class RunConfig(FolderConfig):
 
 
 def require(good: bool, field: str, range_: str, value: object) -> None:
-    """Refuse a setting outside of its range."""
+    """Raise `UserError` if a setting is outside of its range."""
     if not good:
         raise UserError(f"--{field.replace('_', '-')} must be {range_}, not {value}")
 
 
 def _restored(value: Any, hint: Any) -> Any:
-    """A value of config.json as the setting of that type."""
+    """Convert a value of config.json to the type of its setting."""
     is_path = hint is Path or Path in typing.get_args(hint)
     if isinstance(value, list):
         return tuple(Path(item) if is_path else _restored(item, None) for item in value)

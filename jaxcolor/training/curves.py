@@ -8,15 +8,15 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxcolor.figures import COLORS, save_figure, unadorn
 
-OF_SPLIT = {"train": COLORS[0], "validation": COLORS[1]}
+SPLIT_COLORS = {"train": COLORS[0], "validation": COLORS[1]}
 
 
 def draw_curves(
     path: Path, history: Sequence[Mapping[str, float]], panels: Mapping[str, Mapping[str, str]]
 ) -> None:
-    """A panel for each entry: axis label → {metric: split}, over the epochs of `history`.
+    """Draw one panel per entry of `panels`, axis label → {metric: split}, over the epochs of `history`.
 
-    What a run had before any training (epoch 0) is told by the legend: on the axes it would dwarf the rest.
+    The values before any training (epoch 0) are in the legend alone: on the axes they would dwarf the others.
     """
     before = history[0] if history[0]["epoch"] == 0 else {}
     history = [metrics for metrics in history if metrics["epoch"] > 0]
@@ -30,7 +30,7 @@ def draw_curves(
             legend = f"{split}: {values[-1]:.4f}"
             if name in before:
                 legend += f", at first {before[name]:.4f}"
-            axes.plot(epochs, values, color=OF_SPLIT[split], label=legend, marker="o", markersize=2.5)
+            axes.plot(epochs, values, color=SPLIT_COLORS[split], label=legend, marker="o", markersize=2.5)
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -1,13 +1,13 @@
-"""Running a pure step over an epoch: the one place for jit, donation and the device.
+"""Running a step over the batches of an epoch: the one place for jit, donation and the device.
 
-The data set lies on the device; a call is handed only the indices of its images. A GPU runs many
-steps a call, since it would wait for Python between short ones. A CPU runs one, because XLA compiles
+Both tasks train and evaluate with `Engine`. A data set that fits on the device stays there, and a batch names
+the images by their indices; otherwise batches hold arrays that arrive one by one. A GPU runs many steps per
+call, because it would wait for Python between short ones. A CPU runs one step per call, because XLA compiles
 convolutions inside a loop into slower code there.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import jax
@@ -18,58 +18,73 @@ from jaxcolor.training.batches import Batches
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.state import TrainState
 
-Batch: TypeAlias = dict[str, Any]  # arrays of the data set, each [batch, …], and "mask" [batch] or None
-Sums: TypeAlias = dict[str, Array]  # scalars that add up over batches, "count" among them
-Totals: TypeAlias = dict[str, Any]  # the same on the host; arrays for a step of several states at once
+Batch: TypeAlias = dict[str, Any]  # arrays [batch, …]; "valid" [batch] is 0 for padding, or None
+Sums: TypeAlias = dict[str, Array]  # values that add up over batches
+Totals: TypeAlias = dict[str, Any]  # sums on the host, in float64
 Step: TypeAlias = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
+OnStep: TypeAlias = Callable[[int, Totals], None]  # the number of images, and the sums over them
 STEPS_IN_FLIGHT = 2
 
 
 def steps_per_call() -> int:
-    """How many steps one call runs on this machine's device."""
+    """Return how many steps one call runs on this device."""
     return 1 if jax.default_backend() == "cpu" else 50
 
 
-def keeping_state(evaluate_step: Callable[[TrainState, Batch], Sums]) -> Step:
-    """An evaluation step as a step that leaves the state as it is."""
+def keep_state(evaluate_step: Callable[[TrainState, Batch], Sums]) -> Step:
+    """Turn an evaluation step into a step that returns the state unchanged."""
     return lambda state, batch: (state, evaluate_step(state, batch))
 
 
-class EpochRunner:
-    """A compiled step, and the way to run it over all batches of an epoch."""
+class Engine:
+    """A compiled step, and the loop that runs it over all batches of an epoch.
 
-    def __init__(self, step: Step, donate: bool = True, steps: int | None = None):
+    With `donate` the state that is passed in cannot be used afterwards.
+    """
+
+    def __init__(self, step: Step, *, donate: bool = True, steps: int | None = None):
         self.steps = steps or steps_per_call()
-        run = partial(_run_one if self.steps == 1 else _run_many, step)
-        self._call = jit(run, donate_argnums=0 if donate else ())
+
+        def run(state: TrainState, data: Mapping[str, Array], batch: Batch) -> tuple[TrainState, Sums]:
+            return step(state, gather(data, batch))
+
+        def run_many(state: TrainState, data: Mapping[str, Array], rows: Batch) -> tuple[TrainState, Sums]:
+            # With a loop whose length is known at compile time a GPU need not ask the host whether to go on.
+            return jax.lax.scan(lambda state, row: run(state, data, row), state, rows)
+
+        donated = (0,) if donate else ()
+        self._run = jit(run, donate_argnums=donated)
+        self._run_many = jit(run_many, donate_argnums=donated)
 
     def __call__(
         self,
         state: TrainState,
-        data: dict[str, Array],
-        batches: Batches,
-        on_progress: Callable[[int, Totals], None] = lambda done, sums: None,
+        batches: Batches | Iterable[Batch],
+        data: Mapping[str, Array] | None = None,
+        on_step: OnStep = lambda images, sums: None,
     ) -> tuple[TrainState, Totals]:
-        """The state after all batches, and the sums over them.
+        """Run all batches, and return the state and the sums over the batches.
 
-        With `donate` the state that comes in is used up. `on_progress` hears, a little behind the
-        device, how many steps are done and what the latest of them added up to.
+        With `data`, the data set on the device, `batches` holds indices into its arrays. `on_step` is called
+        once per call of the compiled program, a little later than the device finishes it.
         """
         totals: Totals = {}
-        in_flight: deque[tuple[int, Sums]] = deque()
+        in_flight: deque[tuple[int, bool, Sums]] = deque()
 
         def collect() -> None:
-            steps, sums = in_flight.popleft()
+            images, many, sums = in_flight.popleft()
             latest = {name: np.asarray(values, np.float64)[()] for name, values in sums.items()}
-            if self.steps > 1:
+            if many:
                 latest = {name: values.sum(axis=0) for name, values in latest.items()}
             for name, value in latest.items():
                 totals[name] = totals.get(name, 0.0) + value
-            on_progress(steps, latest)
+            on_step(images, latest)
 
-        for steps, indices, mask in _calls(batches, self.steps):
-            state, sums = self._call(state, data, indices, mask)
-            in_flight.append((steps, sums))
+        many = self.steps > 1 and isinstance(batches, Batches)
+        run = self._run_many if many else self._run
+        for batch in calls(batches, self.steps) if isinstance(batches, Batches) else batches:
+            state, sums = run(state, data or {}, batch)
+            in_flight.append((count_images(batch), many, sums))
             if len(in_flight) > STEPS_IN_FLIGHT:
                 collect()
         while in_flight:
@@ -77,27 +92,20 @@ class EpochRunner:
         return state, totals
 
 
-def _calls(batches: Batches, steps: int) -> Iterator[tuple[int, np.ndarray, np.ndarray | None]]:
-    """The steps of each call, fewer in the last one, and their indices and mask: of one, or a row each."""
-    indices, mask = batches
+def calls(batches: Batches, steps: int) -> Iterator[Batch]:
+    """Yield the indices and padding flags of each call: of one step, or one row per step."""
+    indices, valid = batches
     for start in range(0, len(indices), steps):
         part = start if steps == 1 else slice(start, start + steps)
-        yield min(steps, len(indices) - start), indices[part], None if mask is None else mask[part]
+        yield {"indices": indices[part], "valid": None if valid is None else valid[part]}
 
 
-def _take(data: dict[str, Array], indices: Array, mask: Array | None) -> Batch:
-    return {name: array[indices] for name, array in data.items()} | {"mask": mask}
+def gather(data: Mapping[str, Array], batch: Batch) -> Batch:
+    """Return a batch with arrays in place of indices into `data`."""
+    rest = {name: value for name, value in batch.items() if name != "indices"}
+    return {name: array[batch["indices"]] for name, array in data.items()} | rest
 
 
-def _run_one(
-    step: Step, state: TrainState, data: dict[str, Array], indices: Array, mask: Array | None
-) -> tuple[TrainState, Sums]:
-    return step(state, _take(data, indices, mask))
-
-
-def _run_many(
-    step: Step, state: TrainState, data: dict[str, Array], indices: Array, mask: Array | None
-) -> tuple[TrainState, Sums]:
-    """A step a row of `indices`, in one call; the sums have a row a step."""
-    # Of a loop whose end is known while compiling, a GPU need not ask its host whether to go on.
-    return jax.lax.scan(lambda state, rows: step(state, _take(data, *rows)), state, (indices, mask))
+def count_images(batch: Batch) -> int:
+    """Return how many images a batch holds besides padding."""
+    return batch["indices"].size if batch["valid"] is None else round(float(np.sum(batch["valid"])))

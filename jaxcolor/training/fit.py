@@ -1,38 +1,48 @@
-"""Training for some epochs into a run folder, from the start or from the latest checkpoint."""
+"""The loop over epochs: train, validate, log, save, draw; from the start or from the latest checkpoint."""
 
 import math
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 
-from jaxcolor.errors import UserError
+from jaxcolor.errors import UserError, reason
 from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.engine import OnStep
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState
 
 Metrics = dict[str, float]
-OnStep = Callable[[int, float], None]  # images done, their mean loss
+
+
+class Evaluation(NamedTuple):
+    """The metrics of the validation images, `val_loss` among them, and details that are only drawn."""
+
+    metrics: Metrics
+    details: Any = None
 
 
 @runtime_checkable
-class Job(Protocol):
-    """What `fit` needs: the data of a run, and the steps over it."""
+class Task(Protocol):
+    """The part of a run that `fit` needs: data, and steps over it."""
 
-    images: int  # an epoch's
-    evaluates_first: bool  # whether the metrics start with those before any training, as epoch 0
+    images: int  # training images per epoch
+    evaluates_first: bool  # whether to evaluate before any training, as epoch 0
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
-        """Train on all images once; the metrics hold `train_loss`."""
+        """Train on all images once. The metrics hold `train_loss`; `on_step` receives "loss" per image."""
 
-    def evaluate(self, state: TrainState) -> Metrics:
-        """The metrics of the validation images; they hold `val_loss`."""
+    def evaluate(self, state: TrainState) -> Evaluation:
+        """Evaluate the validation images."""
 
-    def draw(self, state: TrainState, epoch: int, history: list[dict], last: bool) -> None:
-        """Write the images that belong to an epoch; `history` holds the metrics so far."""
+    def draw(
+        self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
+    ) -> None:
+        """Draw the images that belong to an epoch. `history` holds the metrics so far."""
 
 
 class NonFiniteLossError(Exception):
@@ -40,55 +50,73 @@ class NonFiniteLossError(Exception):
 
 
 def fit(
-    job: Job, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int
-) -> tuple[TrainState, Metrics]:
-    """Train until `epochs` are done, and return the last epoch's state and metrics.
+    task: Task, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int
+) -> tuple[TrainState, Evaluation]:
+    """Train until `epochs` are done, and return the state and the evaluation of the last epoch.
 
-    What an epoch leaves is written before its checkpoint: whatever a kill cuts off is done again by the
-    run that resumes, and what is done again is the same, bit for bit.
+    Each epoch logs its metrics, then saves its checkpoint, then draws. A run that is killed before the
+    checkpoint repeats the epoch when it resumes, with the same numbers bit for bit. One that is killed later
+    draws the epoch again.
     """
     done = checkpoints.epoch("latest") or 0
     if done > epochs:
-        raise UserError(f"{run.path} has done {done} epochs already: --epochs must be at least that")
+        raise UserError(f"{run.path} has trained {done} epochs already: --epochs must be at least {done}")
     if done:
         state = checkpoints.restore("latest", state)
         print(f"Resuming after epoch {done} of {epochs}", flush=True)
     if (history := run.read_metrics()) and history[-1]["epoch"] > done + 1:
         raise UserError(
             f"{run.path} has the metrics of {history[-1]['epoch']} epochs but no checkpoint of them: "
-            "replace it with --overwrite"
+            "replace the run with --overwrite"
         )
     run.rewind(done or -1)
     history = run.read_metrics()
 
-    with Progress(epochs * job.images, done * job.images) as progress:
-        if job.evaluates_first and not history:
+    with Progress(epochs * task.images, done * task.images) as progress:
+        evaluation: Evaluation | None = None
+        if done:
+            with enough_memory():
+                evaluation = task.evaluate(state)
+            draw(task, state, done, history, evaluation, last=done == epochs)
+        elif task.evaluates_first and not history:
             start = time.perf_counter()
             with enough_memory():
-                metrics = job.evaluate(state)
-            metrics = {"epoch": 0, **metrics, "seconds": round(time.perf_counter() - start, 3)}
-            run.log(metrics)
-            history.append(metrics)
-            progress.line(describe(metrics, epochs))
+                evaluation = task.evaluate(state)
+            _log(run, history, {"epoch": 0, **evaluation.metrics}, start)
+            progress.line(describe(history[-1], epochs))
         for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
             try:
                 with enough_memory():
-                    state, metrics = _epoch(job, state, epoch, progress)
+                    state, metrics, evaluation = _epoch(task, state, epoch, progress)
             except NonFiniteLossError as error:
                 raise UserError(f"{error} in epoch {epoch}: {_advice(run, checkpoints)}") from error
-            metrics = {"epoch": epoch, **metrics, "seconds": round(time.perf_counter() - start, 3)}
-            run.log(metrics)
-            history.append(metrics)
-            job.draw(state, epoch, history, last=epoch == epochs)
+            _log(run, history, {"epoch": epoch, **metrics}, start)
             checkpoints.save(epoch, state, metrics["val_loss"])
-            progress.line(describe(metrics, epochs))
-    return state, history[-1]
+            progress.line(describe(history[-1], epochs))
+            draw(task, state, epoch, history, evaluation, last=epoch == epochs)
+    assert evaluation is not None, "there is at least one epoch"
+    return state, evaluation
+
+
+def draw(
+    task: Task,
+    state: TrainState,
+    epoch: int,
+    history: list[dict[str, Any]],
+    evaluation: Evaluation,
+    last: bool,
+) -> None:
+    """Draw an epoch. A drawing that fails is a warning, because the checkpoint is what counts."""
+    try:
+        task.draw(state, epoch, history, evaluation, last)
+    except Exception as error:
+        print(f"warning: cannot draw epoch {epoch}: {reason(error)}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def enough_memory() -> Iterator[None]:
-    """Say in a `UserError` that the device's memory does not suffice for what is computed inside."""
+    """Raise `UserError` if the device runs out of memory."""
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
@@ -98,23 +126,31 @@ def enough_memory() -> Iterator[None]:
 
 
 def describe(metrics: Metrics, epochs: int) -> str:
-    """The line on the terminal: `epoch  3/25  train_loss 1.6123  …  5.3 s`."""
+    """Return the line on the terminal: `epoch  3/25  train_loss 1.6123  …  5.3 s`."""
     numbers = (f"{name} {value:.4f}" for name, value in metrics.items() if name not in ("epoch", "seconds"))
     epoch = f"epoch {metrics['epoch']:{len(str(epochs))}}/{epochs}"
     return "  ".join([epoch, *numbers, f"{metrics['seconds']:.1f} s"])
 
 
-def _epoch(job: Job, state: TrainState, epoch: int, progress: Progress) -> tuple[TrainState, Metrics]:
-    def on_step(images: int, loss: float) -> None:
+def _log(run: RunFolder, history: list[dict[str, Any]], metrics: Metrics, start: float) -> None:
+    history.append({**metrics, "seconds": round(time.perf_counter() - start, 3)})
+    run.log(history[-1])
+
+
+def _epoch(
+    task: Task, state: TrainState, epoch: int, progress: Progress
+) -> tuple[TrainState, Metrics, Evaluation]:
+    def on_step(images: int, sums: dict[str, Any]) -> None:
+        loss = sums["loss"] / max(sums["count"], 1e-12)
         if not math.isfinite(loss):
             raise NonFiniteLossError(f"the training loss became {loss}")
-        progress.advance(epoch, images, loss)
+        progress.advance(images, f"epoch {epoch}  loss {loss:.4f}")
 
-    state, metrics = job.train_epoch(state, epoch, on_step)
-    metrics = metrics | job.evaluate(state)
-    if not math.isfinite(metrics["val_loss"]):
-        raise NonFiniteLossError(f"the validation loss became {metrics['val_loss']}")
-    return state, metrics
+    state, metrics = task.train_epoch(state, epoch, on_step)
+    evaluation = task.evaluate(state)
+    if not math.isfinite(evaluation.metrics["val_loss"]):
+        raise NonFiniteLossError(f"the validation loss became {evaluation.metrics['val_loss']}")
+    return state, metrics | evaluation.metrics, evaluation
 
 
 def _advice(run: RunFolder, checkpoints: Checkpoints) -> str:
@@ -122,6 +158,6 @@ def _advice(run: RunFolder, checkpoints: Checkpoints) -> str:
     if not last:
         return "start again with a lower --learning-rate"
     return (
-        f"the checkpoint after epoch {last} is kept; go on from it in a new run with "
-        f"--init-from {run.path.name}, another --name and a lower --learning-rate"
+        f"the checkpoint after epoch {last} is kept; start a new run from it with "
+        f"--init-from {run.path.name} --checkpoint latest, another --name and a lower --learning-rate"
     )

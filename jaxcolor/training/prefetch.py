@@ -1,4 +1,4 @@
-"""Making the next batches while the device computes."""
+"""Prepare the next batches while the device computes."""
 
 import queue
 import threading
@@ -9,16 +9,16 @@ Item = TypeVar("Item")
 
 
 class _End:
-    """What the thread puts last: the error that ended it, or None."""
+    """The last entry of the queue: the error that ended the thread, or None."""
 
     def __init__(self, error: BaseException | None):
         self.error = error
 
 
 def prefetch(items: Iterable[Item], ahead: int = 2) -> Iterator[Item]:
-    """The same items, made by a thread that is at most so many ahead of their use.
+    """Yield the same items, which a thread prepares up to `ahead` items before their use.
 
-    An error of theirs is raised where the item was due. The thread ends with the iterator.
+    An error in the thread is raised here, in place of the item. The thread ends with the iterator.
     """
     made: queue.Queue = queue.Queue(ahead)
     stopped = threading.Event()

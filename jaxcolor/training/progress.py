@@ -1,4 +1,4 @@
-"""What one sees on the terminal while a run trains."""
+"""The progress of a run on the terminal."""
 
 import sys
 from types import TracebackType
@@ -7,14 +7,14 @@ from tqdm import tqdm
 
 
 class Progress:
-    """A bar with the loss, images a second and the time left, and lines that stay above it.
+    """A bar with the images per second and the time left, and lines that stay above it.
 
-    The bar shows on terminals only, so that a log file holds nothing but lines.
+    The bar appears on terminals only, so a log file holds nothing but lines.
     """
 
-    def __init__(self, total: int, done: int, what: str = ""):
+    def __init__(self, total: int, done: int, text: str = ""):
         self._bar = tqdm(
-            total=total, initial=done, desc=what, unit=" images", unit_scale=True, disable=None,
+            total=total, initial=done, desc=text, unit=" images", unit_scale=True, disable=None,
             leave=False, smoothing=0.05, dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt}, {remaining} left",
         )  # fmt: skip
@@ -27,13 +27,10 @@ class Progress:
     ) -> None:
         self._bar.close()
 
-    def advance(self, epoch: int, images: int, loss: float) -> None:
-        """Move on by some images, whose mean loss was `loss`."""
-        self._bar.set_description_str(f"epoch {epoch}  loss {loss:.4f}", refresh=False)
-        self._bar.update(images)
-
-    def count(self, images: int) -> None:
-        """Move on by some images that have no loss."""
+    def advance(self, images: int, text: str | None = None) -> None:
+        """Advance by a number of images, and show a new text before the bar."""
+        if text is not None:
+            self._bar.set_description_str(text, refresh=False)
         self._bar.update(images)
 
     def line(self, text: str) -> None:

@@ -1,7 +1,7 @@
-"""The folder that a run leaves behind: settings, metrics, images, checkpoints."""
+"""The folder of a run: settings, metrics, drawings and checkpoints."""
 
 import contextlib
-import fcntl
+import difflib
 import json
 import os
 import platform
@@ -13,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import remove_temporary, write_atomically, write_json
 
@@ -23,7 +25,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`runs/NAME`: a folder with a config.json of ours. Nothing is written before `create`."""
+    """The folder `runs/NAME`. Nothing is written before `create`."""
 
     path: Path
 
@@ -40,11 +42,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     def is_run(self) -> bool:
-        """Whether the folder holds a run, and not something else that happens to have a config.json."""
+        """Return whether the folder holds a run, and not something else with a config.json."""
         return self.config_file.is_file() and {"task", "settings"} <= self.read_config().keys()
 
     def check_free(self, overwrite: bool) -> None:
-        """Refuse a folder with something in it, unless it is a run and may be overwritten."""
+        """Raise `UserError` if the folder has contents, unless it is a run and `overwrite` is set."""
         try:
             if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
                 return
@@ -54,7 +56,7 @@ class RunFolder:
             raise UserError(f"{self.path} exists and is not a run: choose another --name")
         if not overwrite:
             raise UserError(
-                f"the run {self.path} exists: continue it with --resume, "
+                f"the run {self.path} exists: resume it with --resume, "
                 "replace it with --overwrite, or choose another --name"
             )
 
@@ -64,10 +66,10 @@ class RunFolder:
         fill: Callable[[Path], object] = lambda folder: None,
         overwrite: bool = False,
     ) -> None:
-        """Make the folder with its config.json and what `fill` puts into it, all at once.
+        """Create the folder with its config.json and the files that `fill` writes, all at once.
 
-        It is made under another name first, so that a kill leaves a run or none. What an overwritten
-        run left goes away.
+        The folder is created under another name first, so a kill leaves a complete run or none. With
+        `overwrite` the files of the old run are deleted.
         """
         self.check_free(overwrite)
         try:
@@ -86,13 +88,12 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from training into the folder; a kill gives it free, too."""
-        with open(self.path / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UserError(f"another process is training into {self.path}") from error
-            yield
+        """Keep other processes from training into the folder. The lock ends with the process."""
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise UserError(f"another process is training into {self.path}: wait for it to end") from error
 
     def write_config(self, config: dict[str, Any]) -> None:
         write_json(self.config_file, config)
@@ -103,7 +104,7 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UserError(f"{self.config_file} is damaged: {reason(error)}") from error
         if not isinstance(config, dict):
-            raise UserError(f"{self.config_file} is not that of a run")
+            raise UserError(f"{self.config_file} is not the config.json of a run")
         return config
 
     def log(self, metrics: dict[str, Any]) -> None:
@@ -114,7 +115,7 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """The logged metrics, an entry an epoch, without a last line that was cut short."""
+        """Return the logged metrics, one entry per epoch, without a last line that was cut off."""
         if not self.metrics_file.exists():
             return []
         lines = []
@@ -126,11 +127,27 @@ class RunFolder:
         return lines
 
     def rewind(self, epoch: int) -> None:
-        """Forget what was begun after `epoch`: metrics of later epochs, and half-written files."""
+        """Delete the metrics of epochs after `epoch`, and files that were not finished."""
         kept = [line for line in self.read_metrics() if line["epoch"] <= epoch]
         data = b"".join(_json(line) + b"\n" for line in kept)
         write_atomically(self.metrics_file, lambda file: file.write(data))
         remove_temporary(self.path)
+
+
+def find_run(path: Path) -> RunFolder:
+    """Return the run in a folder. Raises `UserError` if there is none, with names that are close."""
+    folder = RunFolder(path)
+    if folder.is_run():
+        return folder
+    siblings = path.parent.iterdir() if path.parent.is_dir() else ()
+    names = [sibling.name for sibling in siblings if RunFolder(sibling).is_run()]
+    close = difflib.get_close_matches(path.name, names)
+    hint = (
+        f"did you mean {' or '.join(close)}?"
+        if close
+        else f"the runs there are {', '.join(sorted(names)) or 'none'}"
+    )
+    raise UserError(f"there is no run in {path}: {hint}")
 
 
 def _json(value: Any) -> bytes:
@@ -138,7 +155,7 @@ def _json(value: Any) -> bytes:
 
 
 def environment() -> dict[str, Any]:
-    """What a run ran on: versions, device and git revision."""
+    """Return the versions of packages, the device, and the git revision."""
     import jax
 
     import jaxcolor
@@ -153,7 +170,7 @@ def environment() -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """The revision of the checkout that this file belongs to; None where it belongs to none."""
+    """Return the git revision of the checkout that holds this file, or None outside of a checkout."""
     here = Path(__file__)
     try:
         for command in (["ls-files", "--error-unmatch", here.name], ["describe", "--always", "--dirty"]):

@@ -1,4 +1,4 @@
-"""All that training changes."""
+"""The state of a training: parameters, BatchNorm's running averages, and the state of the optimizer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,48 +8,54 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from flax import struct
+from flax.training import train_state
 from jaxtyping import Array
 
+from jaxcolor.training.freezing import EVERYTHING, Trainable
 
-class TrainState(struct.PyTreeNode):
-    """Parameters, BatchNorm's running statistics, the optimizer's state, and the steps done."""
 
-    step: Any
-    params: Any
-    batch_stats: Any
-    opt_state: Any
-    apply_fn: Callable[..., Any] = struct.field(pytree_node=False)
-    optimizer: optax.GradientTransformation = struct.field(pytree_node=False)
+class TrainState(train_state.TrainState):
+    """Flax's TrainState with BatchNorm's running averages and the rule that says what is trainable.
+
+    `batch_stats` is an empty dict for a network without BatchNorm.
+    """
+
+    batch_stats: Any = struct.field(default_factory=dict)
+    trainable: Trainable = struct.field(pytree_node=False, default=EVERYTHING)
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What `apply_fn` is given."""
+        """The variables that `apply_fn` takes."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
-    def apply_gradients(self, gradients: Any, batch_stats: Any) -> "TrainState":
-        """The state after a step of the optimizer, with the statistics that the step left."""
-        updates, opt_state = self.optimizer.update(gradients, self.opt_state, self.params)
-        params = optax.apply_updates(self.params, updates)
-        return self.replace(step=self.step + 1, params=params, batch_stats=batch_stats, opt_state=opt_state)
+    def apply_gradients(self, *, grads: Any, **kwargs: Any) -> "TrainState":
+        """Return the state after one step of the optimizer.
+
+        `grads` are the gradients with respect to `trainable.select(params)`. Frozen parameters stay the same
+        arrays.
+        """
+        updates, opt_state = self.tx.update(grads, self.opt_state, self.params)
+        moved = optax.apply_updates(self.trainable.select(self.params), updates)
+        params = self.trainable.merge(self.params, moved)
+        return self.replace(step=self.step + 1, params=params, opt_state=opt_state, **kwargs)
 
 
 def create_state(
-    apply_fn: Callable[..., Any], variables: dict[str, Any], optimizer: optax.GradientTransformation
+    apply_fn: Callable[..., Any],
+    variables: dict[str, Any],
+    optimizer: optax.GradientTransformation,
+    trainable: Trainable = EVERYTHING,
 ) -> TrainState:
-    """A state before the first step; `variables` holds `params` and `batch_stats`."""
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        params=variables["params"],
-        batch_stats=variables["batch_stats"],
-        opt_state=optimizer.init(variables["params"]),
+    """Return the state before the first step. Only trainable parameters have an optimizer state."""
+    return TrainState.create(
         apply_fn=apply_fn,
-        optimizer=optimizer,
-    )
+        params=variables["params"],
+        batch_stats=variables.get("batch_stats", {}),
+        tx=optax.masked(optimizer, trainable.mask),
+        trainable=trainable,
+    ).replace(step=jnp.zeros((), jnp.int32))
 
 
-def initialize(
-    model: nn.Module, example: Array, optimizer: optax.GradientTransformation, seed: int
-) -> TrainState:
-    """A state with fresh weights; `example` is a batch of inputs, of which only the shape counts."""
-    variables = jax.jit(model.init, static_argnames="train")(jax.random.key(seed), example, train=False)
-    return create_state(model.apply, variables, optimizer)
+def initialize(model: nn.Module, example: Array, seed: int) -> dict[str, Any]:
+    """Return new variables of `model`. `example` is a batch of inputs, of which only the shape counts."""
+    return jax.jit(model.init)(jax.random.key(seed), example)

@@ -1,9 +1,7 @@
-"""The assignment's own convolution, in its plain definition and as a layer.
+"""The assignment's convolution as a Flax layer.
 
-`jaxcolor.layers.conv.cpu` computes the same thing faster; the tests hold it to the definition here.
+`plain` has its definition. `cpu` computes the same faster on a CPU; the tests hold it to the definition.
 """
-
-from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -11,36 +9,11 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.layers.conv.cpu import conv2d
-from jaxcolor.layers.resize import Part, write_out
-
-
-def conv2d_by_shifts(
-    parts: Sequence[Part],
-    kernel: Float[Array, "k k in_channels out_channels"],
-    bias: Float[Array, " out_channels"],
-    dilation: int = 1,
-) -> Float[Array, "batch height width out_channels"]:
-    """The definition: every tap of the kernel sees the image shifted, and the products are summed.
-
-    The image is the parts side by side. Beyond its border it is zero, so that the output has its size.
-    """
-    x = jnp.concatenate([write_out(part) for part in parts], axis=-1)
-    size = kernel.shape[0]
-    height, width = x.shape[1:3]
-    reach = dilation * (size // 2)
-    padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
-    out = bias
-    for row in range(size):
-        for column in range(size):
-            top, left = dilation * row, dilation * column
-            shifted = padded[:, top : top + height, left : left + width]
-            out = out + shifted @ kernel[row, column]
-    return out
+from jaxcolor.layers.conv import cpu, plain
 
 
 def uniform_by_fan_in(fan_in: int) -> nn.initializers.Initializer:
-    """U(−s, s) with s = 1/√fan_in: the assignment's initialization of kernels and biases."""
+    """Initialize kernel or bias from U(−s, s) with s = 1/√fan_in, as the assignment does."""
     limit = fan_in**-0.5
 
     def init(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
@@ -50,10 +23,10 @@ def uniform_by_fan_in(fan_in: int) -> nn.initializers.Initializer:
 
 
 class Conv2d(nn.Module):
-    """Convolution with stride 1 and zero padding that keeps the image's size.
+    """Convolution with stride 1 and zero padding that keeps the size of the image.
 
-    It is given one image or several to be seen side by side, as after a skip connection.
-    `kernel_size` is odd, from 1 to 7. Parameters are float32; the products are computed in `dtype`.
+    Takes images [batch, height, width, channel] and returns [batch, height, width, features] in `dtype`.
+    `kernel_size` is odd. Parameters are float32; the products are computed in `dtype`.
     """
 
     features: int
@@ -61,23 +34,32 @@ class Conv2d(nn.Module):
     dilation: int = 1
     dtype: DTypeLike = jnp.float32
 
-    def __call__(self, *parts: Part) -> Part:
-        """The images' convolution [batch, height, width, features]."""
-        parts, kernel, bias = self._prepare(parts)
-        return conv2d(parts, kernel, bias, self.dilation)
+    def __call__(
+        self, x: Float[Array, "batch height width channel"]
+    ) -> Float[Array, "batch height width {self.features}"]:
+        kernel, bias = self._parameters(x.shape[-1])
+        return self._convolve(x, kernel, bias)
 
-    def without_bias(self, *parts: Part) -> tuple[Part, Float[Array, " features"]]:
-        """The convolution before its bias is added, and the bias."""
-        parts, kernel, bias = self._prepare(parts)
-        return conv2d(parts, kernel, jnp.zeros_like(bias), self.dilation), bias
+    def without_bias(
+        self, x: Float[Array, "batch height width channel"]
+    ) -> tuple[Float[Array, "batch height width {self.features}"], Float[Array, " {self.features}"]]:
+        """Return the convolution without its bias, and the bias, for a BatchNorm that follows.
+
+        See `BatchNorm`'s argument `missing_bias`.
+        """
+        kernel, bias = self._parameters(x.shape[-1])
+        return self._convolve(x, kernel, jnp.zeros_like(bias)), bias.astype(self.dtype)
+
+    def _convolve(self, x: Array, kernel: Array, bias: Array) -> Array:
+        kernel, bias = kernel.astype(self.dtype), bias.astype(self.dtype)
+        if jax.default_backend() == "cpu":
+            return cpu.conv2d(x, kernel, bias, self.dilation)
+        return plain.conv2d(x.astype(self.dtype), kernel, bias, self.dilation)
 
     @nn.compact
-    def _prepare(self, parts: tuple[Part, ...]) -> tuple[tuple[Part, ...], Array, Array]:
-        if self.kernel_size not in (1, 3, 5, 7):
-            raise ValueError(f"kernel_size must be 1, 3, 5 or 7, not {self.kernel_size}")
-        in_channels = sum(leaf.shape[-1] for leaf in jax.tree.leaves(parts))
+    def _parameters(self, in_channels: int) -> tuple[Array, Array]:
+        if self.kernel_size % 2 != 1:
+            raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
         init = uniform_by_fan_in(in_channels * self.kernel_size**2)
         shape = (self.kernel_size, self.kernel_size, in_channels, self.features)
-        kernel = self.param("kernel", init, shape)
-        bias = self.param("bias", init, (self.features,))
-        return jax.tree.map(lambda a: a.astype(self.dtype), (parts, kernel, bias))
+        return self.param("kernel", init, shape), self.param("bias", init, (self.features,))

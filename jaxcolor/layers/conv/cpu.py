@@ -1,14 +1,15 @@
-"""The convolution of `jaxcolor.layers.conv`, fast on a CPU: exact rewrites, chosen by shape.
+"""`plain.conv2d`, fast on a CPU: exact rewrites, chosen by shape.
 
-- Images side by side are never concatenated: a convolution of a concatenation is a sum of convolutions.
-- An upsampled image is never written out, and a image of few channels makes few products of many
-  features: see `jaxcolor.layers.conv.squares`.
-- The gradient for the weights, the dear part on a CPU, is written as the convolution that XLA is good at.
+- A concatenation is not written out. With the kernel cut along its input channels,
+      conv([a, b], [kernel_a, kernel_b]) = conv(a, kernel_a) + conv(b, kernel_b).
+- An upsampled image is not written out, and an image with few channels makes one product with many
+  features: see `squares`.
+- The gradient for the kernel, the slowest part on a CPU, is one convolution that XLA computes fast: see
+  `correlate`.
 
-A GPU's library knows the plain convolution best, and is given it. `docs/speed.md` has the measurements.
+`docs/speed.md` has the measurements.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import jax
@@ -17,123 +18,128 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from jaxcolor.layers.conv.squares import OF_UPSAMPLED, convolve_to_squares, spread
-from jaxcolor.layers.conv.windows import side_by_side, windows
-from jaxcolor.layers.resize import Part, Squares, Upsampled, write_out
+from jaxcolor.layers.conv import plain
+from jaxcolor.layers.conv.plain import Images, Kernel, Output
+from jaxcolor.layers.conv.squares import (
+    OF_UPSAMPLED,
+    Part,
+    convolve_to_squares,
+    join,
+    side_by_side,
+    spread,
+    windows,
+)
+from jaxcolor.layers.fusion import Concatenated, Squares, Upsampled, note_source, source_of
 
-ImageArray = Float[Array, "batch height width in_channels"]
-Kernel = Float[Array, "k k in_channels out_channels"]
-Output = Float[Array, "batch rows columns out_channels"]
-
-FEW_CHANNELS = 4  # 4×4 windows of so few are worth one matrix product
+FEW_CHANNELS = 4  # up to so many, 4×4 windows are worth one matrix product
 
 
-def conv2d(
-    parts: Sequence[Part], kernel: Kernel, bias: Float[Array, " out_channels"], dilation: int = 1
-) -> Part:
-    """`conv2d_by_shifts`; the output is written out, or left in squares where it comes in squares."""
-    if jax.default_backend() != "cpu":
-        x = jnp.concatenate([write_out(part) for part in parts], axis=-1)
-        return _xla_convolve(x, kernel, kernel.shape[0] // 2 * dilation, dilation) + bias
-
-    parts = [write_out(part) if isinstance(part, Squares) else part for part in parts]
-    ends = np.cumsum([jax.tree.leaves(part)[0].shape[-1] for part in parts])
+def conv2d(x: Images, kernel: Kernel, bias: Float[Array, " out_channels"], dilation: int = 1) -> Output:
+    """`plain.conv2d` in the dtype of `kernel`, computed from the sources of `x` where they are known."""
+    arrays = parts_of(x)
+    ends = np.cumsum([array.shape[-1] for array in arrays])
     kernels = jnp.split(kernel, ends[:-1], axis=2)
-    in_squares = kernel.shape[0] == 3 and dilation == 1
-    if in_squares and all(_is_cheap_in_squares(part) for part in parts):
-        return convolve_to_squares(parts, kernels, bias)
+    parts: list[Part] = [array.astype(kernel.dtype) for array in arrays]
+    if kernel.shape[0] == 3 and dilation == 1:
+        for i, array in enumerate(arrays):
+            if isinstance(source := source_of(array), Upsampled):
+                parts[i] = Upsampled(source.small.astype(kernel.dtype))
+        if all(_is_cheap_in_squares(part) for part in parts):
+            squares = convolve_to_squares(parts, kernels, bias)
+            return note_source(join(squares), squares)
     outs = [
         convolve_upsampled(part.small, part_kernel)
-        if in_squares and isinstance(part, Upsampled)
-        else convolve(write_out(part), part_kernel, dilation)
+        if isinstance(part, Upsampled)
+        else convolve(part, part_kernel, dilation)
         for part, part_kernel in zip(parts, kernels, strict=True)
     ]
     return sum(outs[1:], outs[0]) + bias
 
 
+def parts_of(x: Array) -> list[Array]:
+    """Return the arrays that `x` is a concatenation of."""
+    source = source_of(x)
+    if isinstance(source, Concatenated):
+        return [part for array in source.parts for part in parts_of(array)]
+    return [x]
+
+
 def _is_cheap_in_squares(part: Part) -> bool:
-    if isinstance(part, jax.Array):
-        _, height, width, channels = part.shape
-        return channels <= FEW_CHANNELS and height % 2 == 0 and width % 2 == 0
-    return isinstance(part, Upsampled)
+    if isinstance(part, Upsampled):
+        return True
+    _, height, width, channels = part.shape
+    return channels <= FEW_CHANNELS and height % 2 == 0 and width % 2 == 0
 
 
-def convolve(x: ImageArray, kernel: Kernel, dilation: int = 1) -> Output:
-    """The convolution of one image that keeps its size."""
+def convolve(x: Images, kernel: Kernel, dilation: int = 1) -> Output:
+    """Return the convolution of one image, of the same size."""
     return _convolve(x, kernel, kernel.shape[0] // 2 * dilation, dilation)
 
 
 def convolve_upsampled(
-    small: ImageArray, kernel: Float[Array, "3 3 in_channels out_channels"]
+    small: Images, kernel: Float[Array, "3 3 in_channels out_channels"]
 ) -> Float[Array, "batch 2*height 2*width out_channels"]:
-    """The 3×3 convolution of the image of which `small` has one pixel for four."""
+    """Return the 3×3 convolution of `upsample(small)`."""
     squares = _convolve(small, spread(kernel, OF_UPSAMPLED), 1, 1)
-    return write_out(Squares(squares.reshape(*squares.shape[:3], 4, -1), offset=1))
-
-
-def _xla_convolve(x: ImageArray, kernel: Kernel, padding: int, dilation: int) -> Output:
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        window_strides=(1, 1),
-        padding=[(padding, padding)] * 2,
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
+    return join(Squares(squares.reshape(*squares.shape[:3], 4, -1), offset=1))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _convolve(x: ImageArray, kernel: Kernel, padding: int, dilation: int) -> Output:
-    return _xla_convolve(x, kernel, padding, dilation)
+def _convolve(x: Images, kernel: Kernel, padding: int, dilation: int) -> Output:
+    return plain.convolve(x, kernel, 1, ((padding, padding),) * 2, dilation)
 
 
-def _forward(
-    x: ImageArray, kernel: Kernel, padding: int, dilation: int
-) -> tuple[Output, tuple[ImageArray, Kernel]]:
-    return _xla_convolve(x, kernel, padding, dilation), (x, kernel)
+def _forward(x: Images, kernel: Kernel, padding: int, dilation: int) -> tuple[Output, tuple[Images, Kernel]]:
+    return plain.convolve(x, kernel, 1, ((padding, padding),) * 2, dilation), (x, kernel)
 
 
 def _backward(
-    padding: int, dilation: int, saved: tuple[ImageArray, Kernel], gradient: Output
-) -> tuple[ImageArray, Kernel]:
+    padding: int, dilation: int, saved: tuple[Images, Kernel], gradient: Output
+) -> tuple[Images, Kernel]:
     x, kernel = saved
     size = kernel.shape[0]
-    # Without the barrier XLA computes what the gradient comes from inside of both convolutions.
+    # Without the barrier XLA computes the source of the gradient again inside both convolutions.
     gradient = lax.optimization_barrier(gradient)
     flipped = kernel[::-1, ::-1].swapaxes(2, 3)
-    to_x = _xla_convolve(gradient, flipped, dilation * (size - 1) - padding, dilation)
+    around = dilation * (size - 1) - padding
+    to_x = plain.convolve(gradient, flipped, 1, ((around, around),) * 2, dilation)
     return to_x, kernel_gradient(x, gradient, size, padding, dilation)
 
 
 _convolve.defvjp(_forward, _backward)
 
 
-def kernel_gradient(x: ImageArray, gradient: Output, size: int, padding: int, dilation: int) -> Kernel:
-    """The gradient for a kernel of `size`²: the image, correlated with the gradient of the output."""
+def kernel_gradient(x: Images, gradient: Output, size: int, padding: int, dilation: int) -> Kernel:
+    """Return the gradient for a kernel of `size`²: the correlation of the input with the output's gradient.
+
+    kernel_gradient[r, c] = Σ_{b, i, j} x[b, i + dilation·r − padding, j + dilation·c − padding]ᵀ
+                                        @ gradient[b, i, j]
+    """
     if size <= 2:
         seen = side_by_side(windows(x, size, 1, padding))
         product = seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, gradient.shape[-1])
         return product.reshape(size, size, x.shape[-1], gradient.shape[-1])
     if gradient.shape[-1] >= x.shape[-1]:
         return correlate(x, gradient, size, padding, dilation)
-    # Seen from the other image, the one with fewer channels, the shifts are the opposite ones.
+    # The input and the gradient swap roles, so that the one with fewer channels is shifted. The shifts are
+    # then the opposite ones.
     padding = dilation * (size - 1) - padding
     return correlate(gradient, x, size, padding, dilation)[::-1, ::-1].swapaxes(2, 3)
 
 
-PIXELS_AT_ONCE = 6400  # of a piece of the batch, so that it stays in the cache
-MAX_PIECES = 16  # each is compiled by itself
+PIXELS_PER_PIECE = 6400  # of the batch, so that a piece stays in the cache
+MAX_PIECES = 16  # each piece is compiled separately
 
 
 def correlate(
-    x: ImageArray, taps: Output, size: int, padding: int, dilation: int
+    x: Images, taps: Output, size: int, padding: int, dilation: int
 ) -> Float[Array, "size size in_channels out_channels"]:
-    """The products of each channel of `x`, shifted by each tap, with each of `taps`, summed over all pixels.
+    """Return Σ over pixels of (channels of `x`, shifted by each tap) × (channels of `taps`).
 
-    Pieces of the batch are taken one after the other.
+    The batch is processed in pieces.
     """
     batch, height, width, _ = x.shape
-    pieces = min(max(1, round(batch * height * width / PIXELS_AT_ONCE)), MAX_PIECES)
+    pieces = min(max(1, round(batch * height * width / PIXELS_PER_PIECE)), MAX_PIECES)
     step = -(-batch // pieces)
     total = jnp.zeros((), x.dtype)
     for start in range(0, batch, step):
@@ -142,9 +148,15 @@ def correlate(
     return total
 
 
-def _correlate(x: ImageArray, taps: Output, size: int, padding: int, dilation: int) -> Kernel:
-    """Width and channels of the image are one axis, on which a step to the next pixel is a dilation by
-    the number of channels: so it is one convolution whose input channels are the images of the batch."""
+def _correlate(x: Images, taps: Output, size: int, padding: int, dilation: int) -> Kernel:
+    """Correlate by one convolution whose input channels are the images of the batch.
+
+    Width and channels become one axis. There a step to the next pixel is a step over all channels, that is, a
+    dilation by the number of channels:
+
+        axis of length width·channels:  r g b │ r g b │ r g b │ …
+        taps of channel g, dilation 3:    g       g       g
+    """
     batch, height, width, channels = x.shape
     around = (padding, padding)
     rows = jnp.pad(x.transpose(1, 2, 3, 0), (around, around, (0, 0), (0, 0)))

@@ -1,0 +1,89 @@
+"""Images as users have them, and the results of `predict`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from jaxcolor.data.classes import voc_colors
+from jaxcolor.data.examples import decode_image
+from jaxcolor.files import write_atomically
+
+ImageLike = str | Path | Image.Image | np.ndarray
+
+
+def as_images(value: ImageLike) -> tuple[UInt8[np.ndarray, "n height width 3"], bool]:
+    """Return a batch of RGB images, and whether `value` is one image rather than a batch.
+
+    `value` is a path, a Pillow image, or a uint8 array: [height, width] or [height, width, 1] (gray),
+    [height, width, 3] (RGB), [height, width, 4] (RGB and alpha, which is dropped), or a batch [n, height,
+    width, 1, 3 or 4]. Raises `ValueError` for other arrays, and `UserError` for a file that is no image.
+    """
+    if isinstance(value, str | Path):
+        return decode_image(Path(value), str(value))[None], True
+    array = np.asarray(value.convert("RGB") if isinstance(value, Image.Image) else value)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] not in (1, 3, 4):
+        raise ValueError(
+            f"expected uint8 images [height, width, 3] or [n, height, width, 3], "
+            f"not {array.dtype} {list(array.shape)}"
+        )
+    if 0 in array.shape:
+        raise ValueError(f"an image of shape {list(array.shape)} has no pixels")
+    is_one = array.ndim == 3
+    array = array[None] if is_one else array
+    return (array.repeat(3, axis=-1) if array.shape[-1] == 1 else array[..., :3]), is_one
+
+
+class ColorImage(np.ndarray):
+    """A uint8 array [height, width, 3] of RGB values that can save itself. Notebooks show it as an image."""
+
+    def save(self, path: str | Path) -> None:
+        """Write an image file in the format of the path's suffix."""
+        save_image(Path(path), Image.fromarray(np.asarray(self)))
+
+    def _repr_png_(self) -> bytes | None:
+        is_image = self.ndim == 3 and self.shape[-1] == 3 and self.dtype == np.uint8
+        return Image.fromarray(np.asarray(self))._repr_png_() if is_image else None
+
+
+class LabelMap(np.ndarray):
+    """A uint8 array [height, width] of class indices. `classes` holds the names of the classes.
+
+    Notebooks show it in the colors of the classes.
+    """
+
+    classes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, labels: UInt8[np.ndarray, "*shape"], classes: Sequence[str]) -> "LabelMap":
+        """Return labels as a LabelMap."""
+        label_map = np.asarray(labels).view(cls)
+        label_map.classes = tuple(classes)
+        return label_map
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.classes = getattr(source, "classes", ())
+
+    def to_image(self) -> Image.Image:
+        """Return a palette image whose pixels are the class indices."""
+        image = Image.fromarray(np.asarray(self))
+        image.putpalette(voc_colors().tobytes())
+        return image
+
+    def save(self, path: str | Path) -> None:
+        """Write a palette image (PNG) whose pixels are the class indices."""
+        save_image(Path(path), self.to_image())
+
+    def _repr_png_(self) -> bytes | None:
+        return self.to_image().convert("RGB")._repr_png_() if self.ndim == 2 else None
+
+
+def save_image(path: Path, image: Image.Image) -> None:
+    """Write an image file, complete or not at all, in the format of the path's suffix (PNG without one)."""
+    kind = Image.registered_extensions().get(path.suffix.lower(), "PNG")
+    write_atomically(path, lambda file: image.save(file, format=kind))

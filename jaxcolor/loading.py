@@ -1,0 +1,32 @@
+"""`jaxcolor.load`: a trained network from the folder of its run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from jaxcolor.errors import UserError
+from jaxcolor.training.run_folder import find_run
+
+if TYPE_CHECKING:
+    from jaxcolor.colorization.predictor import Colorizer
+    from jaxcolor.segmentation.predictor import Segmenter
+
+
+def load(run: str | Path, checkpoint: Literal["best", "latest"] = "best") -> "Colorizer | Segmenter":
+    """Return the trained network of a run; its method `predict` colors or segments images.
+
+    `run` is the folder of a run, such as "runs/unet". `checkpoint` is the best one by validation loss, or the
+    latest. Only the folder is read: no data set and no network are needed. Frozen weights, which a run does
+    not store, come from the installed package or from the file that the run records; its hash is checked.
+    Raises `UserError` if there is no run, no checkpoint, or another file of frozen weights.
+    """
+    folder = find_run(Path(run).expanduser())
+    task = folder.read_config()["task"]
+    if task == "colorize":
+        from jaxcolor.colorization.predictor import load_colorizer
+
+        return load_colorizer(folder, checkpoint)
+    if task == "segment":
+        from jaxcolor.segmentation.predictor import load_segmenter
+
+        return load_segmenter(folder, checkpoint)
+    raise UserError(f"{folder.path} is the run of another program ({task})")

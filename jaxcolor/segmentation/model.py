@@ -1,0 +1,81 @@
+"""A DeepLabV3 with its pretrained weights, from the settings of a run."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxcolor.data.examples import Size
+from jaxcolor.errors import UserError
+from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3, Stage
+from jaxcolor.pretrained.deeplabv3 import Pretrained, load_pretrained
+from jaxcolor.segmentation.config import SegmentConfig
+
+EXAMPLE = (1, 64, 64, 3)  # images to initialize with
+
+
+def build_model(config: SegmentConfig, classes: int) -> DeepLabV3:
+    """Return the network that the settings describe. Raises `UserError` for an unknown backbone."""
+    if config.backbone not in BACKBONES:
+        raise UserError(f"there is no backbone {config.backbone!r}: choose from {', '.join(BACKBONES)}")
+    stride = config.output_stride or BACKBONES[config.backbone].output_stride
+    return DeepLabV3(config.backbone, classes, stride, config.aux, jnp.dtype(config.dtype))
+
+
+def load_variables(model: DeepLabV3, config: SegmentConfig) -> Pretrained:
+    """Return the variables of the network: pretrained, or initialized if the file lacks them."""
+    pretrained = load_pretrained(model.architecture, variable_shapes(model), config.weights)
+    if config.train == "last" and pretrained.facts["head"] == "new":
+        raise UserError(
+            f"{pretrained.facts['file']} has no head of a DeepLabV3, and a new head must be trained: "
+            "choose --train head, or weights that have a head"
+        )
+    return Pretrained(with_initialized(model, pretrained.variables, config.seed), pretrained.facts)
+
+
+def check_weights(facts: Mapping[str, Any], recorded: Mapping[str, Any], run: Path) -> None:
+    """Raise `UserError` if a run was trained on another file of pretrained weights."""
+    if facts["sha256"] != recorded["sha256"]:
+        raise UserError(
+            f"{run} was trained on other weights than {facts['file']}: give the file {recorded['file']} "
+            "with --weights"
+        )
+
+
+@cache
+def variable_shapes(model: DeepLabV3) -> dict[str, Any]:
+    """Return the shapes and dtypes of the network's variables."""
+    return dict(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(EXAMPLE)))
+
+
+def with_initialized(model: DeepLabV3, variables: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return `variables` with every missing leaf, which is a `ShapeDtypeStruct`, initialized.
+
+    Only the missing leaves are computed: random numbers for all of a ResNet-101 take half a minute to
+    compile.
+    """
+    leaves = flatten_dict(dict(variables))
+    missing = {path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)}
+
+    @jax.jit
+    def initialize(key: jax.Array) -> dict[tuple[str, ...], jax.Array]:
+        all_leaves = flatten_dict(dict(model.init(key, jnp.zeros(EXAMPLE))))
+        return {path: leaf for path, leaf in all_leaves.items() if path in missing}
+
+    new = initialize(jax.random.key(seed)) if missing else {}
+    return jax.tree.map(jnp.asarray, unflatten_dict(leaves | new))
+
+
+@cache
+def feature_shape(model: DeepLabV3, size: Size, after: Stage = "backbone") -> tuple[int, int, int]:
+    """Return rows, columns and channels of the features of an image of `size` (height, width)."""
+    images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+
+    def features(variables: Any, images: jax.Array) -> jax.Array:
+        return model.apply(variables, images, after=after, method="features")  # type: ignore[return-value]
+
+    return jax.eval_shape(features, variable_shapes(model), images).shape[1:]

@@ -1,0 +1,100 @@
+"""Prediction: a trained network that segments images of any size."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import UInt8
+from PIL import Image
+
+from jaxcolor.data.examples import Size
+from jaxcolor.images import ImageLike, LabelMap, as_images
+from jaxcolor.layers.resize import interpolation
+from jaxcolor.models.deeplabv3 import DeepLabV3
+from jaxcolor.pretrained.deeplabv3 import load_pretrained
+from jaxcolor.segmentation.config import SegmentConfig
+from jaxcolor.segmentation.drawing import overlay_with_legend
+from jaxcolor.segmentation.model import build_model, check_weights, feature_shape, variable_shapes
+from jaxcolor.segmentation.preprocess import STEP, network_sizes, resize_image
+from jaxcolor.segmentation.task import TRAINABLE, predict
+from jaxcolor.training.checkpoints import Checkpoints, Which
+from jaxcolor.training.compilation import jit, set_up
+from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.state import TrainState, create_state
+
+
+class LabelPredictor:
+    """The compiled prediction of a network, for states with any weights."""
+
+    def __init__(self, model: DeepLabV3):
+        self.model = model
+        self._predict = jit(predict)
+
+    def __call__(
+        self, state: TrainState, image: UInt8[np.ndarray, "height width 3"], size: Size
+    ) -> UInt8[np.ndarray, "height width"]:
+        """Return the class of each pixel. The network sees the image resized to `size` (height, width)."""
+        resized = resize_image(image, size)
+        shape = feature_shape(self.model, size)
+        rows, columns = (interpolation(n, m) for n, m in zip(image.shape[:2], shape[:2], strict=True))
+        return np.asarray(self._predict(state, resized[None], rows, columns))
+
+
+class Segmenter:
+    """A trained network and the names of its classes, as `jaxcolor.load` returns them."""
+
+    def __init__(
+        self,
+        model: DeepLabV3,
+        variables: Mapping[str, Any],
+        classes: Sequence[str],
+        image_size: Sequence[int],
+    ):
+        """`image_size` is that of the settings: the shorter side, height and width, or empty."""
+        self.classes = tuple(classes)
+        self.image_size = tuple(image_size)
+        self._state = create_state(model.apply, dict(variables), optax.identity())
+        self._label = LabelPredictor(model)
+
+    def predict(self, images: ImageLike) -> LabelMap:
+        """Segment an image, or a batch of images of one size.
+
+        Takes a path, a Pillow image, or a uint8 array [height, width, 3] or [n, height, width, 3]. Returns
+        a uint8 array [height, width] or [n, height, width] of class indices; its attribute `classes` holds
+        the names.
+        """
+        batch, is_one = as_images(images)
+        (height, width), *_ = network_sizes([batch.shape[1:3]], self.image_size)
+        size = (max(height, STEP), max(width, STEP))
+        labels = [self._label(self._state, image, size) for image in batch]
+        return LabelMap.of(labels[0] if is_one else np.stack(labels), self.classes)
+
+    def render(self, image: UInt8[np.ndarray, "height width 3"]) -> tuple[dict[str, Image.Image], str]:
+        """Return the images that `--predict` writes, by suffix of the name, and its line on the terminal."""
+        labels = self.predict(image)
+        shares = np.bincount(labels.ravel(), minlength=len(self.classes)) / labels.size
+        largest = [i for i in np.argsort(-shares)[:4] if shares[i]]
+        line = ", ".join(f"{self.classes[i]} {100 * shares[i]:.0f} %" for i in largest)
+        overlay = overlay_with_legend(image, np.asarray(labels), self.classes)
+        return {"-mask": labels.to_image(), "-overlay": overlay}, f"{line}; "
+
+
+def load_segmenter(run: RunFolder, checkpoint: Which) -> Segmenter:
+    """Return the network of a run with the weights of a checkpoint, and frozen weights from their file."""
+    record = run.read_config()
+    config = SegmentConfig.from_json(record["settings"])
+    set_up(config.precision)
+    classes = record["dataset"]["classes"]
+    model = build_model(config, len(classes))
+    variables = variable_shapes(model)
+    if config.train != "all":
+        pretrained = load_pretrained(model.architecture, variables, config.weights)
+        check_weights(pretrained.facts, record["weights"], run.path)
+        variables = pretrained.variables
+    checkpoints = Checkpoints(run.checkpoints, TRAINABLE[config.train])
+    variables = checkpoints.restore_weights(checkpoint, variables)
+    checkpoints.close()
+    return Segmenter(model, jax.tree.map(jnp.asarray, variables), classes, config.image_size)
