@@ -14,6 +14,11 @@ PARTS: tuple[Part, ...] = get_args(Part)
 NAMES = {"cnn": "CNN", "unet": "UNet", "dunet": "dilated UNet"}
 
 
+def network_name(model: str) -> str:
+    """Return the name of a network in the report: that of `--model` for a network of one's own."""
+    return NAMES.get(model, model)
+
+
 @dataclass(frozen=True)
 class AnalyzeConfig(FolderConfig):
     """Answer the assignment's questions with tables and plots, from traced, trained and compiled networks.
@@ -28,7 +33,7 @@ class AnalyzeConfig(FolderConfig):
     quick: bool = False
     """All parts in a few minutes, on the built-in sample: small, to see how it works, not for its numbers."""
 
-    model: Literal["unet", "dunet", "cnn"] = "unet"
+    model: str = "unet"
     """The network of input-change and batch-sizes, and the one that skips compares with the CNN."""
     image_size: tuple[int, ...] = (32, 64)
     """connections: pixels a side of the images, for a table each."""

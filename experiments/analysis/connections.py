@@ -8,13 +8,13 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from analysis.config import NAMES, AnalyzeConfig
+from analysis.config import NAMES, AnalyzeConfig, network_name
 from analysis.polynomials import recover
 from analysis.report import Results, table
 from analysis.tracing import COUNTS, Layer, total, trace, trace_layers
 from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.models import CNN
 from jaxcolor.models.deeplabv3 import BACKBONES
-from jaxcolor.models.unet import CNN
 
 # Settings of the CNN from which its formulas are recovered, and others for which they are checked.
 GRID = {"k": (1, 3, 5), "NC": (1, 2, 3), "NF": (1, 2, 3), "NIC": (1, 2, 3)}
@@ -39,7 +39,7 @@ so the differences, are for NIC = 1."""
 @cache
 def count_cnn(size: int, k: int, nc: int, nf: int, nic: int) -> dict[str, int]:
     """The totals of a CNN with these settings, for images of `size`² pixels."""
-    return total(trace_layers(CNN(nf, nc, k), (size, size, nic), train=False))
+    return total(trace_layers(CNN(nf, nc, k), (size, size, nic)))
 
 
 def published_weights(k: int, nc: int, nf: int) -> int:
@@ -87,7 +87,7 @@ def measure(config: AnalyzeConfig) -> Results:
     return {
         "networks": {
             name: [{"size": n, "layers": [layer._asdict() for layer in trace(name, n)]} for n in sizes]
-            for name in (*NAMES, *BACKBONES)
+            for name in dict.fromkeys((*NAMES, config.model, *BACKBONES))
         },
         "formulas": [formula(quantity, size) for quantity in COUNTS[:3] for size in sizes],
         "settings": {"nodes": prod(map(len, GRID.values())), "checks": len(CHECKS)},
@@ -99,8 +99,8 @@ def render(results: Results, folder: Path) -> str:
     text = [INTRODUCTION]
     for name, traced in results["networks"].items():
         networks = {each["size"]: [Layer(**layer) for layer in each["layers"]] for each in traced}
-        if name in NAMES:
-            title = NAMES[name]
+        if name not in BACKBONES:
+            title = network_name(name)
             text += [f"### {title[0].upper()}{title[1:]}", _layers_table(networks)]
         else:
             text += [f"### DeepLabV3 on {name}", _describe(networks), _stages_table(networks)]

@@ -6,13 +6,14 @@ there the two differ; where b is 0 they never do. So some weights undo the chang
 and c − (b/a)·Σw. The published answer, (w − b)/a, does so only where b is 0.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float
 
 from analysis.plots import draw_lines
@@ -20,10 +21,7 @@ from analysis.report import Results, count, image, table
 from analysis.trainings import Outcome, Trainer, Training, describe_change
 from jaxcolor.colorization.drawing import draw_grid
 from jaxcolor.colorization.palette import paint
-from jaxcolor.colorization.prediction import Predictor
-from jaxcolor.layers import write_out
 from jaxcolor.training.state import TrainState
-from jaxcolor.trees import flatten, unflatten
 
 MOSAIC, MOSAICS = 3, 4  # images a side of one that is large enough to have an inside, and how many of these
 SHOWN = 10  # images side by side
@@ -42,22 +40,22 @@ Change = tuple[float, float]
 Rewrite = Callable[[Array, Array], tuple[Array, Array]]  # of a kernel and a bias
 
 
-def reparametrized(params: dict[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
+def reparametrized(params: Mapping[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
     """The parameters with which a network makes of x what `params` make of a·x + b, away from the border."""
     return rewritten(params, lambda w, c: (a * w, c + b * w.sum(axis=(0, 1, 2))), channels)
 
 
-def published(params: dict[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
+def published(params: Mapping[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
     """The parameters that, by the published answer, make of a·x + b what `params` make of x."""
     return rewritten(params, lambda w, c: ((w - b) / a, c), channels)
 
 
-def rewritten(params: dict[str, Any], rewrite: Rewrite, channels: int) -> dict[str, Any]:
+def rewritten(params: Mapping[str, Any], rewrite: Rewrite, channels: int) -> dict[str, Any]:
     """The parameters with new ones for what sees the image.
 
     Images with so many channels are seen by layer 1 and, behind a skip connection, by layer 6.
     """
-    leaves = dict(flatten(params))
+    leaves = flatten_dict(dict(params))
     sees_image: dict[tuple[str, ...], slice] = {("layer1", "conv"): slice(None)}
     if leaves["layer6", "kernel"].shape[2] > leaves["layer5", "norm", "scale"].shape[0]:
         sees_image["layer6",] = slice(channels)
@@ -65,12 +63,12 @@ def rewritten(params: dict[str, Any], rewrite: Rewrite, channels: int) -> dict[s
         kernel, bias = leaves[*layer, "kernel"], leaves[*layer, "bias"]
         seen, leaves[*layer, "bias"] = rewrite(kernel[:, :, of_image], bias)
         leaves[*layer, "kernel"] = kernel.at[:, :, of_image].set(seen)
-    return unflatten(leaves)
+    return unflatten_dict(leaves)
 
 
 def logits_of(state: TrainState, inputs: Array) -> Float[Array, "batch height width color"]:
     """The network's logits with running statistics."""
-    return write_out(state.apply_fn(state.variables, inputs, train=False))
+    return state.apply_fn(state.variables, inputs, train=False)
 
 
 def differences_by_distance(
@@ -108,8 +106,7 @@ def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Chan
     state = trainer.state(plain.model, without.variables)
     inputs = trainer.data("validation")["inputs"]
     large = mosaics(inputs[jnp.arange(MOSAICS * MOSAIC**2) % len(inputs)])
-    predictor = Predictor()
-    labels = predictor(state, inputs)
+    labels = trainer.predict(state, inputs)
     drawn = {"original": trainer.truth["validation"].images, "of x": paint(labels, trainer.palette)}
     rows = []
     for (a, b), after in zip(changes, scratch, strict=True):
@@ -118,7 +115,7 @@ def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Chan
         undone = state.replace(params=reparametrized(state.params, 1 / a, -b / a))
         as_published = state.replace(params=published(state.params, a, b))
         found = {
-            how: predictor(one, changed["inputs"])
+            how: trainer.predict(one, changed["inputs"])
             for how, one in (("untouched", state), ("undone", undone), ("published", as_published))
         }
         for how in ("untouched", "undone"):

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from analysis import batch_sizes, connections, input_change, memory, memory_report, skips
-from analysis.config import NAMES, PARTS, AnalyzeConfig, Part
+from analysis.config import PARTS, AnalyzeConfig, Part, network_name
 from analysis.report import Results, Section, report
 from analysis.trainings import Trainer, Training
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.data import load_dataset
+from jaxcolor.colorization.data import Dataset, load_dataset
 from jaxcolor.colorization.palette import fit_palette
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
-from jaxcolor.training.run import prepare
+from jaxcolor.training.compilation import set_up
 from jaxcolor.training.run_folder import RunFolder, environment
 
 CNN, UNET = "cnn", "unet"
@@ -31,7 +31,7 @@ WITH_IMAGES = {"input-change", "skips", "batch-sizes"}  # the parts that train n
 
 def analyze(config: AnalyzeConfig) -> Path:
     """Answer the questions that the settings ask for, and return the report's path."""
-    prepare("float32")
+    set_up("float32")
     folder = RunFolder(config.folder)
     resuming = config.resume and folder.is_run()
     if config.resume and not resuming:
@@ -103,7 +103,7 @@ class Analysis:
             return input_change.measure(self.trainer, plains, config.changes, config.folder)
         if part == "skips":
             other = UNET if config.model == CNN else config.model
-            kinds = {NAMES[model]: self._trainings(model) for model in (CNN, other)}
+            kinds = {network_name(model): self._trainings(model) for model in (CNN, other)}
             return skips.measure(self.trainer, kinds, config.folder)
         if part == "batch-sizes":
             sizes = {size: self._trainings(config.model, size) for size in sorted(set(config.batch_sizes))}

@@ -18,25 +18,25 @@ from jax.extend.core import Literal
 from analysis.config import AnalyzeConfig
 from analysis.report import Results, size
 from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.predictor import build_network
 from jaxcolor.colorization.task import batch_loss as colorization_loss
 from jaxcolor.colorization.task import train_step as colorization_step
 from jaxcolor.data.classes import VOC_CLASSES
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_json
-from jaxcolor.models.deeplabv3 import DeepLabV3, Given, Trained
-from jaxcolor.models.unet import build_model
+from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3, Part, Stage
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.frozen import freeze, trainable_part
+from jaxcolor.segmentation.task import TRAINABLE, features_after
 from jaxcolor.segmentation.task import batch_loss as segmentation_loss
-from jaxcolor.segmentation.task import features_of
 from jaxcolor.segmentation.task import train_step as segmentation_step
 from jaxcolor.training.compilation import compiler_options
+from jaxcolor.training.freezing import EVERYTHING, Trainable
 from jaxcolor.training.state import TrainState, create_state
 
 UNET = "unet"
 NETWORKS = {"resnet50": "DeepLabV3, ResNet-50", "resnet101": "DeepLabV3, ResNet-101", UNET: "UNet"}
 # What is trained, and what the step is given: images, or cached features from behind the frozen part.
-KINDS: dict[str, tuple[Trained, Given]] = {
+KINDS: dict[str, tuple[Part, Stage]] = {
     "last layer": ("last", "images"),
     "head": ("head", "images"),
     "everything": ("all", "images"),
@@ -107,33 +107,32 @@ def build_step(case: Case, batch_size: int) -> Step:
 
 
 def _colorization(side: int, batch_size: int) -> Step:
-    model = build_model(ColorizeConfig(model="unet"))
-    variables = jax.eval_shape(partial(model.init, train=False), jax.random.key(0), _floats(1, 32, 32, 1))
+    model = build_network(ColorizeConfig(model="unet"))
+    variables = jax.eval_shape(model.init, jax.random.key(0), _floats(1, 32, 32, 1))
     state = _state(model.apply, variables, optax.adam(ColorizeConfig.learning_rate))
     labels = jax.ShapeDtypeStruct((batch_size, side, side), jnp.uint8)
-    batch = {"inputs": _floats(batch_size, side, side, 1), "labels": labels, "mask": None}
+    batch = {"inputs": _floats(batch_size, side, side, 1), "labels": labels, "valid": None}
     return Step(colorization_step, state, batch, state.params, colorization_loss, 0)
 
 
-def _segmentation(backbone: Any, train: Trained, given: Given, side: int, batch_size: int) -> Step:
-    stride = SegmentConfig(backbone=backbone).resolved().output_stride
-    model = DeepLabV3(backbone, len(VOC_CLASSES), stride)  # type: ignore[arg-type]
+def _segmentation(backbone: Any, train: Part, after: Stage, side: int, batch_size: int) -> Step:
+    model = DeepLabV3(backbone, len(VOC_CLASSES), BACKBONES[backbone].output_stride)
     variables = jax.eval_shape(model.init, jax.random.key(0), _floats(1, 64, 64, 3))
-    optimizer = freeze(optax.adam(SegmentConfig.learning_rate), variables["params"], train)
-    state = _state(model.apply, variables, optimizer)
+    optimizer = optax.adam(SegmentConfig.learning_rate)
+    state = _state(model.apply, variables, optimizer, TRAINABLE[train])
     inputs: Any = jax.ShapeDtypeStruct((batch_size, side, side, 3), jnp.uint8)
     features = 0
-    if given != "images":
-        inputs = jax.eval_shape(partial(features_of, given), state, inputs)
+    if after != "images":
+        inputs = jax.eval_shape(partial(features_after, after), state, inputs)
         features = bytes_of(inputs) // batch_size
     labels = jax.ShapeDtypeStruct((batch_size, side, side), jnp.uint8)
-    batch = {"inputs": inputs, "labels": labels, "mask": _floats(batch_size)}
-    settings = (train, given, 0, jnp.ones(len(VOC_CLASSES)))
+    batch = {"inputs": inputs, "labels": labels, "valid": _floats(batch_size)}
+    settings = (train, after, 0, jnp.ones(len(VOC_CLASSES)))
 
     def loss(part: Any, state: TrainState, batch: dict[str, Any]) -> Any:
         return segmentation_loss(part, *settings, state, batch)
 
-    trained = trainable_part(state.params, train)
+    trained = state.trainable.select(state.params)
     return Step(partial(segmentation_step, *settings), state, batch, trained, loss, features)
 
 
@@ -141,8 +140,13 @@ def _floats(*shape: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, jnp.float32)
 
 
-def _state(apply: Callable[..., Any], variables: Any, optimizer: optax.GradientTransformation) -> TrainState:
-    return jax.eval_shape(lambda variables: create_state(apply, variables, optimizer), variables)
+def _state(
+    apply: Callable[..., Any],
+    variables: Any,
+    optimizer: optax.GradientTransformation,
+    trainable: Trainable = EVERYTHING,
+) -> TrainState:
+    return jax.eval_shape(lambda variables: create_state(apply, variables, optimizer, trainable), variables)
 
 
 def measure_step(step: Step) -> dict[str, int]:

@@ -10,11 +10,9 @@ from analysis.plots import Points, draw_lines
 from analysis.report import Results, count, image, table
 from analysis.spread import means_of, show, spread
 from analysis.trainings import Trainer, Training
-from jaxcolor.colorization.baselines import score_baselines, ways
 from jaxcolor.colorization.drawing import draw_grid
 from jaxcolor.colorization.palette import paint
-from jaxcolor.colorization.prediction import Predictor
-from jaxcolor.colorization.scores import ImageScores, colorfulness, score_images
+from jaxcolor.colorization.scores import ImageScores, colorfulness, score_baselines, score_images
 
 SHOWN = 10  # images side by side
 GRID = "skips-images.png"
@@ -27,7 +25,6 @@ def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: P
     """
     truth = trainer.truth["validation"]
     baselines = score_baselines(trainer.truth["train"], truth, trainer.palette)
-    predictor = Predictor()
     rows = {
         "original": truth.images[:SHOWN],
         "truth (palette)": paint(truth.labels[:SHOWN], trainer.palette),
@@ -38,14 +35,13 @@ def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: P
         scores = []
         for one in trained:
             state = trainer.state(trainings[0].model, one.variables)
-            predicted = predictor(state, trainer.data("validation")["inputs"])
+            predicted = trainer.predict(state, trainer.data("validation")["inputs"])
             scores.append(score_images(predicted, truth.labels, truth.images, trainer.palette))
             if one is trained[0]:
                 rows[name] = paint(predicted[:SHOWN], trainer.palette)
         networks[name] = {
             "seeds": [one.by_epoch(trainings[0].epochs) for one in trained],
             "scores": [one._asdict() for one in scores],
-            "ways": [ways(one, baselines) for one in scores],
         }
     draw_grid(folder / GRID, "validation images, first seed", rows)
     return {
@@ -71,9 +67,6 @@ def render(results: Results, folder: Path) -> str:
             f"After {count(round(first[0][-1]['epoch']), 'epoch')}. {means_of(len(first))}",
             _scores_table(results),
             _conclusion(networks),
-            "How far they have come on the way from guesses that need no network to a perfect choice of "
-            "palette colors:",
-            _ways_table(networks),
             image("skips-curves.png", "Validation losses: mean and range over seeds"),
             image(GRID, "Ten validation images by both"),
             "Norms of the loss's gradient for each layer's kernel, on the same images, mean over seeds:",
@@ -93,18 +86,6 @@ def _conclusion(networks: Mapping[str, Any]) -> str:
         return f"{difference}; one seed does not tell how much of that is chance."
     largest = max(max(values) - min(values) for values in losses.values())
     return f"{difference}; the seeds of a network differ by at most {largest:.3f}."
-
-
-def _ways_table(networks: Mapping[str, Any]) -> str:
-    """A row a network, a column for each score and guess."""
-    guesses = next(iter(networks.values()))["ways"][0]
-    columns = [(score, guess) for score in ("accuracy", "psnr") for guess in guesses]
-    names = {"accuracy": "accuracy", "psnr": "PSNR"}
-    rows = [
-        [name, *(f"{100 * np.mean([w[guess][score] for w in n['ways']]):.0f} %" for score, guess in columns)]
-        for name, n in networks.items()
-    ]
-    return table(["", *(f"{names[score]}, from {guess}" for score, guess in columns)], rows)
 
 
 def _scores_table(results: Results) -> str:

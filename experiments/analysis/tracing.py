@@ -9,14 +9,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array
 
-from analysis.config import NAMES
 from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.predictor import build_network
 from jaxcolor.data.classes import VOC_CLASSES
-from jaxcolor.layers import Conv2d, write_out
+from jaxcolor.layers import Conv2d
 from jaxcolor.layers.conv_norm import ConvNorm
-from jaxcolor.models.deeplabv3 import DeepLabV3
-from jaxcolor.models.unet import Block, build_model
-from jaxcolor.segmentation.config import SegmentConfig
+from jaxcolor.models.cnn import Block
+from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3
 
 COUNTS = ("weights", "outputs", "connections", "multiply_adds")
 
@@ -47,11 +46,11 @@ def trace_layers(model: nn.Module, shape: tuple[int, int, int], **options: Any) 
         result = method(*args, **named)
         if isinstance(call.module, Conv2d | ConvNorm | nn.Conv):
             if call.method_name == "__call__":
-                layers.append(_layer(call.module, write_out(args[0]), write_out(result)))
+                layers.append(_layer(call.module, args[0], result))
             elif call.method_name == "without_bias":
-                layers.append(_layer(call.module, write_out(args[0]), write_out(result[0])))
+                layers.append(_layer(call.module, args[0], result[0]))
         elif isinstance(call.module, Block) and call.method_name == "__call__":
-            around: dict[str, Any] = _sizes(call.module, write_out(result))
+            around: dict[str, Any] = _sizes(call.module, result)
             layers[-1] = layers[-1]._replace(**around)
         return result
 
@@ -90,7 +89,11 @@ def _pairs_inside(module: nn.Module, size: int, length: int, positions: int) -> 
     """How many pairs of a position of the output and a tap meet a pixel, along an axis of `length` pixels."""
     match module:
         case ConvNorm():
-            stride, dilation, padding = module.stride, module.dilation, module.padding_of(length)[0]
+            stride, dilation, padding = (
+                module.stride,
+                module.dilation,
+                module.padding_before_and_after(length)[0],
+            )
         case Conv2d():
             stride, dilation, padding = 1, module.dilation, module.dilation * (size // 2)
         case _:
@@ -105,11 +108,10 @@ def _pairs_inside(module: nn.Module, size: int, length: int, positions: int) -> 
 
 def trace(name: str, size: int) -> list[Layer]:
     """The layers of a network as its task builds it by default, for images of `size`² pixels."""
-    if name in NAMES:
-        settings = ColorizeConfig(model=name)  # type: ignore[arg-type]
-        return trace_layers(build_model(settings), (size, size, 1), train=False)
-    stride = SegmentConfig(backbone=name).resolved().output_stride  # type: ignore[arg-type]
-    return trace_layers(DeepLabV3(name, len(VOC_CLASSES), stride), (size, size, 3))  # type: ignore[arg-type]
+    if name in BACKBONES:
+        model = DeepLabV3(name, len(VOC_CLASSES), BACKBONES[name].output_stride)
+        return trace_layers(model, (size, size, 3))
+    return trace_layers(build_network(ColorizeConfig(model=name)), (size, size, 1))
 
 
 def total(layers: Sequence[Layer]) -> dict[str, int]:

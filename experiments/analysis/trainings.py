@@ -9,7 +9,7 @@ import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,22 +18,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxtyping import Array, Float
 
-from analysis.config import NAMES
+from analysis.config import network_name
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.data import Split, make_arrays
+from jaxcolor.colorization.data import Dataset, LabeledImages, make_arrays
 from jaxcolor.colorization.palette import Palette
-from jaxcolor.colorization.task import batch_loss, evaluate_step, train_step
+from jaxcolor.colorization.predictor import build_network, in_batches
+from jaxcolor.colorization.task import batch_loss, evaluate_step, predict, train_step
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
-from jaxcolor.models.unet import build_model
+from jaxcolor.models import apply_function
 from jaxcolor.training.batches import Batches, epoch_order, make_batches
 from jaxcolor.training.compilation import jit
-from jaxcolor.training.engine import Batch, EpochRunner, keeping_state
+from jaxcolor.training.engine import Batch, Engine, keep_state
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.state import TrainState, create_state
-from jaxcolor.trees import flatten, unflatten
 
 EVALUATED_AT_ONCE = 100  # images; the same for all runs, so that they share the program
 LEARNING_RATE = ColorizeConfig.learning_rate
@@ -106,13 +107,14 @@ class Trainer:
             for name in ("train", "validation")
         }
         self.truth = {
-            name: Split(getattr(images, name), np.asarray(arrays["labels"]))
+            name: LabeledImages(getattr(images, name), np.asarray(arrays["labels"]))
             for name, arrays in self.arrays.items()
         }
-        self._step = EpochRunner(train_step)
-        self._steps = EpochRunner(jax.vmap(train_step))
-        self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
+        self._step = Engine(train_step)
+        self._steps = Engine(jax.vmap(train_step))
+        self._evaluate = Engine(keep_state(evaluate_step), donate=False)
         self._gradient_norms = jit(gradient_norms)
+        self._predict = jit(predict)
         self.initial_state = cache(self._initial_state)
         self._network = cache(self._make_network)
 
@@ -142,11 +144,15 @@ class Trainer:
     def evaluate(self, state: TrainState, data: dict[str, Array]) -> dict[str, float]:
         """`val_loss` and `val_accuracy` over images with labels."""
         batches = make_batches(np.arange(len(data["labels"])), EVALUATED_AT_ONCE)
-        _, sums = self._evaluate(state, data, batches)
+        _, sums = self._evaluate(state, batches, data)
         return {
             "val_loss": float(sums["loss"] / sums["count"]),
-            "val_accuracy": float(sums["right"] / sums["count"]),
+            "val_accuracy": float(sums["correct"] / sums["count"]),
         }
+
+    def predict(self, state: TrainState, inputs: Array) -> np.ndarray:
+        """Return the most likely palette index of each pixel."""
+        return in_batches(partial(self._predict, state), inputs, EVALUATED_AT_ONCE)
 
     def _run(self, group: list[Training], progress: Progress) -> None:
         """Train some that differ in their seed alone, as one, and write what they leave."""
@@ -157,7 +163,7 @@ class Trainer:
         count = len(train["labels"])
         steps = len(make_batches(np.arange(count), shared.batch_size).indices)
         states = [self.initial_state(training.model, training.seed) for training in group]
-        look = {name: array[:EVALUATED_AT_ONCE] for name, array in train.items()} | {"mask": None}
+        look = {name: array[:EVALUATED_AT_ONCE] for name, array in train.items()} | {"valid": None}
 
         def entry(state: TrainState, update: int, train_loss: float | None) -> dict[str, Any]:
             norms = {name: float(norm) for name, norm in self._gradient_norms(state, look).items()}
@@ -171,7 +177,7 @@ class Trainer:
         kept: list[Any] = []  # variables after the epochs; a step uses up those that it is given
         for first, last, batches in self._portions(shared, [t.seed for t in group], count, steps):
             states, losses = self._advance(states, train, batches)
-            progress.count((last - first) * shared.batch_size * len(group))
+            progress.advance((last - first) * shared.batch_size * len(group))
             if last not in shared.marks(steps):
                 continue
             for history, state, loss in zip(histories, states, losses, strict=True):
@@ -199,38 +205,37 @@ class Trainer:
                 make_batches(epoch_order(count, seed, epoch + 1, "once"), shared.batch_size) for seed in seeds
             ]
             indices = np.stack([batches.indices for batches in of_seeds], axis=1)
-            mask = of_seeds[0].mask
-            if mask is not None:
-                mask = np.stack([mask] * len(seeds), axis=1)
+            valid = of_seeds[0].valid
+            if valid is not None:
+                valid = np.stack([valid] * len(seeds), axis=1)
             start, end = epoch * steps, (epoch + 1) * steps
             stops = sorted({min(mark, end) for mark in marks if mark > start})
             for first, last in zip([start, *stops], stops, strict=False):
                 part = slice(first - start, last - start)
-                yield first, last, Batches(indices[part], None if mask is None else mask[part])
+                yield first, last, Batches(indices[part], None if valid is None else valid[part])
 
     def _advance(
         self, states: list[TrainState], data: dict[str, Array], batches: Batches
     ) -> tuple[list[TrainState], list[float]]:
         """States and mean losses after some updates, each of a state on batches of its own."""
         if len(states) == 1:
-            mask = None if batches.mask is None else batches.mask[:, 0]
-            state, sums = self._step(copied(states[0]), data, Batches(batches.indices[:, 0], mask))
+            valid = None if batches.valid is None else batches.valid[:, 0]
+            state, sums = self._step(copied(states[0]), Batches(batches.indices[:, 0], valid), data)
             return [state], [float(sums["loss"] / sums["count"])]
         stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
-        stacked, sums = self._steps(stacked, data, batches)
+        stacked, sums = self._steps(stacked, batches, data)
         split = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(len(states))]
         return split, (sums["loss"] / sums["count"]).tolist()
 
     def _initial_state(self, model: str, seed: int) -> TrainState:
         network, optimizer, init = self._network(model)
         example = self.arrays["train"]["inputs"][:1]
-        return create_state(network.apply, init(jax.random.key(seed), example, train=False), optimizer)
+        return create_state(network, init(jax.random.key(seed), example), optimizer)
 
     def _make_network(self, model: str) -> tuple[Any, optax.GradientTransformation, Any]:
         """One object each for all trainings of a network: programs are shared by what is the same object."""
-        config = ColorizeConfig(model=model, colors=len(self.palette))  # type: ignore[arg-type]
-        network = build_model(config)
-        return network, optax.adam(LEARNING_RATE), jax.jit(network.init, static_argnames="train")
+        network = build_network(ColorizeConfig(model=model, colors=len(self.palette)))
+        return apply_function(network), optax.adam(LEARNING_RATE), jax.jit(network.init)
 
     def _images_of(self, training: Training) -> int:
         count = len(self.truth["train"].labels)
@@ -244,7 +249,7 @@ class Trainer:
         return self._path(training).is_file()
 
     def _write(self, training: Training, trained: Outcome) -> None:
-        arrays = {"/".join(path): np.asarray(leaf) for path, leaf in flatten(trained.variables).items()}
+        arrays = {"/".join(path): np.asarray(leaf) for path, leaf in flatten_dict(trained.variables).items()}
         record = json.dumps({"history": trained.history, "seconds": trained.seconds})
         write_atomically(
             self._path(training), lambda file: np.savez(file, allow_pickle=False, record=record, **arrays)
@@ -258,14 +263,14 @@ class Trainer:
                 record = json.loads(str(arrays.pop("record")))
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise UserError(f"{path} is damaged ({reason(error)}): delete it, and --resume") from error
-        variables = unflatten({tuple(name.split("/")): array for name, array in arrays.items()})
+        variables = unflatten_dict({tuple(name.split("/")): array for name, array in arrays.items()})
         return Outcome(record["history"], variables, record["seconds"])
 
 
 def gradient_norms(state: TrainState, batch: Batch) -> dict[str, Float[Array, ""]]:
     """The Euclidean norm of the loss's gradient for each layer's kernel."""
     gradients, _ = jax.grad(batch_loss, has_aux=True)(state.params, state, batch)
-    kernels = {path[0]: leaf for path, leaf in flatten(gradients).items() if path[-1] == "kernel"}
+    kernels = {path[0]: leaf for path, leaf in flatten_dict(gradients).items() if path[-1] == "kernel"}
     return {layer: jnp.linalg.norm(kernel) for layer, kernel in sorted(kernels.items())}
 
 
@@ -278,7 +283,7 @@ def describe(training: Training) -> str:
     """`UNet, batch 100, seed 0`, and what becomes of a pixel where that is not x."""
     change = (training.multiply, training.add)
     inputs = f", on {describe_change(*change)}" if change != (1, 0) else ""
-    return f"{NAMES[training.model]}, batch {training.batch_size}, seed {training.seed}{inputs}"
+    return f"{network_name(training.model)}, batch {training.batch_size}, seed {training.seed}{inputs}"
 
 
 def describe_change(multiply: float, add: float) -> str:

@@ -31,10 +31,11 @@ from reference import colorization as reference
 from reference.weights import BLOCKS, from_torch
 
 from benchmarks.programs import Arrays, Inputs, JaxProgram, Labels, Program, TorchProgram
-from jaxcolor.colorization.config import DILATION, ColorizeConfig
+from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import make_arrays
 from jaxcolor.colorization.palette import Palette
-from jaxcolor.models.unet import build_model
+from jaxcolor.colorization.predictor import build_network
+from jaxcolor.models import DilatedUNet
 
 Network = Literal["cnn", "unet", "dunet", "super-resolution"]
 NETWORKS: tuple[Network, ...] = get_args(Network)
@@ -140,12 +141,12 @@ def make_programs(
     if network == "cnn":
         model: torch.nn.Module = reference.CNN(filters, colors)
     else:
-        dilation = DILATION if network == "dunet" else 1
+        dilation = DilatedUNet.dilation if network == "dunet" else 1
         model = reference.UNet(filters, colors, in_channels=example.shape[-1], dilation=dilation)
     kind = "unet" if network == "super-resolution" else network
-    module = build_model(ColorizeConfig(model=kind, filters=filters, colors=colors))
+    module = build_network(ColorizeConfig(model=kind, filters=filters, colors=colors))
     # Only their shapes are needed, and take no compiling.
-    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.asarray(example), train=False))
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.asarray(example)))
     ours = JaxProgram(module, from_torch(model.state_dict(), shapes), LEARNING_RATE, epsilon)
     float32, float64 = (
         TorchProgram(model, dtype, LEARNING_RATE, epsilon) for dtype in (torch.float32, torch.float64)

@@ -20,12 +20,13 @@ from reference.variants import Precision, Variant, choose_device, set_precision
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import make_arrays
 from jaxcolor.colorization.palette import Palette, to_bytes
+from jaxcolor.colorization.predictor import build_network
 from jaxcolor.colorization.task import evaluate_step, predict_images, train_step
-from jaxcolor.models.unet import build_model
+from jaxcolor.models import apply_function
 from jaxcolor.training.batches import Batches, make_batches
-from jaxcolor.training.compilation import jit, multiply_with
-from jaxcolor.training.engine import EpochRunner, keeping_state
-from jaxcolor.training.state import initialize
+from jaxcolor.training.compilation import jit, set_matmul_precision
+from jaxcolor.training.engine import Engine, keep_state
+from jaxcolor.training.state import TrainState, create_state, initialize
 
 IMAGES_A_ROUND = {"cpu": 500, "gpu": 25_000}
 
@@ -59,7 +60,7 @@ class Setting:
     def config(self) -> ColorizeConfig:
         """The same for jaxcolor."""
         return ColorizeConfig(
-            model=self.model,  # type: ignore[arg-type]
+            model=self.model,
             filters=self.filters,
             colors=len(self.palette),
             batch_size=self.batch_size,
@@ -80,22 +81,21 @@ class JaxContestant:
     """The product: its epoch runner with its steps."""
 
     def __init__(self, setting: Setting):
-        multiply_with(setting.precision)
+        set_matmul_precision(setting.precision)
         self.setting = setting
         self.images = setting.material
         self.data = make_arrays(self.images, setting.palette, downsize_input=False)
         self.palette = jnp.asarray(setting.palette)
-        optimizer = optax.adam(setting.config.learning_rate)
-        self.state = initialize(build_model(setting.config), self.data["inputs"][:1], optimizer, seed=0)
-        self._train = EpochRunner(train_step)
-        self._evaluate = EpochRunner(keeping_state(evaluate_step), donate=False)
+        self.state = make_state(setting)
+        self._train = Engine(train_step)
+        self._evaluate = Engine(keep_state(evaluate_step), donate=False)
         self._predict = jit(predict_images)
 
     def train(self, steps: int | None = None) -> None:
-        self.state, _ = self._train(self.state, self.data, self._batches(steps))
+        self.state, _ = self._train(self.state, self._batches(steps), self.data)
 
     def evaluate(self, steps: int | None = None) -> None:
-        self._evaluate(self.state, self.data, self._batches(steps))
+        self._evaluate(self.state, self._batches(steps), self.data)
 
     def predict(self, steps: int | None = None) -> None:
         for indices in self._batches(steps).indices:
@@ -105,6 +105,13 @@ class JaxContestant:
     def _batches(self, steps: int | None) -> Batches:
         count = (steps or self.setting.steps) * self.setting.batch_size
         return make_batches(np.arange(count) % len(self.images), self.setting.batch_size)
+
+
+def make_state(setting: Setting) -> TrainState:
+    """Return the state of jaxcolor's network before the first step."""
+    model = build_network(setting.config)
+    variables = initialize(model, jnp.zeros((1, 32, 32, 1)), seed=0)
+    return create_state(apply_function(model), variables, optax.adam(setting.config.learning_rate))
 
 
 class TorchContestant:

@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ from reference.variants import choose_device
 
 from jaxcolor.training.run_folder import environment
 
+EXPERIMENTS = Path(__file__).parents[1]
 REPETITIONS = 10
 
 
@@ -78,3 +80,9 @@ def _shortest(program: Callable[[], object]) -> float:
         program()
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def script_environment() -> dict[str, str]:
+    """Return environment variables with which a Python process finds the packages in experiments/."""
+    path = os.pathsep.join([str(EXPERIMENTS), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return os.environ | {"PYTHONPATH": path}

@@ -36,8 +36,7 @@ from jaxcolor.colorization.data import load_dataset
 from jaxcolor.colorization.palette import Palette, fit_palette
 from jaxcolor.data.photographs import load_sample
 from jaxcolor.files import write_json
-from jaxcolor.training.compilation import multiply_with
-from jaxcolor.training.memory import keep_freed_memory
+from jaxcolor.training.compilation import keep_freed_memory, set_matmul_precision
 
 COLORS = 24
 CERTIFIED_BATCH = 10
@@ -51,7 +50,7 @@ def colorize(config: ColorizeBenchmark) -> Results:
     """Measure what the settings ask for, print it, and return it as plain values."""
     if config.archive:
         config = dataclasses.replace(config, dataset="cifar10")
-    multiply_with(config.precision)
+    set_matmul_precision(config.precision)
     chosen = choose_variants(config.variants)
     share_the_machine()
     images = load(config)
@@ -122,7 +121,7 @@ def share_the_machine() -> None:
 
 def calculate_in_float32() -> None:
     """Let both libraries multiply exactly that, on a GPU, too."""
-    multiply_with("float32")
+    set_matmul_precision("float32")
     set_precision("float32", choose_device())
 
 

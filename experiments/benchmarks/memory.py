@@ -17,9 +17,10 @@ import numpy as np
 from reference.variants import choose_variants
 
 from benchmarks.contestants import Contestant, JaxContestant, Setting, TorchContestant
+from benchmarks.machine import script_environment
 from benchmarks.speed import OURS
 from jaxcolor.errors import UserError
-from jaxcolor.training.memory import keep_freed_memory
+from jaxcolor.training.compilation import keep_freed_memory
 
 STEPS = 3
 MIB = 2**20
@@ -32,7 +33,7 @@ def peak_mebibytes(setting: Setting, program: str) -> float:
         np.savez(arrays, images=setting.material[: setting.batch_size], palette=setting.palette)
         values = {name: getattr(setting, name) for name in ("model", "batch_size", "filters", "precision")}
         command = [sys.executable, "-m", __name__, program, str(arrays), json.dumps(values)]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env=script_environment())
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
         raise UserError(f"cannot measure the memory of {program} at batch {setting.batch_size}: {last}")

@@ -13,15 +13,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import optax
 
-from benchmarks.contestants import Setting
+from benchmarks.contestants import Setting, make_state
 from jaxcolor.colorization.data import make_arrays
 from jaxcolor.colorization.task import train_step
-from jaxcolor.models.unet import build_model
 from jaxcolor.training.compilation import jit
-from jaxcolor.training.state import initialize
 
 STEPS = 5
 INSTRUCTION = re.compile(r'^\s*(?:ROOT )?%?([\w.-]+) = .*?op_name="([^"]*)"', re.MULTILINE)
@@ -33,9 +29,8 @@ PARTS = {"norm": "normalization", "conv": "convolution"}
 def profile_step(setting: Setting) -> dict[str, float]:
     """Milliseconds of a step that threads spend in each part, from the longest to the shortest."""
     data = make_arrays(setting.material[: setting.batch_size], setting.palette, downsize_input=False)
-    batch = data | {"mask": None}
-    optimizer = optax.adam(setting.config.learning_rate)
-    state = initialize(build_model(setting.config), jnp.asarray(data["inputs"][:1]), optimizer, seed=0)
+    batch = data | {"valid": None}
+    state = make_state(setting)
     step = jit(train_step, donate_argnums=0).lower(state, batch).compile()
     state, _ = step(state, batch)
     with tempfile.TemporaryDirectory() as folder:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import torch
+from flax.traverse_util import flatten_dict
 from jaxtyping import Float, UInt8
 from reference import colorization as reference
 from reference.variants import choose_device
@@ -16,9 +17,8 @@ from torch import Tensor, nn
 
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
 from jaxcolor.training.batches import Batches
-from jaxcolor.training.engine import EpochRunner
+from jaxcolor.training.engine import Engine
 from jaxcolor.training.state import TrainState, create_state
-from jaxcolor.trees import KeyPath, flatten
 
 Inputs = Float[np.ndarray, "batch height width channel"]
 Labels = UInt8[np.ndarray, "batch height width"]
@@ -59,7 +59,7 @@ class JaxProgram:
     def __init__(self, model: Any, variables: dict[str, Any], learning_rate: float, epsilon: float):
         optimizer = optax.chain(recorder(), optax.adam(learning_rate, eps=epsilon))
         self.state: TrainState = create_state(model.apply, variables, optimizer)
-        self._runner = EpochRunner(train_step, donate=False)
+        self._runner = Engine(train_step, donate=False)
         self._evaluate = jax.jit(evaluate_step)
         self._outputs = jax.jit(layer_outputs, static_argnames="train")
 
@@ -70,22 +70,22 @@ class JaxProgram:
     def step(self, inputs: Inputs, labels: Labels) -> float:
         data = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels)}
         whole = Batches(np.arange(len(labels), dtype=np.int32)[None], None)
-        self.state, sums = self._runner(self.state, data, whole)
+        self.state, sums = self._runner(self.state, whole, data)
         return sums["loss"] / sums["count"]
 
     def gradients(self) -> Arrays:
-        return _named(flatten({"params": self.state.opt_state[0]}))
+        return _named(flatten_dict({"params": self.state.opt_state.inner_state[0]}))
 
     def weights(self) -> Arrays:
-        return _named(flatten(self.state.variables))
+        return _named(flatten_dict(self.state.variables))
 
     def outputs(self, inputs: Inputs, train: bool) -> Arrays:
-        return {
-            k: np.asarray(v) for k, v in self._outputs(self.state, jnp.asarray(inputs), train=train).items()
-        }
+        outputs = self._outputs(self.state, jnp.asarray(inputs), train=train)
+        outputs["layer6"] = outputs.pop("logits")
+        return {name: np.asarray(value) for name, value in outputs.items()}
 
     def evaluate(self, inputs: Inputs, labels: Labels) -> float:
-        batch = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels), "mask": None}
+        batch = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels), "valid": None}
         sums = self._evaluate(self.state, batch)
         return float(sums["loss"] / sums["count"])
 
@@ -135,7 +135,7 @@ class TorchProgram:
         return x, y.to(self.device, torch.int64)
 
 
-def _named(leaves: dict[KeyPath, Any]) -> Arrays:
+def _named(leaves: dict[tuple[str, ...], Any]) -> Arrays:
     return {"/".join(path[1:]): np.asarray(leaf) for path, leaf in leaves.items()}
 
 

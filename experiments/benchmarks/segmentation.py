@@ -17,19 +17,19 @@ from reference.segmentation import calibrate, deeplab
 from reference.variants import choose_device
 
 from benchmarks.config import SegmentBenchmark
-from benchmarks.machine import synchronize
+from benchmarks.machine import EXPERIMENTS, synchronize
 from benchmarks.report import table
 from benchmarks.rounds import best, speedup, summarize, take_turns
 from benchmarks.whole_run import output_of
 from jaxcolor.data.shapes import SHAPES, ShapeImages
-from jaxcolor.errors import UserError
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.network import Network
+from jaxcolor.segmentation.model import build_model, load_variables
 from jaxcolor.segmentation.preprocess import resize_image
-from jaxcolor.segmentation.task import features_of
+from jaxcolor.segmentation.task import features_after
 from jaxcolor.training.compilation import jit
+from jaxcolor.training.state import create_state
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "segment.py"
+SCRIPT = EXPERIMENTS / "segment.py"
 OURS = "jaxcolor"
 LOSS = re.compile(r"(train_loss|val_loss) ([\d.]+)")
 
@@ -49,8 +49,6 @@ def compare_runs(config: SegmentBenchmark, weights: Path, folder: Path) -> dict[
     Each run finds neither compiled programs nor features. Ours also draws curves and images, and writes
     checkpoints.
     """
-    if not SCRIPT.exists():
-        raise UserError(f"the benchmark needs jaxcolor's checkout: there is no {SCRIPT}")
     size = config.image_size
     shared = [
         "--backbone", config.backbone, "--weights", weights, "--epochs", config.epochs,
@@ -86,12 +84,12 @@ def compare_forward(config: SegmentBenchmark, weights: Path, model: torch.nn.Mod
     """Seconds of the frozen forward pass on a batch, up to what the last layer sees."""
     examples = ShapeImages("train")
     indices, size = np.arange(config.batch_size), config.image_size
-    network = Network(
-        SegmentConfig(backbone=config.backbone, train="last", weights=weights, output_stride=8), len(SHAPES)
-    )
-    state = network.state(optax.identity())
+    settings = SegmentConfig(backbone=config.backbone, train="last", weights=weights, output_stride=8)
+    network = build_model(settings, len(SHAPES))
+    variables = load_variables(network, settings).variables
+    state = create_state(network.apply, variables, optax.identity())
     images = jnp.asarray(np.stack([resize_image(examples[i].image, (size, size)) for i in indices.tolist()]))
-    features = jit(lambda state, images: features_of("head", state, images))
+    features = jit(lambda state, images: features_after("head", state, images))
     device = choose_device()
     inputs = load(examples, indices, size, training=True)[0].to(device)
     model.to(device).eval()

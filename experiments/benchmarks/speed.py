@@ -11,8 +11,8 @@ from benchmarks.contestants import Contestant, JaxContestant, Setting, TorchCont
 from benchmarks.rounds import Times, best, speedup, summarize, take_turns
 from benchmarks.status import status
 from benchmarks.work import operations
+from jaxcolor.colorization.predictor import build_network
 from jaxcolor.errors import reason
-from jaxcolor.models.unet import build_model
 
 OURS = "jaxcolor"
 PHASES = ("train", "eval", "predict")
@@ -76,7 +76,7 @@ def figures(setting: Setting, phase: str, seconds: Sequence[float], images: int)
     """Seconds a batch, images a second and achieved GFLOP/s."""
     summary = summarize(seconds)
     side = setting.images.shape[1]
-    work = operations(build_model(setting.config), side, channels=1, train=phase == "train")
+    work = operations(build_network(setting.config), side, channels=1, train=phase == "train")
     return {
         "seconds_a_batch": summary.median / setting.steps,
         "low": summary.low / setting.steps,

@@ -1,6 +1,5 @@
 """Both programs from the command line, from their start to their end, in turns."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -13,21 +12,20 @@ import numpy as np
 from reference.variants import Variant
 
 from benchmarks.config import ColorizeBenchmark
+from benchmarks.machine import EXPERIMENTS, script_environment
 from benchmarks.rounds import best, speedup, take_turns
 from benchmarks.speed import OURS
 from jaxcolor.colorization.palette import Palette
 from jaxcolor.errors import UserError
 
-SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
+SCRIPT = EXPERIMENTS / "colorize.py"
 
 
 def output_of(name: str, command: Sequence[object], cache: str) -> str:
     """What Python prints, run with these arguments and a folder for all that it caches."""
-    environment = os.environ | {"XDG_CACHE_HOME": cache}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], capture_output=True, text=True, env=environment
-    )
+    variables = script_environment() | {"XDG_CACHE_HOME": cache}
+    variables.pop("JAX_COMPILATION_CACHE_DIR", None)
+    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, env=variables)
     if done.returncode:
         raise UserError(f"{name} failed: {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
     return done.stdout
@@ -41,8 +39,6 @@ def whole_runs(
     All are given the palette and prepared images. jaxcolor's first run finds no compiled programs, the
     later ones find those of the first; besides training it writes curves, images and checkpoints.
     """
-    if not SCRIPT.exists():
-        raise UserError(f"--whole-run needs jaxcolor's checkout: there is no {SCRIPT}")
     last_lines: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder, "palette.npy"), palette)

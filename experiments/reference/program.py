@@ -19,7 +19,7 @@ from jaxcolor.data.cifar10 import load_cifar10
 from jaxcolor.data.classes import Category
 from jaxcolor.data.photographs import load_sample
 from jaxcolor.errors import UserError, reason
-from jaxcolor.training.memory import keep_freed_memory
+from jaxcolor.training.compilation import keep_freed_memory
 from reference.colorization import (
     CNN,
     UNet,

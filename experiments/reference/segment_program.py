@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from jaxcolor.cli import run_script
 from jaxcolor.data.examples import VOID, Examples
 from jaxcolor.data.shapes import SHAPES, ShapeImages
-from jaxcolor.segmentation.preprocess import MEAN, STANDARD_DEVIATION, resize_image, resize_mask
+from jaxcolor.segmentation.preprocess import MEAN, STANDARD_DEVIATION, resize_image, resize_label_map
 from jaxcolor.training.batches import epoch_order
-from jaxcolor.training.memory import keep_freed_memory
+from jaxcolor.training.compilation import keep_freed_memory
 from reference.segmentation import deeplab
 from reference.variants import choose_device, set_precision
 
@@ -111,7 +111,7 @@ def load(examples: Examples, indices: np.ndarray, size: int, training: bool) -> 
     for index in indices.tolist():
         _, image, mask = examples[index]
         images.append(resize_image(image, (size, size)))
-        labels.append(resize_mask(mask, (size, size)) if training else mask)
+        labels.append(resize_label_map(mask, (size, size)) if training else mask)
     inputs = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).astype(np.float32)) / 255
     mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, STANDARD_DEVIATION))
     return (inputs - mean) / deviation, torch.from_numpy(np.stack(labels).astype(np.int64))

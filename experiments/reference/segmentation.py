@@ -8,14 +8,13 @@ from torch import Tensor, nn
 from torchvision.models import segmentation
 from torchvision.models.resnet import Bottleneck
 
-from jaxcolor.models.deeplabv3 import Backbone
 from jaxcolor.models.efficientnet import AUXILIARY_STAGE, STAGES
 
 # Which of EfficientNet-Lite0's blocks end the stages that a head looks at.
 ENDS = [sum(stage.blocks for stage in STAGES[: end + 1]) - 1 for end in (AUXILIARY_STAGE, len(STAGES) - 1)]
 
 
-def deeplab(backbone: Backbone, classes: int = 21, aux: bool = True) -> nn.Module:
+def deeplab(backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:
     """torchvision's model of a ResNet, with fresh weights."""
     build = {"resnet50": segmentation.deeplabv3_resnet50, "resnet101": segmentation.deeplabv3_resnet101}
     return build[backbone](weights=None, weights_backbone=None, num_classes=classes, aux_loss=aux)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import torch
 from torch import Tensor
 
+from jaxcolor.pretrained import keys
 from jaxcolor.pretrained.keys import COUNTER, batch_norm, conv
 
 BLOCKS = [f"layer{i}" for i in range(1, 6)]

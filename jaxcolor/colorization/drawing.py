@@ -48,8 +48,8 @@ def _enlarged(image: ImageArray, size: int = ENLARGED) -> Image.Image:
     """Enlarge every pixel to a square of pixels."""
     factor = max(1, -(-size // max(image.shape[:2])))
     is_gray = image.shape[2] == 1
-    image = Image.fromarray(image[..., 0] if is_gray else image).convert("RGB")
-    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+    small = Image.fromarray(image[..., 0] if is_gray else image).convert("RGB")
+    return small.resize((small.width * factor, small.height * factor), Image.Resampling.NEAREST)
 
 
 def _scaled(channel: Activations) -> ImageArray:

@@ -1,23 +1,26 @@
 """Prediction: a trained network that colors images of any size."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 from flax import linen as nn
 from jaxtyping import Array, UInt8
 from PIL import Image
 
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.palette import Palette, load_palette, paint
-from jaxcolor.colorization.preprocess import network_input
+from jaxcolor.colorization.palette import Palette, load_palette
+from jaxcolor.colorization.task import predict_images
 from jaxcolor.images import ColorImage, ImageLike, as_images
-from jaxcolor.layers import argmax
 from jaxcolor.models import apply_function, build_model
 from jaxcolor.training.checkpoints import Checkpoints, Which
 from jaxcolor.training.compilation import jit, set_up
 from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.state import create_state
 
 PALETTE_FILE = "palette.npy"
 STEP = 32  # the sides of images are padded to a multiple, so networks can halve them
@@ -34,42 +37,34 @@ class Colorizer:
         palette: Palette,
         downsize_input: bool = False,
     ):
-        self.variables = variables
         self.palette = palette
-
-        def label(variables: Mapping[str, Any], images: UInt8[Array, "n height width 3"]) -> Array:
-            return argmax(apply_fn(variables, network_input(images, downsize_input), train=False))
-
-        self._label = jit(label)
+        self._state = create_state(apply_fn, dict(variables), optax.identity())
+        self._predict = jit(
+            partial(predict_images, palette=jnp.asarray(palette), downsize_input=downsize_input)
+        )
 
     def predict(self, images: ImageLike) -> ColorImage:
         """Color an image, or a batch of images of one size.
 
         Takes a path, a Pillow image, or a uint8 array [height, width, 3] or [n, height, width, 3]. A
-        gray image may also be [height, width]. The network sees the mean of red, green and blue, or all three for a
-        super-resolution network. Returns a uint8 array of RGB values, with the palette's colors.
+        gray image may also be [height, width]. The network sees the mean of red, green and blue; a
+        super-resolution network sees all three. Returns a uint8 array of RGB values.
         """
         batch, is_one = as_images(images)
-        colored = paint(self.predict_labels(batch), self.palette)
+        count, height, width, _ = batch.shape
+        around = [(0, 0), (0, -height % STEP), (0, -width % STEP), (0, 0)]
+        padded = np.pad(batch, around, mode="edge")
+        batch_size = min(count, max(1, PIXELS_PER_BATCH // (padded.shape[1] * padded.shape[2])))
+        colored = in_batches(partial(self._predict, self._state), padded, batch_size)
+        colored = colored[:, :height, :width]
         return (colored[0] if is_one else colored).view(ColorImage)
 
     def render(self, image: UInt8[np.ndarray, "height width 3"]) -> tuple[dict[str, Image.Image], str]:
         """Return the images that `--predict` writes, by suffix of the name, and its line on the terminal."""
         return {"": Image.fromarray(np.asarray(self.predict(image)))}, ""
 
-    def predict_labels(
-        self, images: UInt8[np.ndarray, "n height width 3"]
-    ) -> UInt8[np.ndarray, "n height width"]:
-        """Return the palette index of the most likely color of each pixel."""
-        count, height, width, _ = images.shape
-        around = [(0, 0), (0, -height % STEP), (0, -width % STEP), (0, 0)]
-        images = np.pad(images, around, mode="edge")
-        batch_size = min(count, max(1, PIXELS_PER_BATCH // (images.shape[1] * images.shape[2])))
-        labels = in_batches(lambda part: self._label(self.variables, part), images, batch_size)
-        return labels[:, :height, :width]
 
-
-def in_batches(function: Callable[[Array], Array], inputs: Array | np.ndarray, batch_size: int) -> np.ndarray:
+def in_batches(function: Callable[[Any], Array], inputs: Array | np.ndarray, batch_size: int) -> np.ndarray:
     """Apply a compiled function to inputs in batches of one size, so that it is compiled once.
 
     The last batch is padded with the first inputs.

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
+from jaxcolor.colorization.preprocess import network_input
 from jaxcolor.layers import argmax, cross_entropy, score
 from jaxcolor.training.engine import Batch, Sums
 from jaxcolor.training.state import TrainState
@@ -51,6 +52,17 @@ def predict(
 ) -> UInt8[Array, "batch height width"]:
     """Return the palette index of the most likely color of each pixel."""
     return argmax(state.apply_fn(state.variables, inputs, train=False))
+
+
+def predict_images(
+    state: TrainState,
+    images: UInt8[Array, "batch height width 3"],
+    palette: Float[Array, "colors 3"],
+    downsize_input: bool = False,
+) -> UInt8[Array, "batch height width 3"]:
+    """Return images in the colors of the palette, from images with any colors."""
+    colors = jnp.round(palette * 256).clip(0, 255).astype(jnp.uint8)
+    return colors[predict(state, network_input(images, downsize_input))]
 
 
 def layer_outputs(

@@ -46,7 +46,7 @@ class ConvNorm(nn.Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         norm = BatchNorm(epsilon=self.epsilon, name="norm")
         conv = convolve_depthwise if self.depthwise else convolve
-        padding = (self._padding(x.shape[1]), self._padding(x.shape[2]))
+        padding = (self.padding_before_and_after(x.shape[1]), self.padding_before_and_after(x.shape[2]))
         x = x.astype(self.dtype)
         if train:
             x = conv(x, kernel.astype(self.dtype), self.stride, padding, self.dilation)
@@ -56,7 +56,7 @@ class ConvNorm(nn.Module):
         x = conv(x, kernel, self.stride, padding, self.dilation)
         return self.activation(x + shift.astype(self.dtype))
 
-    def _padding(self, length: int) -> tuple[int, int]:
+    def padding_before_and_after(self, length: int) -> tuple[int, int]:
         """Return the padding before and after the pixels of an axis."""
         reach = self.dilation * (self.kernel_size - 1)
         if self.padding == "torch":

@@ -39,7 +39,7 @@ def build_model(
     if name not in MODELS:
         raise UserError(f"there is no network {name!r}: choose from {', '.join(MODELS)}{_HOW_TO_ADD}")
     network = MODELS[name]
-    fields = {field.name for field in dataclasses.fields(network)}  # type: ignore[arg-type]
+    fields = {field.name for field in dataclasses.fields(network)}
     for setting, value in settings.items():
         if setting not in fields and value != (defaults or {}).get(setting):
             option = setting.replace("_", "-")

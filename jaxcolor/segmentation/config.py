@@ -28,8 +28,9 @@ class SegmentConfig(RunConfig):
     """The trainable part: the last layer, everything after the backbone, or everything."""
     weights: Path | None = None
     """A .pth file of pretrained weights. Default: those published for the backbone."""
-    output_stride: Literal[8, 16] | None = None
-    """Size of the image divided by the size of the features. Default: 8 for ResNets, 16 for EfficientNet."""
+    output_stride: int | None = None
+    """Size of the image divided by the size of the features, 8 or 16. Default: 8 for ResNets, 16 for
+    EfficientNet."""
     aux: bool = False
     """With --train all: also train an auxiliary head on the last stage of the backbone but one."""
 
@@ -102,6 +103,7 @@ class SegmentConfig(RunConfig):
         require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
         require(0 <= self.cache_limit < float("inf"), "cache_limit", "at least 0", self.cache_limit)
         require(0 <= self.seed < 2**32, "seed", "0 to 2³² − 1", self.seed)
+        require(self.output_stride in (None, 8, 16), "output_stride", "8 or 16", self.output_stride)
         require(self.crop is None or self.crop >= 32, "crop", "at least 32", self.crop)
         sizes = self.image_size
         given = " ".join(map(str, sizes))

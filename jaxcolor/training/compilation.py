@@ -49,11 +49,16 @@ def set_up(precision: str) -> None:
 
     Raises `UserError` if the device does not have that precision.
     """
+    set_matmul_precision(precision)
+    keep_freed_memory()
+    cache_compilations()
+
+
+def set_matmul_precision(precision: str) -> None:
+    """Set the precision of float32 products. Raises `UserError` if the device does not have it."""
     if precision == "tf32" and jax.default_backend() == "cpu":
         raise UserError("--precision tf32 is for GPUs: leave it out, or choose bfloat16")
     jax.config.update("jax_default_matmul_precision", MATMUL_PRECISION[precision])
-    keep_freed_memory()
-    cache_compilations()
 
 
 def cache_compilations() -> None:

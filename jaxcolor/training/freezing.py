@@ -2,14 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 import optax
-from flax.traverse_util import flatten_dict, path_aware_map
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 Path = tuple[str, ...]  # the keys from the root of a tree to a leaf
 Tree = Mapping[str, Any]
@@ -32,16 +32,16 @@ class Trainable:
 
     def mask(self, tree: Tree) -> dict[str, Any]:
         """Return a tree with True for trainable leaves and False for frozen ones."""
-        return path_aware_map(lambda path, _: self(path), tree)
+        return self._map(lambda path, leaf: self(path), tree)
 
     def select(self, tree: Tree) -> dict[str, Any]:
         """Return the tree with `optax.MaskedNode()` in place of frozen leaves."""
-        return path_aware_map(lambda path, leaf: leaf if self(path) else optax.MaskedNode(), tree)
+        return self._map(lambda path, leaf: leaf if self(path) else optax.MaskedNode(), tree)
 
     def merge(self, tree: Tree, part: Tree) -> dict[str, Any]:
         """Return the tree with the trainable leaves of `part`; `part` may lack frozen leaves."""
         leaves = flatten_dict(part)
-        return path_aware_map(lambda path, leaf: leaves[path] if self(path) else leaf, tree)
+        return self._map(lambda path, leaf: leaves[path] if self(path) else leaf, tree)
 
     def fingerprint(self, variables: Tree) -> str:
         """Return a hash of every bit of all frozen leaves, in hexadecimal."""
@@ -51,6 +51,9 @@ class Trainable:
                 digest.update("/".join(path).encode())
                 digest.update(np.ascontiguousarray(jax.device_get(leaf)).tobytes())
         return digest.hexdigest()
+
+    def _map(self, function: Callable[[Path, Any], Any], tree: Tree) -> dict[str, Any]:
+        return unflatten_dict({path: function(path, leaf) for path, leaf in flatten_dict(tree).items()})
 
 
 EVERYTHING = Trainable()
