@@ -11,7 +11,7 @@ from jaxcolor.layers.conv_norm import ConvNorm, identity
 
 @pytest.mark.parametrize("depthwise", [False, True])
 @pytest.mark.parametrize("padding", ["torch", "same"])
-def test_folded_is_convolution_then_norm(depthwise: bool, padding: str) -> None:
+def test_a_folded_norm_equals_convolution_then_norm(depthwise: bool, padding: str) -> None:
     features = 3 if depthwise else 5
     layer = ConvNorm(features, 3, 2, depthwise=depthwise, padding=padding, activation=identity, epsilon=1e-3)  # type: ignore[arg-type]
     x = jax.random.normal(jax.random.key(0), (2, 8, 9, 3))
@@ -37,13 +37,13 @@ def test_folded_is_convolution_then_norm(depthwise: bool, padding: str) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_training_uses_the_images_that_count_and_moves_the_statistics() -> None:
+def test_training_updates_the_running_averages_from_valid_images() -> None:
     layer = ConvNorm(4)
     x = jax.random.normal(jax.random.key(0), (3, 4, 4, 2))
     variables = layer.init(jax.random.key(1), x)
     filled = x.at[2].set(100.0)
-    mask = jnp.array([1.0, 1.0, 0.0])
-    out, updates = layer.apply(variables, filled, train=True, mask=mask, mutable=["batch_stats"])
+    valid = jnp.array([1.0, 1.0, 0.0])
+    out, updates = layer.apply(variables, filled, train=True, valid=valid, mutable=["batch_stats"])
     expected, same = layer.apply(variables, x[:2], train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(out[:2], expected, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), updates, same)

@@ -33,16 +33,16 @@ def test_evaluation_uses_running_statistics() -> None:
     np.testing.assert_allclose(out.ravel(), [10, 14], rtol=1e-6)
 
 
-def test_padding_does_not_count() -> None:
+def test_padding_does_not_change_the_statistics() -> None:
     x = jax.random.normal(jax.random.key(0), (5, 4, 4, 3))
     padded = jnp.concatenate([x, jnp.full((3, 4, 4, 3), 1e3)])
-    mask = jnp.asarray([1.0] * 5 + [0.0] * 3)
+    valid = jnp.asarray([1.0] * 5 + [0.0] * 3)
     layer = BatchNorm()
     variables: Any = layer.init(jax.random.key(0), x, train=False)
     plain, plain_updates = layer.apply(variables, x, train=True, mutable=["batch_stats"])
-    masked, masked_updates = layer.apply(variables, padded, train=True, mask=mask, mutable=["batch_stats"])
-    np.testing.assert_allclose(masked[:5], plain, atol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), masked_updates, plain_updates)
+    found, found_updates = layer.apply(variables, padded, train=True, valid=valid, mutable=["batch_stats"])
+    np.testing.assert_allclose(found[:5], plain, atol=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), found_updates, plain_updates)
 
 
 def test_large_offsets_keep_their_variance() -> None:
@@ -68,31 +68,31 @@ def test_bfloat16_keeps_float32_statistics() -> None:
     assert updates["batch_stats"]["mean"].dtype == jnp.float32
 
 
-def test_copies_count_as_upsampled_pixels_do() -> None:
+def test_repeats_count_as_upsampled_pixels() -> None:
     x = jax.random.normal(jax.random.key(0), (3, 4, 2, 5))
     variables = BatchNorm().init(jax.random.key(0), x, train=False)
-    few, few_updates = BatchNorm(copies=4).apply(variables, x, train=True, mutable=["batch_stats"])
+    few, few_updates = BatchNorm(repeats=4).apply(variables, x, train=True, mutable=["batch_stats"])
     many, many_updates = BatchNorm().apply(variables, upsample(x), train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(upsample(few), many, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), few_updates, many_updates)
 
 
-def test_shift_is_a_bias_that_need_not_be_added() -> None:
-    """Output, statistics and gradients are those of the input with the bias; it has no gradient itself."""
+def test_a_missing_bias_has_the_effect_of_an_added_one() -> None:
+    """Output, statistics and gradients are equal. The bias itself has no gradient."""
     x = 3 + jax.random.normal(jax.random.key(0), (3, 4, 2, 5))
-    shift = jnp.arange(5.0)
+    bias = jnp.arange(5.0)
     layer = BatchNorm()
     variables: Any = layer.init(jax.random.key(0), x, train=False)
     variables["batch_stats"]["mean"] = jnp.linspace(-1, 1, 5)
     for train in (True, False):
-        for options in ({"train": train}, {"train": train, "mask": jnp.asarray([1.0, 1.0, 0.0])}):
-            apart, stats = layer.apply(variables, x, shift=shift, mutable=["batch_stats"], **options)
-            added, added_stats = layer.apply(variables, x + shift, mutable=["batch_stats"], **options)
+        for options in ({"train": train}, {"train": train, "valid": jnp.asarray([1.0, 1.0, 0.0])}):
+            apart, stats = layer.apply(variables, x, missing_bias=bias, mutable=["batch_stats"], **options)
+            added, added_stats = layer.apply(variables, x + bias, mutable=["batch_stats"], **options)
             np.testing.assert_allclose(apart, added, atol=1e-5)
             jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), stats, added_stats)
 
-    def loss(shift: jax.Array) -> jax.Array:
-        out, _ = layer.apply(variables, x, shift=shift, train=True, mutable=["batch_stats"])
+    def loss(bias: jax.Array) -> jax.Array:
+        out, _ = layer.apply(variables, x, missing_bias=bias, train=True, mutable=["batch_stats"])
         return jnp.square(out - 1).sum()
 
-    np.testing.assert_array_equal(jax.grad(loss)(shift), np.zeros(5))
+    np.testing.assert_array_equal(jax.grad(loss)(bias), np.zeros(5))

@@ -39,11 +39,16 @@ def conv2d(x: Images, kernel: Kernel, bias: Float[Array, " out_channels"], dilat
 
 
 def convolve(
-    x: Images, kernel: Kernel, stride: int, padding: Padding, dilation: int, groups: int = 1
+    x: Images,
+    kernel: Float[Array, "k k _ out_channels"],
+    stride: int,
+    padding: Padding,
+    dilation: int,
+    groups: int = 1,
 ) -> Output:
     """XLA's convolution (a cross-correlation, as in PyTorch) of images [batch, height, width, channel].
 
-    With `groups` equal to the number of channels it is a depthwise convolution.
+    With as many `groups` as channels it is a depthwise convolution, with kernel [k, k, 1, channel].
     """
     return lax.conv_general_dilated(
         x,
