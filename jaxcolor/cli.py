@@ -7,6 +7,7 @@ import _thread
 import dataclasses
 import os
 import runpy
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -148,6 +149,14 @@ def run_script(main: Callable[[], None], advice: str = RESUME_ADVICE) -> None:
 def interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:
     """Repeat a Ctrl-C that arrived where Python cannot raise, such as in a garbage collector callback."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        threading.Timer(0.1, _thread.interrupt_main).start()
+        threading.Timer(0.1, interrupt_main).start()
     else:
         sys.__unraisablehook__(unraisable)
+
+
+def interrupt_main() -> None:
+    """Send Ctrl-C to the main thread. A signal, where there are any, also ends its sleep."""
+    if hasattr(signal, "pthread_kill") and (main_thread := threading.main_thread().ident):
+        signal.pthread_kill(main_thread, signal.SIGINT)
+    else:
+        _thread.interrupt_main()

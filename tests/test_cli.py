@@ -1,8 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from jaxcolor import cli
 from jaxcolor.cli import run_script
 from jaxcolor.errors import UserError
 
@@ -35,6 +37,7 @@ def test_bugs_keep_their_traceback() -> None:
 def test_ctrl_c_that_the_garbage_collector_swallows_still_stops_the_run() -> None:
     script = """
 import gc, signal, time
+from jaxcolor import cli
 from jaxcolor.cli import run_script
 
 def interrupted(phase, info):
@@ -50,4 +53,70 @@ run_script(main)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 130
-    assert done.stderr.strip() == "interrupted: with --name and --resume a run goes on after its last epoch"
+    assert done.stderr.strip() == "interrupted: with --name and --resume a run resumes after its last epoch"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands_within_80_columns(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli.main(arguments)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("  ")] == [
+        "colorize", "segment", "analyze", "benchmark"
+    ]  # fmt: skip
+    assert max(map(len, lines)) <= 80
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    from jaxcolor import __version__
+
+    cli.main(["--version"])
+    assert capsys.readouterr().out == f"jaxcolor {__version__}\n"
+
+
+def test_an_unknown_command_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["colour"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: there is no command 'colour': choose from colorize, ")
+
+
+def test_commands_receive_their_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("colorize", "segment"):
+        with pytest.raises(SystemExit) as stopped:
+            cli.main([command, "--help"])
+        assert stopped.value.code == 0
+        assert f"usage: jaxcolor {command} " in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["colorize", "--epochs", "0"])
+    assert stopped.value.code == "error: --epochs must be at least 1, not 0"
+
+
+def test_studies_need_a_clone_of_the_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "site-packages" / "jaxcolor" / "cli.py"))
+    with pytest.raises(SystemExit, match="error: jaxcolor analyze needs a clone of the repository"):
+        cli.main(["analyze", "--help"])
+
+
+def test_studies_run_in_a_clone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxcolor", "analyze", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "--parts" in done.stdout
+
+
+def test_importing_jaxcolor_imports_no_jax() -> None:
+    program = "import sys, jaxcolor; print(sorted({'jax', 'flax', 'numpy', 'tyro'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_the_package_exports_its_names() -> None:
+    import jaxcolor
+
+    for name in jaxcolor.__all__:
+        assert getattr(jaxcolor, name) is not None
+    assert dir(jaxcolor) == sorted(jaxcolor.__all__)
+    with pytest.raises(AttributeError, match="module 'jaxcolor' has no attribute 'colour'"):
+        jaxcolor.colour  # noqa: B018

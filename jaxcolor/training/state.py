@@ -1,6 +1,7 @@
 """The state of a training: parameters, BatchNorm's running averages, and the state of the optimizer."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jax
@@ -20,6 +21,7 @@ class TrainState(train_state.TrainState):
     `batch_stats` is an empty dict for a network without BatchNorm.
     """
 
+    params: Any  # Flax says FrozenDict; these are dicts
     batch_stats: Any = struct.field(default_factory=dict)
     trainable: Trainable = struct.field(pytree_node=False, default=EVERYTHING)
 
@@ -51,9 +53,18 @@ def create_state(
         apply_fn=apply_fn,
         params=variables["params"],
         batch_stats=variables.get("batch_stats", {}),
-        tx=optax.masked(optimizer, trainable.mask),
+        tx=masked(optimizer, trainable),
         trainable=trainable,
     ).replace(step=jnp.zeros((), jnp.int32))
+
+
+@cache
+def masked(optimizer: optax.GradientTransformation, trainable: Trainable) -> optax.GradientTransformation:
+    """Return the optimizer for the trainable leaves alone.
+
+    The result is cached, because states with the same optimizer object share their compiled programs.
+    """
+    return optax.masked(optimizer, trainable.mask)
 
 
 def initialize(model: nn.Module, example: Array, seed: int) -> dict[str, Any]:

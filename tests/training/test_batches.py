@@ -4,23 +4,23 @@ import pytest
 from jaxcolor.training.batches import epoch_order, make_batches
 
 
-def test_even_batches_need_no_mask() -> None:
+def test_even_batches_have_no_padding() -> None:
     batches = make_batches(np.asarray([3, 1, 0, 2]), 2)
     np.testing.assert_array_equal(batches.indices, [[3, 1], [0, 2]])
-    assert batches.mask is None
+    assert batches.valid is None
 
 
-def test_the_last_batch_is_filled_up_and_masked() -> None:
+def test_the_last_batch_is_padded() -> None:
     batches = make_batches(np.asarray([4, 1, 0, 2, 3]), 2)
     np.testing.assert_array_equal(batches.indices[:2], [[4, 1], [0, 2]])
     assert batches.indices[2, 0] == 3
-    np.testing.assert_array_equal(batches.mask, [[1, 1], [1, 1], [1, 0]])
+    np.testing.assert_array_equal(batches.valid, [[1, 1], [1, 1], [1, 0]])
 
 
-def test_a_batch_larger_than_the_data_has_all_of_it() -> None:
+def test_a_batch_larger_than_the_data_holds_all_of_it() -> None:
     batches = make_batches(np.arange(3), 1_000_000_000)
     np.testing.assert_array_equal(batches.indices, [[0, 1, 2]])
-    assert batches.mask is None
+    assert batches.valid is None
 
 
 @pytest.mark.parametrize("shuffle", ["once", "epoch"])

@@ -9,6 +9,7 @@ import pytest
 
 from jaxcolor.errors import UserError
 from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.state import TrainState, create_state
 
 OPTIMIZER = optax.adam(0.1)
@@ -19,7 +20,7 @@ def state(value: float, width: int = 3) -> TrainState:
     return create_state(abs, variables, OPTIMIZER).replace(step=jnp.asarray(value, jnp.int32))
 
 
-def test_latest_and_best_are_kept_and_come_back(tmp_path: Path) -> None:
+def test_the_latest_and_the_best_are_kept_and_restored(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "c")
     for epoch, loss in enumerate([3.0, 1.0, 2.0, 2.5], start=1):
         checkpoints.save(epoch, state(epoch), loss)
@@ -32,6 +33,27 @@ def test_latest_and_best_are_kept_and_come_back(tmp_path: Path) -> None:
         restored = again.restore(which, state(0))  # type: ignore[arg-type]
         jax.tree.map(np.testing.assert_array_equal, restored, state(epoch))
         assert int(restored.step) == epoch
+    again.close()
+
+
+def test_only_trainable_weights_are_saved_and_the_others_stay(tmp_path: Path) -> None:
+    rule = Trainable("head/.*")
+
+    def make(value: float) -> TrainState:
+        part = {"w": jnp.full(2, value)}
+        return create_state(abs, {"params": {"head": part, "backbone": part}}, OPTIMIZER, rule)
+
+    checkpoints = Checkpoints(tmp_path / "c", rule)
+    checkpoints.save(1, make(1), 1.0)
+    checkpoints.close()
+    again = Checkpoints(tmp_path / "c", rule)
+    restored = again.restore("latest", make(7))
+    np.testing.assert_array_equal(restored.params["head"]["w"], [1, 1])
+    np.testing.assert_array_equal(restored.params["backbone"]["w"], [7, 7])
+    shapes = jax.eval_shape(lambda: make(0).variables)
+    weights = again.restore_weights("best", shapes)
+    np.testing.assert_array_equal(weights["params"]["head"]["w"], [1, 1])
+    assert isinstance(weights["params"]["backbone"]["w"], jax.ShapeDtypeStruct)
     again.close()
 
 
@@ -48,21 +70,21 @@ def test_no_checkpoint_yet(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_shape_or_damaged_is_refused(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "c")
     checkpoints.save(1, state(1), 1.0)
-    with pytest.raises(UserError, match="damaged, or of another model"):
+    with pytest.raises(UserError, match="damaged, or belongs to another network"):
         checkpoints.restore("latest", state(0, width=4))
-    for file in (tmp_path / "c" / "1" / "default").rglob("*"):
+    for file in (tmp_path / "c" / "1" / "weights").rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
-    with pytest.raises(UserError, match="damaged, or of another model"):
+    with pytest.raises(UserError, match="damaged, or belongs to another network"):
         checkpoints.restore("latest", state(0))
     gc.collect()  # now, and not in the next test
 
 
-def test_a_checkpoint_cut_short_by_a_kill_is_none(tmp_path: Path) -> None:
+def test_an_unfinished_checkpoint_does_not_count(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "c")
     checkpoints.save(1, state(1), 1.0)
     checkpoints.close()
-    # What orbax leaves when it is killed while it writes the second one.
+    # orbax leaves such a folder when it is killed while it writes.
     (tmp_path / "c" / "2.orbax-checkpoint-tmp").mkdir()
     again = Checkpoints(tmp_path / "c")
     assert again.epoch("latest") == 1

@@ -1,4 +1,5 @@
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ def run(cache: Path) -> str:
     return done.stdout
 
 
-def test_programs_are_kept(tmp_path: Path) -> None:
+def test_compiled_programs_are_cached(tmp_path: Path) -> None:
     assert run(tmp_path) == "6.0\n"
     kept = sorted((tmp_path / "jaxcolor" / "compiled").iterdir())
     assert kept
@@ -38,7 +39,7 @@ def test_programs_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_place_that_cannot_be_written_is_done_without(tmp_path: Path, place: str) -> None:
+def test_an_unwritable_cache_folder_is_ignored(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     assert run(tmp_path / place) == "6.0\n"
 
@@ -79,11 +80,78 @@ def test_the_options_change_no_numbers() -> None:
 
 def test_products_of_lower_precision_are_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="tf32 is for GPUs"):
-        compilation.multiply_with("tf32")
+        compilation.set_matmul_precision("tf32")
     try:
         monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-        compilation.multiply_with("tf32")
+        compilation.set_matmul_precision("tf32")
         program = jax.jit(jnp.dot).lower(jnp.ones((2, 2)), jnp.ones((2, 2)))
         assert "precision = [HIGH, HIGH]" in program.as_text()  # HIGH is TF32, HIGHEST is float32
     finally:
         jax.config.update("jax_default_matmul_precision", None)
+
+
+PAGE_FAULTS = """
+import resource
+import numpy as np
+from jaxcolor.training.compilation import keep_freed_memory
+
+if {keep}:
+    assert keep_freed_memory()
+np.ones(2**23)  # 64 MB, freed at once
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    np.ones(2**23)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt belongs to the GNU C library")
+
+
+@GLIBC
+def test_freed_memory_is_reused() -> None:
+    """Count the page faults of ten arrays after the first one, without and with the option."""
+    faults = [
+        int(subprocess.check_output([sys.executable, "-c", PAGE_FAULTS.format(keep=keep)]))
+        for keep in (False, True)
+    ]
+    assert faults[0] > 10 * max(faults[1], 1)
+
+
+RESIDENT = """
+from pathlib import Path
+import numpy as np
+from jaxcolor.training.compilation import return_large_arrays, keep_freed_memory
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+assert keep_freed_memory()
+if {back}:
+    assert return_large_arrays()
+before = resident()
+for size in (8, 9, 10):  # MB of float64
+    array, small = np.ones(size * 2**20), np.ones(100)
+    del array
+print(resident() - before)
+"""
+
+
+@GLIBC
+def test_large_arrays_are_returned_to_the_system() -> None:
+    """Allocate and free three arrays of 64 to 80 MB: all or none of their memory stays with the process."""
+    stays = [
+        int(subprocess.check_output([sys.executable, "-c", RESIDENT.format(back=back)]))
+        for back in (False, True)
+    ]
+    assert stays[0] > 64e6
+    assert stays[1] < 8e6
+
+
+def test_without_glibc_memory_options_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_library(name: object) -> None:
+        raise OSError("no such library")
+
+    monkeypatch.setattr(compilation.ctypes, "CDLL", no_library)
+    assert not compilation.keep_freed_memory()
+    assert not compilation.return_large_arrays()

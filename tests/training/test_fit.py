@@ -1,8 +1,149 @@
+import json
+from pathlib import Path
+from typing import Any
+
 import jax
+import jax.numpy as jnp
+import optax
 import pytest
 
 from jaxcolor.errors import UserError
-from jaxcolor.training.fit import describe, enough_memory
+from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.engine import OnStep
+from jaxcolor.training.fit import Evaluation, describe, enough_memory, fit
+from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.state import TrainState, create_state
+
+
+class Stopped(BaseException):
+    """A kill."""
+
+
+class Counting:
+    """A task whose weight counts the epochs, and which records what `fit` asks of it."""
+
+    images = 10
+
+    def __init__(self, run: RunFolder, evaluates_first: bool = False):
+        self.run = run
+        self.evaluates_first = evaluates_first
+        self.calls: list[str] = []
+        self.loss = 1.0
+
+    def train_epoch(
+        self, state: TrainState, epoch: int, on_step: OnStep
+    ) -> tuple[TrainState, dict[str, float]]:
+        self.calls.append(f"train {epoch}")
+        on_step(10, {"loss": 10 * self.loss, "count": 10.0})
+        state = state.replace(params={"w": state.params["w"] + 1})
+        return state, {"train_loss": self.loss}
+
+    def evaluate(self, state: TrainState) -> Evaluation:
+        self.calls.append("evaluate")
+        return Evaluation({"val_loss": 1 / (1 + float(state.params["w"]))}, details="seen")
+
+    def draw(
+        self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
+    ) -> None:
+        logged = self.run.read_metrics()[-1]["epoch"]
+        saved = sorted(path.name for path in self.run.checkpoints.iterdir())[-1]
+        self.calls.append(f"draw {epoch} logged {logged} saved {saved} {evaluation.details} last {last}")
+
+
+def start(task: Counting, epochs: int) -> tuple[float, dict[str, float]]:
+    state = create_state(abs, {"params": {"w": jnp.zeros(())}}, optax.sgd(1.0))
+    checkpoints = Checkpoints(task.run.checkpoints)
+    try:
+        state, evaluation = fit(task, state, task.run, checkpoints, epochs)
+    finally:
+        checkpoints.close()
+    return float(state.params["w"]), evaluation.metrics
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "run")
+    folder.create({"task": "test", "settings": {}})
+    return folder
+
+
+def test_an_epoch_logs_then_saves_then_draws(run: RunFolder) -> None:
+    task = Counting(run)
+    assert start(task, 2) == (2, {"val_loss": 1 / 3})
+    assert task.calls == [
+        "train 1", "evaluate", "draw 1 logged 1 saved 1 seen last False",
+        "train 2", "evaluate", "draw 2 logged 2 saved 2 seen last True",
+    ]  # fmt: skip
+    assert [m["epoch"] for m in run.read_metrics()] == [1, 2]
+
+
+def test_epoch_0_is_the_evaluation_before_any_training(run: RunFolder) -> None:
+    start(Counting(run, evaluates_first=True), 1)
+    assert [(m["epoch"], m["val_loss"]) for m in run.read_metrics()] == [(0, 1.0), (1, 0.5)]
+    assert "train_loss" not in run.read_metrics()[0]
+
+
+def test_a_drawing_that_fails_is_a_warning(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*args: object) -> None:
+        raise KeyError("__call__")
+
+    task = Counting(run)
+    monkeypatch.setattr(task, "draw", fail)
+    assert start(task, 2)[0] == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: cannot draw epoch 1: '__call__'", "warning: cannot draw epoch 2: '__call__'"
+    ]  # fmt: skip
+
+
+def test_a_run_that_was_stopped_while_drawing_draws_the_epoch_again(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*args: object) -> None:
+        raise Stopped
+
+    task = Counting(run)
+    with monkeypatch.context() as patch:
+        patch.setattr(task, "draw", stop)
+        with pytest.raises(Stopped):
+            start(task, 2)
+    resumed = Counting(run)
+    assert start(resumed, 2)[0] == 2
+    assert resumed.calls[:2] == ["evaluate", "draw 1 logged 1 saved 1 seen last False"]
+    assert resumed.calls[2] == "train 2"
+
+
+def test_a_finished_run_is_only_evaluated_and_drawn(run: RunFolder) -> None:
+    start(Counting(run), 2)
+    before = run.metrics_file.read_text()
+    task = Counting(run)
+    assert start(task, 2) == (2, {"val_loss": 1 / 3})
+    assert task.calls == ["evaluate", "draw 2 logged 2 saved 2 seen last True"]
+    assert run.metrics_file.read_text() == before
+    with pytest.raises(UserError, match="has trained 2 epochs already: --epochs must be at least 2"):
+        start(Counting(run), 1)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_ends_the_run_with_advice(run: RunFolder, loss: float) -> None:
+    task = Counting(run)
+    task.loss = loss
+    with pytest.raises(UserError, match=r"loss became (nan|inf) in epoch 1: start again with a lower"):
+        start(task, 2)
+    task.loss = 1.0
+    start(task, 1)
+    task.loss = loss
+    with pytest.raises(UserError, match=r"after epoch 1 is kept; start a new run from it with"):
+        start(task, 2)
+
+
+def test_metrics_without_their_checkpoint_are_refused(run: RunFolder) -> None:
+    start(Counting(run), 1)
+    with open(run.metrics_file, "a") as file:
+        file.write(json.dumps({"epoch": 3, "val_loss": 1.0}) + "\n")
+    with pytest.raises(UserError, match="has the metrics of 3 epochs but no checkpoint"):
+        start(Counting(run), 4)
 
 
 def test_the_line_of_an_epoch() -> None:
@@ -11,7 +152,7 @@ def test_the_line_of_an_epoch() -> None:
     assert describe(metrics, epochs=25) == expected
 
 
-def test_too_little_memory_is_one_line_and_other_faults_are_not_hidden() -> None:
+def test_too_little_memory_is_one_line_and_other_errors_are_not_hidden() -> None:
     with (
         pytest.raises(UserError, match="the device has too little memory: lower --batch-size"),
         enough_memory(),

@@ -18,7 +18,7 @@ def test_the_bar_shows_on_terminals_only(
     err = stream()
     monkeypatch.setattr(sys, "stderr", err)
     with Progress(total=200, done=100) as progress:
-        progress.advance(epoch=2, images=50, loss=1.25)
+        progress.advance(50, "epoch 2  loss 1.2500")
         progress._bar.refresh()
         progress.line("a line that stays")
     assert capsys.readouterr().out == "a line that stays\n"

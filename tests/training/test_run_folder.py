@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jaxcolor.errors import UserError
-from jaxcolor.training.run_folder import RunFolder, environment
+from jaxcolor.training.run_folder import RunFolder, environment, find_run
 
 
 def record(value: int) -> dict[str, Any]:
@@ -17,7 +17,7 @@ def test_a_new_run_is_created_and_an_existing_one_refused(tmp_path: Path) -> Non
     run.create(record(1), lambda folder: (folder / "file").write_text("x"))
     assert run.read_config() == record(1)
     assert (run.path / "file").exists()
-    with pytest.raises(UserError, match="exists: continue it with --resume, replace it with --overwrite"):
+    with pytest.raises(UserError, match="exists: resume it with --resume, replace it with --overwrite"):
         run.create(record(2))
     assert run.read_config() == record(1)
 
@@ -113,3 +113,15 @@ def test_a_run_that_is_being_trained_is_not_overwritten(tmp_path: Path) -> None:
     RunFolder(tmp_path / "run").create(record(2), overwrite=True)
     assert run.read_config() == record(2)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_missing_run_is_reported_with_close_names(tmp_path: Path) -> None:
+    for name in ("unet", "cnn"):
+        RunFolder(tmp_path / name).create(record(1))
+    assert find_run(tmp_path / "unet").path == tmp_path / "unet"
+    with pytest.raises(UserError, match=r"there is no run in .*unett: did you mean unet\?"):
+        find_run(tmp_path / "unett")
+    with pytest.raises(UserError, match=r"there is no run in .*zzz: the runs there are cnn, unet"):
+        find_run(tmp_path / "zzz")
+    with pytest.raises(UserError, match="there is no run in"):
+        find_run(tmp_path / "missing" / "zzz")
