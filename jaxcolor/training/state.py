@@ -21,7 +21,10 @@ class TrainState(train_state.TrainState):
     `batch_stats` is an empty dict for a network without BatchNorm.
     """
 
-    params: Any  # Flax says FrozenDict; these are dicts
+    # Flax's annotations are narrower: parameters are dicts here, and JAX also puts other things into leaves.
+    step: Any
+    params: Any = struct.field(pytree_node=True)
+    opt_state: Any = struct.field(pytree_node=True)
     batch_stats: Any = struct.field(default_factory=dict)
     trainable: Trainable = struct.field(pytree_node=False, default=EVERYTHING)
 

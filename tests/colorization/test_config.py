@@ -31,7 +31,10 @@ def test_defaults_are_those_of_the_reference() -> None:
         ({"activations": -1}, "--activations must be 0 to"),
         ({"resume": True, "overwrite": True}, "exclude each other"),
         ({"evaluate": True, "resume": True}, "exclude each other"),
-        ({"checkpoint": "best"}, "--checkpoint is for --evaluate and --init-from"),
+        ({"checkpoint": "latest"}, "--checkpoint is for --evaluate, --predict and --init-from"),
+        ({"predict": (Path("a.png"),), "resume": True}, "--predict excludes --resume"),
+        ({"kernel_size": 4}, "--kernel-size must be odd, not 4"),
+        ({"dilation": 0}, "--dilation must be at least 1"),
         ({"dataset": "sample", "archive": Path("a")}, "--archive is for CIFAR-10"),
         ({"dataset": "sample", "category": "cat"}, "has no categories"),
         ({"name": "../elsewhere"}, "must be the name of a folder"),
@@ -45,7 +48,7 @@ def test_bad_settings_are_refused(settings: dict, message: str) -> None:
         ColorizeConfig(**settings)
 
 
-def test_settings_survive_json() -> None:
+def test_settings_are_read_back_from_json() -> None:
     config = ColorizeConfig(model="dunet", dilation=4, archive=Path("/a/b.tar.gz"), runs_dir=Path("/runs"))
     assert ColorizeConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
 
@@ -57,7 +60,7 @@ def test_unknown_settings_are_refused() -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> ColorizeConfig:
-    """The settings of a run that is there."""
+    """The settings of an existing run."""
     stored = ColorizeConfig(
         model="dunet", dilation=4, filters=8, epochs=3, overwrite=True, name="a", runs_dir=tmp_path / "runs"
     )
@@ -74,7 +77,7 @@ def test_a_resumed_run_keeps_its_settings_unless_told_otherwise(stored: Colorize
     assert parse(ColorizeConfig, arguments).model == "unet"
 
 
-def test_a_moved_run_is_found_where_it_is_now(stored: ColorizeConfig, tmp_path: Path) -> None:
+def test_a_moved_run_resumes_in_its_new_place(stored: ColorizeConfig, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere" / "b"
     moved.parent.mkdir()
     stored.folder.rename(moved)

@@ -2,7 +2,28 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from jaxcolor.colorization.scores import IMAGES_AT_ONCE, colorfulness, psnr, score_images, ssim
+from jaxcolor.colorization.data import LabeledImages
+from jaxcolor.colorization.job import summarize
+from jaxcolor.colorization.palette import nearest_color
+from jaxcolor.colorization.scores import (
+    BILINEAR,
+    IMAGES_PER_SSIM,
+    MAJORITY,
+    NETWORK,
+    PERFECT,
+    TABLE,
+    ImageScores,
+    colorfulness,
+    describe_scores,
+    gray_level_table,
+    gray_levels,
+    majority_color,
+    psnr,
+    score_baselines,
+    score_images,
+    ssim,
+)
+from jaxcolor.data.photographs import load_sample
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (3, 16, 16, 3), np.uint8)
@@ -23,7 +44,7 @@ def test_ssim_is_one_for_equal_images_and_low_for_noise() -> None:
     assert abs(ssim(IMAGES, IMAGES[::-1].swapaxes(1, 2))) < 0.75
     assert abs(ssim(IMAGES[:1], IMAGES[1:2])) < 0.1
     # Many as one wide image: what each of them has by itself.
-    many, others = RNG.integers(0, 256, (2, 2 * IMAGES_AT_ONCE + 3, 12, 9, 3), np.uint8)
+    many, others = RNG.integers(0, 256, (2, 2 * IMAGES_PER_SSIM + 3, 12, 9, 3), np.uint8)
     single = [structural_similarity(a, b, channel_axis=-1) for a, b in zip(many, others, strict=True)]
     assert ssim(many, others) == pytest.approx(np.mean(single), abs=1e-12)
     # Two constant images differ in their luminance alone: (2·μν + c) / (μ² + ν² + c), c = (0.01 · 255)².
@@ -52,3 +73,66 @@ def test_scores_of_palette_indices() -> None:
     assert (perfect.accuracy, perfect.psnr, perfect.colorfulness) == (1, float("inf"), 0)
     wrong = score_images(1 - labels, labels, originals, palette)
     assert (wrong.accuracy, wrong.psnr) == (0, pytest.approx(20 * np.log10(255 / 128)))
+
+
+# Two colors of the same gray level, and a darker one.
+PALETTE = np.asarray([[0.25, 0.25, 0.25], [0.75, 0, 0.75], [0, 0.75, 0.75]], np.float32)
+
+
+def split(labels: np.ndarray) -> LabeledImages:
+    return LabeledImages(np.round(PALETTE * 256).astype(np.uint8)[labels], labels.astype(np.uint8))
+
+
+def test_gray_levels_are_rounded_means() -> None:
+    pixels = np.asarray([[0, 0, 1], [0, 1, 1], [255, 255, 255], [255, 254, 254]], np.uint8)
+    assert gray_levels(pixels[None, None])[0, 0].tolist() == [0, 1, 255, 254]
+
+
+def test_each_gray_level_has_its_most_frequent_color() -> None:
+    labels = np.full((1, 4, 4), 1)
+    labels[0, 0] = 0
+    labels[0, 1, :3] = 2
+    table = gray_level_table(split(labels), colors=3)
+    assert table[64] == 0
+    assert table[128] == 1  # nine pixels of color 1 to three of color 2
+    assert table[0] == 0  # no pixel has it: that of level 64
+    assert table[97] == table[255] == 1  # nearer to level 128
+    assert majority_color(labels, colors=3) == 1
+
+
+def test_baselines_by_hand() -> None:
+    train = np.full((1, 8, 8), 1)
+    train[0, 0] = 0
+    validation = np.full((1, 8, 8), 2)
+    validation[0, :2], validation[0, 2] = 0, 1
+    scores = score_baselines(split(train), split(validation), PALETTE)
+    assert list(scores) == [MAJORITY, TABLE, PERFECT]
+    assert scores[MAJORITY].accuracy == 1 / 8
+    assert scores[TABLE].accuracy == 3 / 8
+    assert (scores[PERFECT].accuracy, scores[PERFECT].psnr) == (1, float("inf"))
+
+
+def test_super_resolution_is_compared_with_the_bilinear_enlargement() -> None:
+    images = load_sample()[1][:20]
+    palette = np.random.default_rng(0).uniform(0, 1, (12, 3)).astype(np.float32)
+    truth = LabeledImages(images, np.asarray(nearest_color(images, palette)))
+    scores = score_baselines(truth, truth, palette, downsize_input=True)
+    assert list(scores) == [MAJORITY, BILINEAR, PERFECT]
+    assert scores[MAJORITY].accuracy < scores[BILINEAR].accuracy < 1
+    assert scores[MAJORITY].psnr < scores[BILINEAR].psnr < scores[PERFECT].psnr
+
+
+def test_scores_are_a_table() -> None:
+    good = ImageScores(0.5, 18, 0.5, 10)
+    lines = describe_scores({"this network": good}, 12.0).splitlines()
+    assert lines[0].endswith("colorfulness (originals 12.0)")
+    assert lines[1] == "this network    50.0 %  18.0 dB  0.500   10.0"
+
+
+@pytest.mark.parametrize(("ours", "word"), [(0.7, "more"), (0.5, "fewer")])
+@pytest.mark.parametrize("baseline", [TABLE, BILINEAR])
+def test_the_network_is_compared_in_a_sentence(ours: float, word: str, baseline: str) -> None:
+    rows = {baseline: ImageScores(0.622, 1, 1, 1), NETWORK: ImageScores(ours, 1, 1, 1)}
+    text = summarize(rows)
+    assert f"colors {word} pixels right than the {baseline}" in text
+    assert text.endswith(f"{100 * ours:.1f} % and 62.2 %.")

@@ -1,5 +1,5 @@
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import jax
 import jax.export
@@ -9,11 +9,20 @@ import optax
 import pytest
 from flax import linen as nn
 
-from jaxcolor.colorization.task import evaluate_step, predict, predict_images, train_step
-from jaxcolor.models.unet import CNN, DilatedUNet, UNet
+from jaxcolor.colorization.task import (
+    evaluate_step,
+    layer_outputs,
+    predict,
+    predict_images,
+    train_step,
+)
+from jaxcolor.models import CNN, DilatedUNet, UNet, apply_function
+from jaxcolor.training import compilation
 from jaxcolor.training.batches import make_batches
-from jaxcolor.training.engine import EpochRunner
+from jaxcolor.training.engine import Engine
 from jaxcolor.training.state import TrainState, create_state, initialize
+
+OPTIMIZER = optax.adam(1e-2)
 
 
 def batch(n: int = 5, seed: int = 0) -> dict:
@@ -21,41 +30,52 @@ def batch(n: int = 5, seed: int = 0) -> dict:
     return {
         "inputs": jnp.asarray(rng.uniform(0, 1, (n, 8, 8, 1)), jnp.float32),
         "labels": jnp.asarray(rng.integers(0, 6, (n, 8, 8)), jnp.uint8),
-        "mask": None,
+        "valid": None,
     }
 
 
 def padded(batch: dict, to: int) -> dict:
-    """The batch with wild images behind it that do not count."""
+    """Return the batch with wild images as padding."""
     n = len(batch["labels"])
     return {
         "inputs": jnp.concatenate([batch["inputs"], jnp.full((to - n, 8, 8, 1), 50.0)]),
         "labels": jnp.concatenate([batch["labels"], jnp.zeros((to - n, 8, 8), jnp.uint8)]),
-        "mask": jnp.asarray([1.0] * n + [0.0] * (to - n)),
+        "valid": jnp.asarray([1.0] * n + [0.0] * (to - n)),
     }
 
 
 def state(model: Callable[..., nn.Module] = UNet) -> TrainState:
-    return initialize(model(4, 6), jnp.zeros((1, 8, 8, 1)), optax.adam(1e-2), seed=0)
+    network = model(4, 6)
+    return create_state(network.apply, jax.tree.map(jnp.copy, variables_of(network)), OPTIMIZER)
 
 
-def test_sums_of_constant_logits() -> None:
+@cache
+def variables_of(network: nn.Module) -> dict:
+    return initialize(network, jnp.zeros((1, 8, 8, 1)), seed=0)
+
+
+def first_moment(state: TrainState) -> dict:
+    """Return Adam's first moment; after one step it is a tenth of the gradient."""
+    return state.opt_state.inner_state[0].mu
+
+
+def test_losses_and_accuracies_of_constant_logits() -> None:
     """A network that gives each pixel the same odds, 3 to 1 for the first of two colors."""
     labels = jnp.asarray([[[0, 0], [0, 1]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]], jnp.uint8)
     constant = create_state(
-        lambda variables, x, train: jnp.broadcast_to(variables["params"], (*x.shape[:3], 2)),
-        {"params": jnp.log(jnp.asarray([3.0, 1.0])), "batch_stats": {}},
+        lambda variables, x, train: jnp.broadcast_to(variables["params"]["odds"], (*x.shape[:3], 2)),
+        {"params": {"odds": jnp.log(jnp.asarray([3.0, 1.0]))}},
         optax.sgd(0.1),
     )
     inputs = jnp.zeros((3, 2, 2, 1))
-    sums = evaluate_step(constant, {"inputs": inputs, "labels": labels, "mask": jnp.asarray([1.0, 1, 0])})
+    sums = evaluate_step(constant, {"inputs": inputs, "labels": labels, "valid": jnp.asarray([1.0, 1, 0])})
     right, wrong = -np.log(3 / 4), -np.log(1 / 4)
     assert float(sums["loss"]) == pytest.approx((3 * right + wrong) / 4 + wrong, rel=1e-6)
-    assert float(sums["right"]) == pytest.approx(0.75)
+    assert float(sums["correct"]) == pytest.approx(0.75)
     assert float(sums["count"]) == 2
 
 
-def test_images_are_painted_in_palette_colors() -> None:
+def test_predicted_images_have_palette_colors() -> None:
     palette = jnp.asarray([[0.0, 0.25, 1.0], [0.5, 0.125, 0.75]])
     brightness = create_state(  # dark pixels have the first color, bright ones the second
         lambda variables, x, train: jnp.concatenate([0.5 - x, x - 0.5], axis=-1),
@@ -68,30 +88,31 @@ def test_images_are_painted_in_palette_colors() -> None:
     np.testing.assert_array_equal(painted[0], [[first, second], [first, second]])
 
 
+@pytest.mark.usefixtures("each_option")
 @pytest.mark.parametrize("model", [CNN, UNet])
 def test_padding_changes_nothing(model: type) -> None:
-    """Loss, gradients and statistics of a padded batch are those of the batch itself."""
-    plain_state, plain = jax.jit(train_step)(state(model), batch())
-    masked_state, masked = jax.jit(train_step)(state(model), padded(batch(), to=8))
+    """Loss, gradients and statistics of a padded batch equal those of the batch itself."""
+    plain_state, plain = compilation.jit(train_step)(state(model), batch())
+    padded_state, of_padded = compilation.jit(train_step)(state(model), padded(batch(), to=8))
     for name in ("loss", "count"):
-        np.testing.assert_allclose(masked[name], plain[name], rtol=1e-5)
+        np.testing.assert_allclose(of_padded[name], plain[name], rtol=1e-5)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-4),
-        masked_state.batch_stats,
+        padded_state.batch_stats,
         plain_state.batch_stats,
     )
     # Adam's first moment is a tenth of the gradient. Biases before BatchNorm have none but rounding.
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-3),
-        masked_state.opt_state[0].mu,
-        plain_state.opt_state[0].mu,
+        first_moment(padded_state),
+        first_moment(plain_state),
     )
     evaluated = [jax.jit(evaluate_step)(plain_state, b) for b in (batch(), padded(batch(), to=8))]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *evaluated)
 
 
-def test_steps_learn_a_batch_by_heart() -> None:
-    trained, step = state(), jax.jit(train_step)
+def test_train_steps_learn_a_batch() -> None:
+    trained, step = state(), compilation.jit(train_step)
     losses = []
     for _ in range(60):
         trained, sums = step(trained, batch(2))
@@ -101,11 +122,11 @@ def test_steps_learn_a_batch_by_heart() -> None:
     assert int(trained.step) == 60
 
 
-def test_gradient_is_that_of_the_mean_loss() -> None:
+def test_the_gradient_equals_a_numeric_derivative_of_the_mean_loss() -> None:
     """A numeric derivative along a random direction of the last layer, where the loss is smooth."""
     before = state()
-    after, _ = jax.jit(train_step)(before, batch())
-    gradient = after.opt_state[0].mu["layer6"]["kernel"] / 0.1  # Adam's first moment is a tenth of it
+    after, _ = compilation.jit(train_step)(before, batch())
+    gradient = first_moment(after)["layer6"]["kernel"] / 0.1
     direction = jax.random.normal(jax.random.key(5), gradient.shape)
 
     @jax.jit
@@ -124,38 +145,88 @@ def test_evaluation_and_prediction_agree() -> None:
     trained = state()
     sums = jax.jit(evaluate_step)(trained, batch())
     right = (jax.jit(predict)(trained, batch()["inputs"]) == batch()["labels"]).mean()
-    assert float(sums["right"] / sums["count"]) == pytest.approx(float(right), abs=1e-6)
+    assert float(sums["correct"] / sums["count"]) == pytest.approx(float(right), abs=1e-6)
 
 
-def test_an_epoch_in_one_call_is_an_epoch_in_many() -> None:
-    """What a GPU runs in one call, and a CPU in one for each step, do the same."""
+def test_one_and_many_steps_per_call_give_the_same() -> None:
+    """A GPU runs many steps per call, a CPU one."""
     data = {name: batch(7)[name] for name in ("inputs", "labels")}
     batches = make_batches(np.asarray([3, 1, 0, 6, 2, 5, 4]), 3)
     (one, one_sums), (many, many_sums) = (
-        EpochRunner(train_step, steps=steps)(state(), data, batches) for steps in (1, 5)
+        Engine(train_step, steps=steps)(state(), batches, data) for steps in (1, 5)
     )
     assert one_sums == pytest.approx(many_sums, rel=1e-5)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6, rtol=1e-3),
-        one.opt_state[0].mu,
-        many.opt_state[0].mu,
+        first_moment(one),
+        first_moment(many),
     )
 
 
 @pytest.mark.parametrize("model", [CNN, UNet, DilatedUNet])
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 def test_compiles_for_cuda(model: type, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a GPU runs, many steps a call, is lowered for it, with no part that only a CPU has."""
+    """Many steps per call are lowered for a GPU, with no part that only a CPU has."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     before = state(partial(model, dtype=dtype))
-    runner = EpochRunner(train_step)
+    runner = Engine(train_step)
     assert runner.steps > 1
     data = {name: batch(7)[name] for name in ("inputs", "labels")}
     indices = np.zeros((runner.steps, 3), np.int32)
-    exported = jax.export.export(runner._call, platforms=["cuda"])(before, data, indices, None)
+    rows = {"indices": indices, "valid": None}
+    exported = jax.export.export(runner._run_many, platforms=["cuda"])(before, data, rows)
     assert exported.platforms == ("cuda",)
     program = exported.mlir_module()
     assert "stablehlo.convolution" in program
     assert "stablehlo.while" in program
     assert "optimization_barrier" not in program
     assert ("bf16" in program) == (dtype == jnp.bfloat16)
+
+
+class Tiny(nn.Module):
+    """A network of one's own: without BatchNorm, and with a module that is called twice."""
+
+    colors: int = 6
+
+    def setup(self) -> None:
+        self.conv = nn.Conv(8, (3, 3))
+        self.last = nn.Conv(self.colors, (1, 1))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return self.last(nn.relu(self.conv(nn.relu(self.conv(x.repeat(8, -1))))))
+
+
+class WithFlaxNorm(nn.Module):
+    colors: int = 6
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        x = nn.BatchNorm(use_running_average=not train)(nn.Conv(4, (3, 3))(x))
+        return nn.Conv(self.colors, (1, 1))(x)
+
+
+@pytest.mark.parametrize("model", [Tiny(), WithFlaxNorm()])
+def test_any_flax_network_trains_predicts_and_shows_its_layers(model: nn.Module) -> None:
+    variables = dict(model.init(jax.random.key(0), batch()["inputs"], *([False] if model != Tiny() else [])))
+    before = create_state(apply_function(model), variables, OPTIMIZER)
+    after, sums = jax.jit(train_step)(before, batch())
+    assert float(sums["loss"] / sums["count"]) == pytest.approx(np.log(6), abs=0.5)
+    assert int(after.step) == 1
+    again, _ = jax.jit(train_step)(after, padded(batch(), to=8))
+    assert predict(again, batch()["inputs"]).shape == (5, 8, 8)
+    outputs = jax.jit(partial(layer_outputs, train=False))(again, batch()["inputs"])
+    first = "conv" if isinstance(model, Tiny) else "BatchNorm_0"
+    assert outputs[first].shape == (5, 8, 8, 8 if isinstance(model, Tiny) else 4)
+    assert outputs["logits"].shape == (5, 8, 8, 6)
+    changed = jax.tree.leaves(jax.tree.map(lambda a, b: bool((a != b).any()), after.params, before.params))
+    assert any(changed)
+
+
+def test_layer_outputs_are_those_of_the_blocks() -> None:
+    outputs = jax.jit(partial(layer_outputs, train=False))(state(CNN), batch()["inputs"])
+    shapes = {name: value.shape[1:] for name, value in outputs.items()}
+    assert shapes == {
+        "layer1": (4, 4, 4), "layer2": (2, 2, 8), "layer3": (2, 2, 8), "layer4": (4, 4, 4),
+        "layer5": (8, 8, 6), "logits": (8, 8, 6),
+    }  # fmt: skip
+    assert float(outputs["layer5"].min()) == 0  # after the ReLU

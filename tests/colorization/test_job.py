@@ -11,9 +11,8 @@ import pytest
 from PIL import Image
 
 from jaxcolor.colorization import job as job_module
-from jaxcolor.colorization import main as main_module
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.main import colorize
+from jaxcolor.colorization.job import colorize
 from jaxcolor.errors import UserError
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
@@ -21,7 +20,7 @@ from jaxcolor.training.run_folder import RunFolder
 
 @pytest.fixture
 def config(archive: Path, data_dir: Path, tmp_path: Path) -> ColorizeConfig:
-    """A small network on 40 images: two epochs of three steps, the last one padded."""
+    """A small network and 40 images: two epochs of three steps, the last one padded."""
     return ColorizeConfig(
         filters=4, colors=6, epochs=2, batch_size=16, learning_rate=1e-2,
         archive=archive, data_dir=data_dir, runs_dir=tmp_path / "runs",
@@ -37,7 +36,7 @@ def metrics_of(config: ColorizeConfig) -> list[dict[str, Any]]:
     return [{k: v for k, v in m.items() if k != "seconds"} for m in run_of(config).read_metrics()]
 
 
-def test_a_run_leaves_everything(config: ColorizeConfig, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_writes_all_its_files(config: ColorizeConfig, capsys: pytest.CaptureFixture[str]) -> None:
     metrics = colorize(config)
     folder = config.folder
     files = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*.*") if "checkpoints" not in p.parts}
@@ -85,12 +84,11 @@ def test_the_same_seed_gives_the_same_numbers(config: ColorizeConfig) -> None:
     assert first != other
 
 
-class KilledError(Exception):
+class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("where", ["evaluate", "draw", "save"])
-@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize(("where", "epoch"), [("evaluate", 1), ("draw", 1), ("draw", 2), ("save", 2)])
 def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
     config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch, where: str, epoch: int
 ) -> None:
@@ -103,12 +101,12 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
     def stop(self: Any, *args: Any, **kwargs: Any) -> Any:
         calls.append(1)
         if len(calls) == epoch:
-            raise KilledError
+            raise Killed
         return original(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(target, where, stop)
-        with pytest.raises(KilledError):
+        with pytest.raises(Killed):
             colorize(stopped)
     colorize(dataclasses.replace(stopped, resume=True))
     assert metrics_of(stopped) == metrics_of(whole)
@@ -116,7 +114,7 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
     assert names[0] == names[1]
 
 
-def test_resume_goes_on_to_more_epochs(config: ColorizeConfig) -> None:
+def test_resume_with_more_epochs_equals_a_longer_run(config: ColorizeConfig) -> None:
     longer = dataclasses.replace(config, name="longer", epochs=3)
     colorize(longer)
     colorize(config)
@@ -165,19 +163,25 @@ def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
         expected = logged[-1] if which == "latest" else min(logged, key=lambda m: m["val_loss"])
         assert metrics["val_loss"] == expected["val_loss"]
         assert metrics["val_accuracy"] == expected["val_accuracy"]
-    # The batch size does not matter: masked means are exact.
-    other = colorize(dataclasses.replace(config, evaluate=True, batch_size=5))
+    # The batch size does not matter, because padding does not count.
+    other = colorize(dataclasses.replace(config, evaluate=True, checkpoint="latest", batch_size=5))
     assert other["val_loss"] == pytest.approx(metrics_of(config)[-1]["val_loss"], rel=1e-5)
     assert [file.read_bytes() for file in files] == before
 
 
-def test_init_from_takes_weights_and_palette(config: ColorizeConfig) -> None:
+def test_init_from_reads_weights_and_palette(config: ColorizeConfig) -> None:
     first = colorize(dataclasses.replace(config, name="first"))
     second = dataclasses.replace(
-        config, name="second", init_from=Path("first"), learning_rate=1e-9, epochs=1, seed=1
+        config,
+        name="second",
+        init_from=Path("first"),
+        checkpoint="latest",
+        learning_rate=1e-9,
+        epochs=1,
+        seed=1,
     )
     metrics = colorize(second)
-    # Steps of nearly nothing: only the running statistics move on.
+    # The steps are tiny: only the running averages change.
     assert metrics["train_loss"] < config_metrics(config, "first")[0]["train_loss"]
     assert metrics["val_loss"] == pytest.approx(first["val_loss"], abs=0.3)
     palettes = [np.load(config.runs_dir / name / "palette.npy") for name in ("first", "second")]
@@ -224,7 +228,7 @@ def test_weights_of_another_network_are_refused(config: ColorizeConfig, change: 
     assert not (config.runs_dir / "second").exists()
 
 
-def test_a_palette_of_ones_own(config: ColorizeConfig, tmp_path: Path) -> None:
+def test_a_palette_of_the_users(config: ColorizeConfig, tmp_path: Path) -> None:
     palette = np.asarray([[0, 0, 0], [0.5, 0.5, 0.5], [0.9, 0.9, 0.9]], np.float32)
     np.save(tmp_path / "p.npy", palette)
     colorize(dataclasses.replace(config, epochs=1, palette=tmp_path / "p.npy"))
@@ -240,7 +244,7 @@ def test_other_models_and_super_resolution(config: ColorizeConfig, model: Any) -
     assert all(grid.shape[0] > 4 * 96 for grid in grids)
 
 
-def test_samples_are_drawn_every_so_many_epochs(config: ColorizeConfig) -> None:
+def test_samples_are_drawn_every_few_epochs(config: ColorizeConfig) -> None:
     colorize(dataclasses.replace(config, epochs=5, plot_every=2))
     drawn = sorted(p.name for p in (config.folder / "samples").glob("train-*"))
     assert drawn == [f"train-epoch-{epoch:03}.png" for epoch in (2, 4, 5)]
@@ -265,8 +269,8 @@ def test_an_existing_run_is_an_error_before_any_work(
     config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     colorize(dataclasses.replace(config, epochs=1))
-    monkeypatch.setattr(main_module, "load_dataset", None)
-    with pytest.raises(UserError, match="exists: continue it with --resume"):
+    monkeypatch.setattr(job_module, "load_dataset", None)
+    with pytest.raises(UserError, match="exists: resume it with --resume"):
         colorize(config)
 
 
@@ -291,12 +295,14 @@ def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(
         ({"palette": Path("missing.npy")}, "cannot read the palette .*missing.npy"),
         ({"init_from": Path("nothing")}, "there is no run in"),
         ({"evaluate": True}, "there is no run in"),
-        ({"activations": 12}, "the validation images are 0 to 11"),
+        ({"activations": 12}, "choose a validation image from 0 to 11"),
         (
             {"archive": None, "data_dir": Path("empty"), "category": "dog"},
             "the built-in sample has no categories",
         ),
-        ({"dilation": 3}, "--dilation is for --model dunet"),
+        ({"model": "cnn", "dilation": 3}, "the network cnn has no setting --dilation"),
+        ({"model": "unett"}, "there is no network 'unett': choose from cnn, unet, dunet"),
+        ({"resume": True}, "there is no run in"),
         ({"precision": "tf32"}, "tf32 is for GPUs"),
         ({"runs_dir": Path("/dev/null/runs")}, "Not a directory"),
     ],
@@ -311,17 +317,17 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     assert not config.runs_dir.exists()
 
 
-def test_without_cifar10_auto_takes_the_sample_and_says_so(
+def test_without_cifar10_the_sample_is_used_and_a_message_says_so(
     config: ColorizeConfig,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """Few patches here; the whole sample is trained on in the slow tests."""
-    from jaxcolor.colorization import dataset
+    """With few patches; the slow tests train on the whole sample."""
+    from jaxcolor.colorization import data
 
-    original = dataset.load_sample
-    monkeypatch.setattr(dataset, "load_sample", lambda: tuple(p[:20] for p in original()))
+    original = data.load_sample
+    monkeypatch.setattr(data, "load_sample", lambda: tuple(p[:20] for p in original()))
     colorize(dataclasses.replace(config, archive=None, data_dir=tmp_path, epochs=1))
     assert "CIFAR-10 IS NOT HERE" in capsys.readouterr().err
     record = run_of(config).read_config()

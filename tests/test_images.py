@@ -1,0 +1,72 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxcolor.data.classes import voc_colors
+from jaxcolor.errors import UserError
+from jaxcolor.images import ColorImage, LabelMap, as_images, save_image
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [
+        ((4, 4, 3), np.float32, r"expected uint8 images .*, not float32 \[4, 4, 3\]"),
+        ((4, 4, 2), np.uint8, r"not uint8 \[4, 4, 2\]"),
+        ((5,), np.uint8, r"not uint8 \[5\]"),
+        ((1, 2, 3, 4, 3), np.uint8, r"not uint8 \[1, 2, 3, 4, 3\]"),
+        ((0, 4, 3), np.uint8, r"an image of shape \[0, 4, 3\] has no pixels"),
+    ],
+)
+def test_other_arrays_are_refused(shape: tuple[int, ...], dtype: type, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        as_images(np.zeros(shape, dtype))
+
+
+def test_one_image_and_a_batch_are_told_apart() -> None:
+    image = RNG.integers(0, 256, (4, 5, 3), np.uint8)
+    for value, is_one in ((image, True), (image[None], False)):
+        images, one = as_images(value)
+        np.testing.assert_array_equal(images, image[None])
+        assert one == is_one
+
+
+def test_a_file_that_is_no_image_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_text("no image")
+    with pytest.raises(UserError, match=r"a\.png is broken, or no image"):
+        as_images(tmp_path / "a.png")
+
+
+def test_a_color_image_is_an_array_that_saves_and_shows_itself(tmp_path: Path) -> None:
+    values = RNG.integers(0, 256, (4, 5, 3), np.uint8)
+    image = values.view(ColorImage)
+    image.save(tmp_path / "new" / "a.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "new" / "a.png")), values)
+    png = image._repr_png_()
+    assert png is not None
+    assert png[:4] == b"\x89PNG"
+    assert (image / 2)._repr_png_() is None
+    image.save(str(tmp_path / "a.jpg"))
+    with Image.open(tmp_path / "a.jpg") as saved:
+        assert saved.format == "JPEG"
+
+
+def test_a_label_map_keeps_its_classes(tmp_path: Path) -> None:
+    labels = LabelMap.of(np.asarray([[0, 1], [2, 1]], np.uint8), ["sky", "road", "car"])
+    assert labels.classes == labels[:1].classes == ("sky", "road", "car")
+    assert labels.dtype == np.uint8
+    labels.save(tmp_path / "mask.png")
+    saved = Image.open(tmp_path / "mask.png")
+    assert saved.mode == "P"
+    np.testing.assert_array_equal(np.asarray(saved), labels)
+    np.testing.assert_array_equal(np.asarray(saved.convert("RGB")), voc_colors()[labels])
+    assert labels._repr_png_()
+
+
+def test_a_file_without_a_known_suffix_is_a_png(tmp_path: Path) -> None:
+    save_image(tmp_path / "image", Image.new("RGB", (2, 2)))
+    with Image.open(tmp_path / "image") as saved:
+        assert saved.format == "PNG"

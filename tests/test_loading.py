@@ -1,0 +1,127 @@
+"""`jaxcolor.load` and `--predict` on a colorization run."""
+
+import dataclasses
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import jaxcolor
+from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.job import build_job, colorize
+from jaxcolor.errors import UserError
+from jaxcolor.training.run import load_run
+from jaxcolor.training.run_folder import RunFolder
+
+
+@pytest.fixture(scope="module")
+def config(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> ColorizeConfig:
+    """A trained run. Its first epoch is better than its second."""
+    folder = tmp_path_factory.mktemp("loading")
+    config = ColorizeConfig(
+        filters=4, colors=6, epochs=2, batch_size=16, learning_rate=1e-2, archive=archive,
+        data_dir=folder / "data", runs_dir=folder / "runs",
+    )  # fmt: skip
+    colorize(config)
+    return config
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "latest"])
+def test_a_loaded_network_predicts_as_its_job(config: ColorizeConfig, checkpoint: str) -> None:
+    asked = dataclasses.replace(config, evaluate=True, checkpoint=checkpoint)  # type: ignore[arg-type]
+    job, state, _ = load_run(asked, build_job)
+    labels = job.predict_labels(state, job.arrays["validation"]["inputs"])  # type: ignore[attr-defined]
+    images = job.truth["validation"].images  # type: ignore[attr-defined]
+    palette = np.load(config.folder / "palette.npy")
+    colored = jaxcolor.load(str(config.folder), checkpoint).predict(images)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(colored, np.round(palette * 256).astype(np.uint8)[labels])
+
+
+def test_only_the_run_folder_is_read(config: ColorizeConfig, tmp_path: Path) -> None:
+    shutil.copytree(config.folder, tmp_path / "moved")
+    script = f"""
+import time, jax, numpy as np
+start = time.perf_counter()
+import jaxcolor
+model = jaxcolor.load({str(tmp_path / "moved")!r})
+seconds = time.perf_counter() - start
+import sys
+assert "tensorflow_datasets" not in sys.modules
+colored = model.predict(np.zeros((32, 32, 3), np.uint8))
+assert colored.shape == (32, 32, 3)
+print(seconds)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 6  # under 2 s on two free cores
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda run: shutil.rmtree(run / "checkpoints"), "holds no checkpoint"),
+        (lambda run: (run / "palette.npy").unlink(), "cannot read the palette"),
+        (lambda run: (run / "config.json").unlink(), "there is no run in"),
+        (lambda run: (run / "config.json").write_text("{"), "config.json is damaged"),
+    ],
+)
+def test_a_damaged_run_is_one_line(
+    config: ColorizeConfig, tmp_path: Path, damage: object, message: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(config.folder, run)
+    damage(run)  # type: ignore[operator]
+    with pytest.raises(UserError, match=message) as error:
+        jaxcolor.load(run)
+    assert "\n" not in str(error.value)
+
+
+def test_a_network_that_is_not_in_the_table_is_named(config: ColorizeConfig, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(config.folder, run)
+    record = RunFolder(run).read_config()
+    record["settings"]["model"] = "residual-unet"
+    RunFolder(run).write_config(record)
+    with pytest.raises(UserError, match="the file that adds a network of your own .* must be imported first"):
+        jaxcolor.load(run)
+
+
+def test_the_run_of_another_program_is_refused(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "run").create({"task": "analyze", "settings": {}})
+    with pytest.raises(UserError, match=r"is the run of another program \(analyze\)"):
+        jaxcolor.load(tmp_path / "run")
+
+
+def test_predict_writes_an_image_per_file_and_reports_broken_ones_at_the_end(
+    config: ColorizeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (2, 20, 33, 3), np.uint8)
+    for name, image in zip(("a.png", "c.jpg"), images, strict=True):
+        Image.fromarray(image).save(folder / name)
+    (folder / "b.png").write_text("broken")
+    (folder / "notes.txt").write_text("no image")
+    with pytest.raises(UserError, match=r"1 of 3 images have no prediction: .*b\.png is broken"):
+        colorize(dataclasses.replace(config, predict=(folder,)))
+    written = config.folder / "predictions"
+    assert sorted(path.name for path in written.iterdir()) == ["a.png", "c.png"]
+    found = np.asarray(Image.open(written / "a.png"))
+    np.testing.assert_array_equal(found, jaxcolor.load(config.folder).predict(images[0]))
+    assert capsys.readouterr().out.splitlines()[0] == f"{folder / 'a.png'}: {written / 'a.png'}"
+
+
+def test_two_files_of_one_name_and_empty_folders_are_refused(config: ColorizeConfig, tmp_path: Path) -> None:
+    for folder in ("one", "two", "empty"):
+        (tmp_path / folder).mkdir()
+    for path in ("one/a.png", "two/a.jpg"):
+        Image.new("RGB", (4, 4)).save(tmp_path / path)
+    with pytest.raises(UserError, match="two images are named a"):
+        colorize(dataclasses.replace(config, predict=(tmp_path / "one/a.png", tmp_path / "two/a.jpg")))
+    with pytest.raises(UserError, match="empty holds no image files"):
+        colorize(dataclasses.replace(config, predict=(tmp_path / "empty",)))
+    assert jax.devices()
