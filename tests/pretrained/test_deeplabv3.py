@@ -5,12 +5,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict as flatten
 
 from jaxcolor.errors import UserError
 from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3
-from jaxcolor.pretrained.deeplabv3 import load_pretrained, published, tables
-from jaxcolor.segmentation import pretrained
-from jaxcolor.trees import flatten
+from jaxcolor.pretrained import deeplabv3 as module
+from jaxcolor.pretrained.deeplabv3 import SOURCES, load_pretrained, tables
 
 
 def variables(architecture: Any, classes: int = 21, aux: bool = False) -> dict:
@@ -35,10 +35,10 @@ def weights_of(architecture: Any, like: dict) -> dict[str, np.ndarray]:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict:
-    """What the next file holds, instead of a real one."""
+    """Replace the contents of weight files."""
     content: dict[str, Any] = {"weights": {}, "duplicates": []}
     (tmp_path / "w.pth").write_bytes(b"weights")
-    monkeypatch.setattr(pretrained, "read_pth", lambda file: (content["weights"], content["duplicates"]))
+    monkeypatch.setattr(module, "read_pth", lambda file: (content["weights"], content["duplicates"]))
     return content | {"file": tmp_path / "w.pth", "set": content.update}
 
 
@@ -113,4 +113,4 @@ def test_without_network_the_advice_is_a_local_copy() -> None:
     with pytest.raises(
         UserError, match="deeplabv3_resnet101_coco-586e9e4e.pth: give a local copy with --weights"
     ):
-        published("resnet101")
+        SOURCES["resnet101"].locate()

@@ -1,4 +1,3 @@
-import io
 import os
 import pickle
 import struct
@@ -9,70 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pth_files import NUMBERS, Fake, dump, tensor, write_weights, write_zip
 
 from jaxcolor.errors import UserError
+from jaxcolor.pretrained import pth
 from jaxcolor.pretrained.pth import read_pth
-from jaxcolor.weights import pth
-
-NUMBERS = np.arange(6, dtype=np.float32)
-
-
-class Fake:
-    """Something that is pickled as a call of a function of a module that need not be here."""
-
-    def __init__(self, module: str, name: str, *arguments: Any):
-        self.module, self.name, self.arguments = module, name, arguments
-
-
-InPython: Any = vars(pickle)["_Pickler"]
-
-
-class Pickler(InPython):  # the one in Python, whose steps can be changed
-    """Writes what PyTorch would: calls of its functions, and storages as persistent ids."""
-
-    def persistent_id(self, value: Any) -> Any:
-        return value[1:] if isinstance(value, tuple) and value[:1] == ("persistent",) else None
-
-    def save(self, value: Any, save_persistent_id: bool = True) -> None:
-        if isinstance(value, Fake):
-            self.write(f"c{value.module}\n{value.name}\n".encode())
-            if value.arguments:
-                super().save(value.arguments)
-                self.write(pickle.REDUCE)
-            return
-        super().save(value, save_persistent_id)
-
-
-def dump(value: Any) -> bytes:
-    file = io.BytesIO()
-    Pickler(file, 2).dump(value)
-    return file.getvalue()
-
-
-def tensor(
-    shape: tuple = (2, 3), strides: tuple = (3, 1), offset: int = 0, key: str = "0", length: int = 6
-) -> Fake:
-    storage = ("persistent", "storage", Fake("torch", "FloatStorage"), key, "cpu", length)
-    return Fake(
-        "torch._utils",
-        "_rebuild_tensor_v2",
-        storage,
-        offset,
-        shape,
-        strides,
-        False,
-        Fake("collections", "OrderedDict", []),
-    )
-
-
-def write_zip(
-    path: Path, value: Any, files: dict[str, bytes] | None = None, data: bytes = NUMBERS.tobytes()
-) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", value if isinstance(value, bytes) else dump(value))
-        for name, content in (files or {"archive/data/0": data}).items():
-            archive.writestr(name, content)
-    return path
 
 
 def write_legacy(path: Path, value: Any, numbers: np.ndarray = NUMBERS, keys: tuple = ("0",)) -> Path:
@@ -225,3 +165,12 @@ def test_what_pytorch_writes_is_read_bit_by_bit(tmp_path: Path, zipped: bool) ->
         expected = expected.float().numpy() if key == "brain" else expected.numpy()
         np.testing.assert_array_equal(found[key].astype(expected.dtype), expected)
         assert found[key].dtype == (found[key].dtype if key == "brain" else expected.dtype)
+
+
+def test_many_tensors_are_read_by_their_keys(tmp_path: Path) -> None:
+    weights = {"a": NUMBERS.reshape(2, 3), "b.c": NUMBERS[:4].reshape(1, 2, 2)}
+    found, duplicates = read_pth(write_weights(tmp_path / "w.pth", weights))
+    assert list(found) == ["a", "b.c"]
+    assert duplicates == []
+    for key, array in weights.items():
+        np.testing.assert_array_equal(found[key], array)

@@ -10,16 +10,21 @@ from voc_layout import write_voc
 from jaxcolor.data.examples import VOID, Example
 from jaxcolor.data.voc_folder import VocFolder
 from jaxcolor.errors import UserError
-from jaxcolor.models.deeplabv3 import interpolate
-from jaxcolor.segmentation.batches import Draw, Item, Split, assemble, group_batches, load_batches
+from jaxcolor.layers.resize import interpolate
+from jaxcolor.segmentation.batches import (
+    NO_AUGMENTATION,
+    Augmentation,
+    ResizedExamples,
+    Sample,
+    assemble,
+    group_batches,
+    load_batches,
+)
 
 
 @pytest.fixture
 def examples(tmp_path: Path) -> VocFolder:
     return VocFolder(write_voc(tmp_path, {"b": (30, 40), "d": (30, 40)}), "train", 3)
-
-
-STILL = Draw(flip=False, epoch=1)
 
 
 def test_batches_hold_one_group_each_and_every_image_once() -> None:
@@ -28,43 +33,43 @@ def test_batches_hold_one_group_each_and_every_image_once() -> None:
     assert [batch.tolist() for batch in batches] == [[6, 0], [1, 4], [2, 5], [3]]
 
 
-def test_a_batch_is_filled_up_with_void() -> None:
-    item = Item(np.ones((2, 2, 3), np.uint8), np.array([[0, 1], [1, VOID]], np.uint8))
-    batch = assemble([item, item], 3)
+def test_a_batch_is_padded_with_void() -> None:
+    sample = Sample(np.ones((2, 2, 3), np.uint8), np.array([[0, 1], [1, VOID]], np.uint8))
+    batch = assemble([sample, sample], 3)
     assert batch["inputs"].shape == (3, 2, 2, 3)
-    assert batch["mask"].tolist() == [1, 1, 0]
+    assert batch["valid"].tolist() == [1, 1, 0]
     assert (batch["labels"][2] == VOID).all()
-    np.testing.assert_array_equal(batch["labels"][1], item.labels)
+    np.testing.assert_array_equal(batch["labels"][1], sample.labels)
 
 
 def test_training_labels_have_the_networks_size_and_validation_labels_their_own(examples: VocFolder) -> None:
-    train = Split(examples, (32,), True, None, 0)
+    train = ResizedExamples(examples, (32,), True, None, 0)
     assert train.sizes == [(32, 43)] * 5
-    item = train.item(1, STILL)
-    assert item.inputs.shape == (32, 43, 3)
-    assert item.labels.shape == (32, 43)
-    validation = Split(examples, (32,), False, None, 0)
-    assert validation.item(1, STILL).labels.shape == (30, 40)
+    sample = train.sample(1, NO_AUGMENTATION)
+    assert sample.inputs.shape == (32, 43, 3)
+    assert sample.labels.shape == (32, 43)
+    validation = ResizedExamples(examples, (32,), False, None, 0)
+    assert validation.sample(1, NO_AUGMENTATION).labels.shape == (30, 40)
     assert validation.groups()[0] != validation.groups()[1]
 
 
 def test_flips_are_mirrors(examples: VocFolder) -> None:
-    split = Split(examples, (), True, None, 0)
-    plain, flipped = split.item(0, STILL), split.item(0, Draw(True, 1))
+    split = ResizedExamples(examples, (), True, None, 0)
+    plain, flipped = split.sample(0, NO_AUGMENTATION), split.sample(0, Augmentation(flip=True, epoch=0))
     np.testing.assert_array_equal(flipped.inputs, plain.inputs[:, ::-1])
     np.testing.assert_array_equal(flipped.labels, plain.labels[:, ::-1])
 
 
 def test_crops_follow_from_seed_epoch_and_image(examples: VocFolder) -> None:
-    split = Split(examples, (), True, 32, 0)
+    split = ResizedExamples(examples, (), True, 32, 0)
     assert set(split.sizes) == {(32, 32)}
-    first = split.item(0, STILL)
-    np.testing.assert_array_equal(first.inputs, split.item(0, STILL).inputs)
-    assert np.any(first.inputs != split.item(0, Draw(False, 2)).inputs)
+    first = split.sample(0, NO_AUGMENTATION)
+    np.testing.assert_array_equal(first.inputs, split.sample(0, NO_AUGMENTATION).inputs)
+    assert np.any(first.inputs != split.sample(0, Augmentation(flip=False, epoch=2)).inputs)
 
 
-def test_interpolations_reach_the_masks_own_size(examples: VocFolder) -> None:
-    split = Split(examples, (64, 64), False, None, 0)
+def test_interpolations_reach_the_size_of_the_label_map(examples: VocFolder) -> None:
+    split = ResizedExamples(examples, (64, 64), False, None, 0)
     matrices = split.interpolations(1, (8, 8, 5))
     logits = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
     large = interpolate(logits, jnp.asarray(matrices["rows"]), jnp.asarray(matrices["columns"]))
@@ -73,27 +78,27 @@ def test_interpolations_reach_the_masks_own_size(examples: VocFolder) -> None:
 
 
 def test_loading_keeps_the_order_and_passes_errors_on(examples: VocFolder) -> None:
-    split = Split(examples, (32, 32), True, None, 0)
+    split = ResizedExamples(examples, (32, 32), True, None, 0)
     batches = [np.array([4, 0]), np.array([2])]
 
     def more(index: int) -> dict[str, np.ndarray]:
         return {"index": np.array(index)}
 
-    loaded = list(load_batches(batches, lambda i: split.item(i, STILL), 2, more))
+    loaded = list(load_batches(batches, lambda i: split.sample(i, NO_AUGMENTATION), 2, more))
     assert [batch["index"].tolist() for batch in loaded] == [[4, 0], [2, 2]]
-    np.testing.assert_array_equal(loaded[1]["inputs"][0], split.item(2, STILL).inputs)
+    np.testing.assert_array_equal(loaded[1]["inputs"][0], split.sample(2, NO_AUGMENTATION).inputs)
 
     class Broken(VocFolder):
         def __getitem__(self, index: int) -> Example:
             raise UserError("a.jpg is broken")
 
-    broken = Split(Broken(examples.folder, "train", 3), (32, 32), True, None, 0)
+    broken = ResizedExamples(Broken(examples.folder, "train", 3), (32, 32), True, None, 0)
     with pytest.raises(UserError, match="a.jpg is broken"):
-        list(load_batches(batches, lambda i: broken.item(i, STILL), 2))
+        list(load_batches(batches, lambda i: broken.sample(i, NO_AUGMENTATION), 2))
 
 
 class Many:
-    """Images of 480 MB together, made as they are asked for."""
+    """Images of 480 MB together, generated on access."""
 
     sizes = [(400, 400)] * 1000
     fingerprint = "many"
@@ -107,15 +112,15 @@ class Many:
         )
 
 
-def test_a_data_set_larger_than_the_memory_passes_through_it() -> None:
-    split = Split(Many(), (), True, None, 0)
+def test_a_data_set_is_never_in_memory_as_a_whole() -> None:
+    split = ResizedExamples(Many(), (), True, None, 0)
     batches = group_batches(split.groups(), np.arange(1000), 8)
     tracemalloc.start()
     try:
-        for number, batch in enumerate(load_batches(batches, lambda i: split.item(i, STILL), 8)):
+        for number, batch in enumerate(load_batches(batches, lambda i: split.sample(i, NO_AUGMENTATION), 8)):
             assert batch["inputs"][0, 0, 0, 0] == number * 8 % 256
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert number == 124
-    assert peak < 60e6  # a few batches of 5 MB, and what they are stacked from
+    assert peak < 60e6  # a few batches of 5 MB, and the images that they are stacked from

@@ -27,7 +27,7 @@ def test_labels_are_counted(config: SegmentConfig) -> None:
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_what_is_wrong_is_found_before_the_run(config: SegmentConfig, split: str) -> None:
+def test_wrong_label_maps_are_found_before_the_run(config: SegmentConfig, split: str) -> None:
     load_dataset(config).check()
     name = NAMES[split][2]
     Image.new("L", (64, 48), 3).save(mask_of(config, name))
@@ -35,11 +35,11 @@ def test_what_is_wrong_is_found_before_the_run(config: SegmentConfig, split: str
         load_dataset(config).check()
     for name in NAMES[split]:
         Image.new("L", (64, 48), 255).save(mask_of(config, name))
-    with pytest.raises(UserError, match=f"the {split} masks of voc hold nothing but void"):
+    with pytest.raises(UserError, match=f"all pixels of the {split} label maps of voc are void"):
         load_dataset(config).check()
 
 
-def test_the_sample_is_loud(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_sample_is_announced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = load_dataset(SegmentConfig(data_dir=tmp_path))
     assert "PASCAL VOC IS NOT HERE" in capsys.readouterr().err
     assert data.facts["name"] == "sample"

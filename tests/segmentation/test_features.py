@@ -1,3 +1,4 @@
+import mmap
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ def labels(index: int) -> np.ndarray:
 def compute(batch: tuple[np.ndarray, bool]) -> tuple[np.ndarray, list[np.ndarray]]:
     indices, flipped = batch
     values = [features(i, flipped) for i in indices.tolist()]
-    # A batch that is filled up, as those at the end of an epoch are.
+    # A padded batch, as at the end of an epoch.
     return np.stack([*values, np.zeros_like(values[0])]), [labels(i) for i in indices.tolist()]
 
 
@@ -35,14 +36,14 @@ def cache(folder: Path, dtype: str = "float32") -> FeatureCache:
 def check(filled: FeatureCache, rtol: float) -> None:
     for index in range(3):
         for flipped in (False, True):
-            item = filled.item(index, flipped)
-            np.testing.assert_allclose(item.inputs.astype(np.float32), features(index, flipped), rtol=rtol)
+            sample = filled.sample(index, flipped)
+            np.testing.assert_allclose(sample.inputs.astype(np.float32), features(index, flipped), rtol=rtol)
             expected = labels(index)[:, ::-1] if flipped else labels(index)
-            np.testing.assert_array_equal(item.labels, expected)
+            np.testing.assert_array_equal(sample.labels, expected)
 
 
 @pytest.mark.parametrize(("dtype", "rtol"), [("float32", 0), ("float16", 1e-3), ("bfloat16", 1e-2)])
-def test_what_is_read_is_what_was_computed(tmp_path: Path, dtype: str, rtol: float) -> None:
+def test_computed_features_are_read_back(tmp_path: Path, dtype: str, rtol: float) -> None:
     filled = cache(tmp_path, dtype)
     seen: list[int] = []
     filled.fill(BATCHES, compute, seen.append)
@@ -54,7 +55,7 @@ def test_what_is_read_is_what_was_computed(tmp_path: Path, dtype: str, rtol: flo
 
 
 @pytest.mark.parametrize("stopped_at", range(4))
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, stopped_at: int) -> None:
+def test_a_stopped_run_continues_after_the_last_batch(tmp_path: Path, stopped_at: int) -> None:
     calls: list[object] = []
 
     def compute_until_killed(batch: tuple[np.ndarray, bool]) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -94,13 +95,13 @@ def test_a_file_that_another_process_deletes_is_computed_again(tmp_path: Path) -
     check(mine, rtol=0)
     assert make_room(tmp_path, [tmp_path / "other"], mine.bytes, mine.bytes) is None
     assert not mine.is_complete()
-    check(mine, rtol=0)  # what is in use stays readable
+    check(mine, rtol=0)  # the open file stays readable
     mine.fill(BATCHES, compute, lambda images: None)
     check(mine, rtol=0)
     check(cache(tmp_path), rtol=0)
 
 
-def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "key").touch()
     with pytest.raises(UserError, match="cannot write features into"):
         cache(tmp_path).fill(BATCHES, compute, lambda images: None)
@@ -110,7 +111,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.posix_fallocate", full)
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
     with pytest.raises(UserError, match="No space left on device"):
         cache(tmp_path).fill(BATCHES, compute, lambda images: None)
     assert not (tmp_path / "key" / "features.bin").exists()
@@ -158,7 +159,7 @@ def resident(which: str) -> int:
 
 
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="it takes Linux to tell")
-def test_features_larger_than_the_memory_pass_through_it(tmp_path: Path) -> None:
+def test_features_are_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     count, shape = 100, (64, 64, 64)  # 1 MB each
     large = FeatureCache(tmp_path / "key", [shape] * count, [(4, 4)] * count, False, "float32")
     batches = [(np.arange(i, i + 4), False) for i in range(0, count, 4)]
@@ -171,8 +172,24 @@ def test_features_larger_than_the_memory_pass_through_it(tmp_path: Path) -> None
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     large.fill(batches, constant, lambda images: None)
-    means = [float(large.item(i, False).inputs[0, 0, 0]) for i in range(count)]
+    means = [float(large.sample(i, False).inputs[0, 0, 0]) for i in range(count)]
     peak = resident("VmHWM") - before
     assert large.bytes > 100e6
     assert means == list(range(count))
     assert peak < 40e6  # a batch of 4 MB, copies of it, and the pages that are mapped
+
+
+def test_systems_without_posix_calls_fill_and_read_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PlainMap(mmap.mmap):
+        @property
+        def madvise(self) -> None:  # type: ignore[override]
+            raise AttributeError("madvise")
+
+    monkeypatch.delattr("os.posix_fallocate", raising=False)
+    monkeypatch.setattr("jaxcolor.segmentation.features.mmap.mmap", PlainMap)
+    filled = cache(tmp_path)
+    filled.fill(BATCHES, compute, lambda images: None)
+    assert (tmp_path / "key" / "features.bin").stat().st_size == filled.bytes
+    check(filled, rtol=0)

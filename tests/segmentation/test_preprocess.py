@@ -3,13 +3,13 @@ import numpy as np
 
 from jaxcolor.data.examples import VOID
 from jaxcolor.segmentation.preprocess import (
-    fill_up,
-    label_sizes,
+    label_map_sizes,
     network_sizes,
     normalize,
+    pad_label_map,
     random_crop,
     resize_image,
-    resize_mask,
+    resize_label_map,
 )
 
 
@@ -30,9 +30,9 @@ def test_few_sizes_stay_and_many_are_rounded() -> None:
         width % 32 == 0 and abs(width - 520 * w / 375) <= 17
         for (_, width), (_, w) in zip(rounded, many, strict=True)
     )
-    assert len(set(label_sizes(many))) == 1
-    assert all(h >= 375 and w >= 500 for h, w in label_sizes(many))
-    assert label_sizes([(360, 480)] * 3) == [(360, 480)] * 3
+    assert len(set(label_map_sizes(many))) == 1
+    assert all(h >= 375 and w >= 500 for h, w in label_map_sizes(many))
+    assert label_map_sizes([(360, 480)] * 3) == [(360, 480)] * 3
 
 
 def test_resizing() -> None:
@@ -40,8 +40,8 @@ def test_resizing() -> None:
     image[:, 2:] = 200
     assert resize_image(image, (2, 2))[:, :, 0].tolist() == [[29, 171], [29, 171]]  # 200 / 7
     mask = np.repeat([[1, 255]], 4, axis=0).astype(np.uint8)
-    assert resize_mask(mask, (2, 4)).tolist() == [[1, 1, 255, 255]] * 2
-    assert fill_up(mask, (5, 3)).tolist() == [[1, 255, VOID]] * 4 + [[VOID] * 3]
+    assert resize_label_map(mask, (2, 4)).tolist() == [[1, 1, 255, 255]] * 2
+    assert pad_label_map(mask, (5, 3)).tolist() == [[1, 255, VOID]] * 4 + [[VOID] * 3]
 
 
 def test_random_crops_move_image_and_mask_alike() -> None:

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jaxcolor.segmentation.frozen import fingerprint, freeze, is_trained
 
 from jaxcolor.data.examples import VOID
 from jaxcolor.models.deeplabv3 import DeepLabV3, Given, Trained, interpolation
-from jaxcolor.segmentation.frozen import fingerprint, freeze, is_trained
 from jaxcolor.segmentation.task import cross_entropy_sum, evaluate_step, features_of, predict, train_step
 from jaxcolor.training.state import TrainState, create_state
 from jaxcolor.trees import flatten

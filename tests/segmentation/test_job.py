@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jaxcolor.segmentation.main import segment
 from PIL import Image
 from voc_layout import NAMES, write_voc, write_voc_tar
 
@@ -14,7 +15,6 @@ from jaxcolor.segmentation import inputs as inputs_module
 from jaxcolor.segmentation import job as job_module
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.features import FeatureCache
-from jaxcolor.segmentation.main import segment
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
 

@@ -1,0 +1,70 @@
+"""A backbone of two convolutions with pretrained weights, for tests in which the backbone does not matter."""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax.typing import DTypeLike
+from pth_files import write_weights
+
+from jaxcolor.layers import ConvNorm
+from jaxcolor.layers.conv_norm import Features, Images, Valid
+from jaxcolor.models import deeplabv3
+from jaxcolor.models.deeplabv3 import Backbone
+from jaxcolor.pretrained.deeplabv3 import SOURCES, Source
+from jaxcolor.pretrained.keys import Table, batch_norm, conv
+
+NAME = "tiny"
+CHANNELS = {"stem": (3, 4, 3), "last": (4, 6, 1)}  # in, out, kernel size
+WIDTH = 8  # of the head
+
+
+class TinyBackbone(nn.Module):
+    """Return features with 4 and 6 channels."""
+
+    output_stride: int = 16
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, Features]:
+        middle = ConvNorm(4, 3, stride=self.output_stride, dtype=self.dtype, name="stem")(
+            x, train=train, valid=valid
+        )
+        return middle, ConvNorm(6, dtype=self.dtype, name="last")(middle, train=train, valid=valid)
+
+
+def keys() -> Table:
+    table: Table = {}
+    for name in CHANNELS:
+        table |= conv(f"{name}.conv", ("backbone", name))
+        table |= batch_norm(f"{name}.norm", ("backbone", name, "norm"))
+    return table
+
+
+def weights(seed: int = 0) -> dict[str, np.ndarray]:
+    """Return the weights of the backbone under PyTorch's keys."""
+    rng = np.random.default_rng(seed)
+    found = {}
+    for name, (ins, outs, size) in CHANNELS.items():
+        found[f"{name}.conv.weight"] = rng.normal(0, (2 / (ins * size**2)) ** 0.5, (outs, ins, size, size))
+        found[f"{name}.norm.weight"] = np.ones(outs)
+        found[f"{name}.norm.bias"] = rng.normal(0, 0.2, outs)
+        found[f"{name}.norm.running_mean"] = rng.normal(0, 0.2, outs)
+        found[f"{name}.norm.running_var"] = rng.uniform(0.5, 1.5, outs)
+    return found
+
+
+def install(folder: Path) -> None:
+    """Add the backbone to the tables, with a file of weights, and make the head small."""
+    path = write_weights(folder / "tiny.pth", weights())
+    deeplabv3.BACKBONES[NAME] = Backbone(TinyBackbone, 16)
+    SOURCES[NAME] = Source(keys, lambda: path)
+    deeplabv3.WIDTH = WIDTH
+
+
+def remove(width: int) -> None:
+    """Undo `install`."""
+    deeplabv3.BACKBONES.pop(NAME)
+    SOURCES.pop(NAME)
+    deeplabv3.WIDTH = width
