@@ -12,21 +12,23 @@ app = tyro.extras.SubcommandApp()
 
 @app.command(name="colorize")
 def colorize(config: tyro.conf.OmitArgPrefixes[ColorizeBenchmark]) -> None:
-    """Colorization: parity certificate, speed and memory."""
-    # Imported here, so that --help need not wait for JAX and PyTorch.
-    from benchmarks.main import colorize
+    """Compare colorization: parity certificate, speed and memory."""
+    # Imported after parsing, so --help does not wait for JAX and PyTorch.
+    from benchmarks.main import benchmark_colorization
 
-    if not colorize(config).get("certificate_holds", True):
-        sys.exit("error: the certificate does not hold: see the rows that are too far")
+    if not benchmark_colorization(config).get("certificate_holds", True):
+        sys.exit("error: the certificate does not hold: see its rows marked TOO FAR")
 
 
 @app.command(name="segment")
 def segment(config: tyro.conf.OmitArgPrefixes[SegmentBenchmark]) -> None:
-    """Segmentation: whole runs, their losses, and the frozen forward pass."""
-    from benchmarks.main import segment
+    """Compare segmentation: whole runs with their losses, and the frozen forward pass."""
+    from benchmarks.main import benchmark_segmentation
 
-    segment(config)
+    benchmark_segmentation(config)
 
 
 if __name__ == "__main__":
-    run_script(lambda: app.cli(config=(tyro.conf.FlagCreatePairsOff,)), "nothing is kept of it")
+    run_script(
+        lambda: app.cli(config=(tyro.conf.FlagCreatePairsOff,)), "an interrupted benchmark saves no results"
+    )

@@ -1,4 +1,4 @@
-"""The settings of a benchmark. Imports nothing heavy, so that `--help` is quick."""
+"""The settings of the benchmarks. This module imports nothing heavy, so `--help` is fast."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,55 +7,56 @@ from typing import Literal
 from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
 
-SWEEP = (25, 50, 100, 200, 500, 1000)  # images a batch
-SIZES = (32, 64, 128, 256)  # pixels a side
+SWEEP_BATCH_SIZES = (25, 50, 100, 200, 500, 1000)
+IMAGE_SIDES = (32, 64, 128, 256)  # of --sizes, in pixels
 
 
 @dataclass(frozen=True)
 class ColorizeBenchmark:
     """Compare jaxcolor with the plain PyTorch program: numbers, speed and memory.
 
-    Both run in turns in one process, on the same images, device and precision. Without other options
-    prints the parity certificate and the table of speed.
+    Both programs take turns in one process, on the same images, device and precision. Without options, the
+    benchmark prints the parity certificate and one table of speed per network.
     """
 
     model: tuple[Literal["cnn", "unet"], ...] = ("unet", "cnn")
-    """The networks to time."""
+    """Networks to time."""
     batch_size: tuple[int, ...] = (100,)
-    """Images a step; several give a table each."""
+    """Images per step. Each batch size has a table of its own."""
     filters: int = 32
     """Filters of the first layer."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
-    """The arithmetic of both. tf32 is for GPUs; bfloat16 is autocast in PyTorch."""
+    """Arithmetic of both programs. tf32 is for GPUs; bfloat16 is autocast in PyTorch."""
     variants: tuple[str, ...] = ()
-    """Only these of PyTorch's variants. Default: all that the device has, eager, channels_last, compile…"""
+    """Variants of the PyTorch program, such as eager, channels_last and compile. Default: all variants for
+    this device."""
     rounds: int = 7
-    """How often each program has its turn, after warming up; at least 5."""
+    """Number of timed rounds, after one to warm up; at least 5. Each program runs once per round."""
     certificate: Literal["yes", "no", "only"] = "yes"
-    """Compare the numbers of both programs first, or do nothing else."""
+    """Whether to compare the numbers of both programs. only: do not time them."""
     sweep: bool = False
-    """Time batches of 25 to 1000 images, whatever --batch-size says, and draw the result beside --json (or
-    as benchmark-sweep.png)."""
+    """Time batches of 25 to 1000 images instead of --batch-size. Plot the results next to the file of --json,
+    or as benchmark-sweep.png."""
     sizes: bool = False
-    """Time and memory of a step for images of 32 to 256 pixels a side, 25 at most."""
+    """Measure time and memory of train steps on images with sides of 32 to 256 pixels, at most 25 per step."""
     memory: bool = True
-    """Measure the peak memory of each program, each in a process of its own."""
+    """Measure the peak memory of each program in a process of its own."""
     whole_run: int = 0
-    """How often jaxcolor and PyTorch's variants run from the command line, in turns, for --epochs."""
+    """Number of runs of jaxcolor and of each variant from the command line, in turns. 0: none."""
     epochs: int = 25
-    """Epochs of --whole-run."""
+    """Epochs of the runs of --whole-run."""
     profile: bool = False
-    """Where the time of jaxcolor's train step goes."""
+    """Measure the time that each part of jaxcolor's train step takes."""
     dataset: Literal["cifar10", "sample"] = "sample"
-    """CIFAR-10, or the built-in patches of photographs, which need no network."""
+    """CIFAR-10, or the built-in sample of photograph patches."""
     category: Category | Literal["all"] = "horse"
-    """Which of CIFAR-10's images."""
+    """Category of CIFAR-10's images."""
     archive: Path | None = None
-    """A local cifar-10-binary.tar.gz; implies --dataset cifar10."""
+    """A local cifar-10-binary.tar.gz, instead of a download. Implies --dataset cifar10."""
     data_dir: Path | None = None
-    """Where prepared data lies."""
+    """Folder of prepared data. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
     json: Path | None = None
-    """Write all results into this file, too."""
+    """A JSON file to write all results to."""
 
     def __post_init__(self) -> None:
         if self.rounds < 5:
@@ -73,31 +74,32 @@ class ColorizeBenchmark:
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
-        """Those to time."""
-        return SWEEP if self.sweep else self.batch_size
+        """The batch sizes to time."""
+        return SWEEP_BATCH_SIZES if self.sweep else self.batch_size
 
 
 @dataclass(frozen=True)
 class SegmentBenchmark:
-    """Compare segmentation, its last layer trained alone, with a plain torchvision loop doing the same.
+    """Compare the training of a segmentation network's last layer with a plain torchvision loop.
 
-    On the generated sample and random weights: whole runs from the command line, and the frozen forward pass.
+    Both use the built-in sample and the same random weights. The benchmark times whole runs from the command
+    line, and the frozen forward pass.
     """
 
     backbone: Literal["resnet50", "resnet101"] = "resnet101"
-    """What sees the images."""
+    """Backbone network."""
     image_size: int = 224
     """Height and width of the images, in pixels."""
     batch_size: int = 16
-    """Images a step."""
+    """Images per step."""
     epochs: int = 10
     """Epochs of the whole runs."""
     runs: int = 1
-    """How often both programs run from the command line, in turns; 0: only the forward pass is timed."""
+    """Number of runs of both programs from the command line, in turns. 0: time only the forward pass."""
     rounds: int = 5
-    """How often each forward pass has its turn; at least 5."""
+    """Number of timed rounds of the forward pass, after one to warm up; at least 5."""
     json: Path | None = None
-    """Write all results into this file, too."""
+    """A JSON file to write all results to."""
 
     def __post_init__(self) -> None:
         if self.rounds < 5:

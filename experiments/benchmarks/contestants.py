@@ -1,7 +1,7 @@
-"""The programs that are timed: jaxcolor as its runs use it, and every variant of the PyTorch program.
+"""The timed programs: jaxcolor as its runs use it, and every variant of the PyTorch program.
 
-A round of each is the same number of batches, and ends when its numbers are on the host: the losses
-of training, the scores of evaluation, the colored images of prediction.
+A round of each has the same number of batches. It ends when its results are on the host: the losses of
+training, the scores of evaluation, the colored images of prediction.
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ from jaxcolor.training.compilation import jit, set_matmul_precision
 from jaxcolor.training.engine import Engine, keep_state
 from jaxcolor.training.state import TrainState, create_state, initialize
 
-IMAGES_A_ROUND = {"cpu": 500, "gpu": 25_000}
+IMAGES_PER_ROUND = {"cpu": 500, "gpu": 25_000}  # of 32×32 pixels
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is timed: a network, and the images that it is given."""
+    """Network, arithmetic and images of a measurement."""
 
     model: str
     batch_size: int
@@ -44,21 +44,21 @@ class Setting:
 
     @property
     def steps(self) -> int:
-        """Batches a round."""
+        """Batches per round. A round has the same number of pixels for all sizes of images."""
         platform = "cpu" if jax.default_backend() == "cpu" else "gpu"
         pixels = self.images.shape[1] * self.images.shape[2]
-        return max(1, round(IMAGES_A_ROUND[platform] * 32 * 32 / pixels / self.batch_size))
+        return max(1, round(IMAGES_PER_ROUND[platform] * 32 * 32 / pixels / self.batch_size))
 
     @cached_property
-    def material(self) -> UInt8[np.ndarray, "n height width 3"]:
-        """The images of a round in whole batches; a long round repeats them."""
+    def round_images(self) -> UInt8[np.ndarray, "n height width 3"]:
+        """The images of a round, in whole batches. A round of more batches repeats them."""
         whole = max(len(self.images) // self.batch_size, 1)
         count = min(whole, self.steps) * self.batch_size
         return self.images[np.arange(count) % len(self.images)]
 
     @property
     def config(self) -> ColorizeConfig:
-        """The same for jaxcolor."""
+        """The setting as the configuration of a jaxcolor run."""
         return ColorizeConfig(
             model=self.model,
             filters=self.filters,
@@ -70,7 +70,7 @@ class Setting:
 
 @runtime_checkable
 class Contestant(Protocol):
-    """A program with its data on the device; each call is a round, or as many batches as it is told."""
+    """A program with its data on the device. A call processes `steps` batches, or a round of them."""
 
     def train(self, steps: int | None = None) -> None: ...
     def evaluate(self, steps: int | None = None) -> None: ...
@@ -78,12 +78,12 @@ class Contestant(Protocol):
 
 
 class JaxContestant:
-    """The product: its epoch runner with its steps."""
+    """jaxcolor, with the engine and the steps of its runs."""
 
     def __init__(self, setting: Setting):
         set_matmul_precision(setting.precision)
         self.setting = setting
-        self.images = setting.material
+        self.images = setting.round_images
         self.data = make_arrays(self.images, setting.palette, downsize_input=False)
         self.palette = jnp.asarray(setting.palette)
         self.state = make_state(setting)
@@ -115,7 +115,7 @@ def make_state(setting: Setting) -> TrainState:
 
 
 class TorchContestant:
-    """The PyTorch program in one of its variants, on slices of images that were put in order before."""
+    """A variant of the PyTorch program, on batches that are slices of its data."""
 
     def __init__(self, setting: Setting, variant: Variant):
         torch.manual_seed(0)
@@ -128,17 +128,17 @@ class TorchContestant:
         self.model = model.to(self.device).to(memory_format=variant.memory_format)
         self.optimizer = reference.make_optimizer(self.model, setting.config.learning_rate)
 
-        arrays = make_arrays(setting.material, setting.palette, downsize_input=False)
+        arrays = make_arrays(setting.round_images, setting.palette, downsize_input=False)
         inputs = torch.from_numpy(np.array(arrays["inputs"]).transpose(0, 3, 1, 2))
         inputs = inputs.to(self.device).contiguous(memory_format=variant.memory_format)
         labels = torch.from_numpy(np.array(arrays["labels"])).to(self.device, torch.int64)
         size = setting.batch_size
         self.batches = list(zip(inputs.split(size), labels.split(size), strict=True))
-        self.images = torch.from_numpy(setting.material).split(size)
+        self.images = torch.from_numpy(setting.round_images).split(size)
         self.palette = torch.from_numpy(to_bytes(setting.palette)).to(self.device)
 
-        self._loss = variant.compile(reference.loss_of)
-        self._scores = variant.compile(reference.scores_of)
+        self._loss = variant.compile(reference.compute_loss)
+        self._scores = variant.compile(reference.compute_scores)
         self._predict = variant.compile(reference.predict_images)
 
     def train(self, steps: int | None = None) -> None:
@@ -147,7 +147,7 @@ class TorchContestant:
         for step in range(steps or self.setting.steps):
             inputs, labels = self.batches[step % len(self.batches)]
             total += reference.train_step(
-                self.model, self.optimizer, inputs, labels, loss_of=self._loss, bfloat16=self.bfloat16
+                self.model, self.optimizer, inputs, labels, loss_fn=self._loss, bfloat16=self.bfloat16
             )
         total.item()
 

@@ -1,10 +1,9 @@
-"""What a benchmark ran on, and how fast that multiplies matrices."""
+"""The machine of a benchmark: a description, and its speed at products of matrices."""
 
 import os
 import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,17 +13,16 @@ from reference.variants import choose_device
 
 from jaxcolor.training.run_folder import environment
 
-EXPERIMENTS = Path(__file__).parents[1]
 REPETITIONS = 10
 
 
 def usable_cpus() -> int:
-    """Those that this process may use; JAX takes as many threads."""
+    """Return the number of CPUs that this process may use. JAX starts as many threads."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def describe() -> dict[str, Any]:
-    """Devices, threads and versions."""
+def describe_machine() -> dict[str, Any]:
+    """Return the devices, the numbers of threads and the versions of packages."""
     device = choose_device()
     record = environment()
     return record | {
@@ -37,7 +35,7 @@ def describe() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """As /proc/cpuinfo has it, where there is one, with the vector units that matter."""
+    """Return the CPU's name and its vector units from /proc/cpuinfo, or else the name that Python knows."""
     try:
         with open("/proc/cpuinfo") as file:
             facts = dict(
@@ -51,7 +49,10 @@ def cpu_name() -> str:
 
 
 def matrix_product_peak(side: int | None = None) -> dict[str, float]:
-    """GFLOP/s of a product of square float32 matrices, by both libraries: the best of some repetitions."""
+    """Return the GFLOP/s of both libraries for the product of two float32 matrices of `side`² numbers.
+
+    The result is the fastest of `REPETITIONS` products.
+    """
     device = choose_device()
     side = side or (2048 if device.type == "cpu" else 8192)
     a = torch.rand(side, side, device=device)
@@ -67,12 +68,13 @@ def matrix_product_peak(side: int | None = None) -> dict[str, float]:
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for PyTorch's device."""
+    """Wait until PyTorch's device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
 def _shortest(program: Callable[[], object]) -> float:
+    """Return the seconds of the fastest repetition, after one to warm up."""
     program()
     times = []
     for _ in range(REPETITIONS):
@@ -80,9 +82,3 @@ def _shortest(program: Callable[[], object]) -> float:
         program()
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-def script_environment() -> dict[str, str]:
-    """Return environment variables with which a Python process finds the packages in experiments/."""
-    path = os.pathsep.join([str(EXPERIMENTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return os.environ | {"PYTHONPATH": path}

@@ -1,47 +1,47 @@
-"""Peak memory of a train step, each program in a fresh process of its own.
+"""Peak memory of a train step, each program in a new process.
 
-On a CPU it is how far the process grows above what it held with data and weights in place, while steps
-run that are compiled already; what compiling leaves behind counts. It takes Linux to tell. On a GPU it is
-the same by each library's own allocator.
+On a CPU, the result is the growth of the process above its size with data and weights in place. Only steps
+that are already compiled count for the peak, but so does memory that the compiler does not free. Linux
+reports the sizes. On a GPU, the allocator of each library reports them.
 """
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+import torch
 from reference.variants import choose_variants
 
 from benchmarks.contestants import Contestant, JaxContestant, Setting, TorchContestant
-from benchmarks.machine import script_environment
+from benchmarks.processes import run_python
 from benchmarks.speed import OURS
-from jaxcolor.errors import UserError
 from jaxcolor.training.compilation import keep_freed_memory
 
-STEPS = 3
+MEASURED_STEPS = 3
 MIB = 2**20
 
 
 def peak_mebibytes(setting: Setting, program: str) -> float:
-    """Of `jaxcolor` or of a variant of PyTorch, `pytorch NAME`, measured in a process that this starts."""
+    """Return the peak memory in MiB of `jaxcolor` or `pytorch VARIANT`, measured in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder, "arrays.npz")
-        np.savez(arrays, images=setting.material[: setting.batch_size], palette=setting.palette)
+        np.savez(arrays, images=setting.round_images[: setting.batch_size], palette=setting.palette)
         values = {name: getattr(setting, name) for name in ("model", "batch_size", "filters", "precision")}
-        command = [sys.executable, "-m", __name__, program, str(arrays), json.dumps(values)]
-        done = subprocess.run(command, capture_output=True, text=True, env=script_environment())
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
-        raise UserError(f"cannot measure the memory of {program} at batch {setting.batch_size}: {last}")
-    return json.loads(done.stdout.splitlines()[-1]) / MIB
+        out = run_python(
+            f"the memory measurement of {program} at batch {setting.batch_size}",
+            ["-m", __name__, program, arrays, json.dumps(values)],
+            cache=folder,
+        )
+    return json.loads(out.splitlines()[-1]) / MIB
 
 
-def measure(setting: Setting, program: str) -> int:
-    """Bytes at the peak of some steps, above those before the first one."""
+def peak_bytes(setting: Setting, program: str) -> int:
+    """Return the bytes at the peak of some steps, above those before the first step."""
     contestant: Contestant
     if program == OURS:
         contestant = JaxContestant(setting)
@@ -51,12 +51,12 @@ def measure(setting: Setting, program: str) -> int:
     before = meter.now()
     contestant.train(1)
     meter.reset()
-    contestant.train(STEPS)
+    contestant.train(MEASURED_STEPS)
     return meter.peak() - before
 
 
 class ProcessMeter:
-    """The memory of this process, as Linux counts it."""
+    """Resident memory of this process, from Linux."""
 
     def now(self) -> int:
         return self._read("VmRSS")
@@ -74,48 +74,37 @@ class ProcessMeter:
 
 
 class JaxGpuMeter:
-    """XLA's allocator. Its peak cannot be reset, but compiling takes none of it."""
+    """GPU memory of JAX, from XLA's allocator."""
 
     def now(self) -> int:
         return self._stats()["bytes_in_use"]
 
     def reset(self) -> None:
-        """There is no such thing."""
+        """Do nothing: XLA cannot reset its peak, but compiling does not use its allocator."""
 
     def peak(self) -> int:
         return self._stats()["peak_bytes_in_use"]
 
     @staticmethod
     def _stats() -> dict[str, Any]:
-        import jax
-
         return jax.devices()[0].memory_stats()
 
 
 class TorchGpuMeter:
-    """PyTorch's allocator."""
+    """GPU memory of PyTorch, from its allocator."""
 
     def now(self) -> int:
-        import torch
-
         return torch.cuda.memory_allocated()
 
     def reset(self) -> None:
-        import torch
-
         torch.cuda.reset_peak_memory_stats()
 
     def peak(self) -> int:
-        import torch
-
         return torch.cuda.max_memory_allocated()
 
 
 def make_meter(program: str) -> ProcessMeter | JaxGpuMeter | TorchGpuMeter:
-    """What measures a program on the device that it runs on."""
-    import jax
-    import torch
-
+    """Return the meter for a program on its device."""
     if program == OURS and jax.default_backend() != "cpu":
         return JaxGpuMeter()
     if program != OURS and torch.cuda.is_available():
@@ -124,13 +113,17 @@ def make_meter(program: str) -> ProcessMeter | JaxGpuMeter | TorchGpuMeter:
 
 
 def is_measurable() -> bool:
-    """Whether this system says how large a process was at its peak."""
+    """Return whether this system reports the peak memory of a process."""
     return os.access("/proc/self/clear_refs", os.W_OK)
 
 
-if __name__ == "__main__":
+def main(program: str, arrays: str, settings: str) -> None:
+    """Print the peak memory of a program in bytes. `arrays` is an .npz file, `settings` is JSON."""
     keep_freed_memory()
-    name, file, plain = sys.argv[1:]
-    with np.load(file) as loaded:
-        setting = Setting(**json.loads(plain), images=loaded["images"], palette=loaded["palette"])
-        print(measure(setting, name))
+    with np.load(arrays) as loaded:
+        setting = Setting(**json.loads(settings), images=loaded["images"], palette=loaded["palette"])
+    print(peak_bytes(setting, program))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,8 +1,9 @@
-"""Where the time of jaxcolor's train step goes: JAX's profiler, its entries put to the layers they come from.
+"""The time of jaxcolor's train step by layer, from JAX's profiler.
 
-A program compiled by XLA consists of instructions, each with the name of what it was compiled from, like
-`jit(train_step)/transpose(jvp(UNet))/layer5/conv/…`; the profiler says how long each took, on each thread.
-What XLA has fused goes by one of its names. Of what oneDNN runs only the thread that waits for it is known.
+A program compiled by XLA consists of instructions. Each has the name of its source, such as
+`jit(train_step)/transpose(jvp(UNet))/layer5/conv/…`, and the profiler reports its time on each thread. A fused
+instruction has the name of one of its sources. Of oneDNN's instructions the profiler sees only the thread that
+waits for them.
 """
 
 import re
@@ -19,23 +20,23 @@ from jaxcolor.colorization.data import make_arrays
 from jaxcolor.colorization.task import train_step
 from jaxcolor.training.compilation import jit
 
-STEPS = 5
+TRACED_STEPS = 5
 INSTRUCTION = re.compile(r'^\s*(?:ROOT )?%?([\w.-]+) = .*?op_name="([^"]*)"', re.MULTILINE)
-LIBRARY = re.compile(r"__onednn.*$")  # added to the names of instructions that oneDNN runs
-CONTAINERS = re.compile(r"^(while|call|conditional)\b")  # their time is that of what they contain
-PARTS = {"norm": "normalization", "conv": "convolution"}
+LIBRARY = re.compile(r"__onednn.*$")  # the profiler appends it to the names of oneDNN's instructions
+CONTAINERS = re.compile(r"^(while|call|conditional)\b")  # their time is that of the instructions in them
+OPERATIONS = {"norm": "normalization", "conv": "convolution"}
 
 
 def profile_step(setting: Setting) -> dict[str, float]:
-    """Milliseconds of a step that threads spend in each part, from the longest to the shortest."""
-    data = make_arrays(setting.material[: setting.batch_size], setting.palette, downsize_input=False)
+    """Return the milliseconds that threads spend in each part of a step, in decreasing order."""
+    data = make_arrays(setting.round_images[: setting.batch_size], setting.palette, downsize_input=False)
     batch = data | {"valid": None}
     state = make_state(setting)
     step = jit(train_step, donate_argnums=0).lower(state, batch).compile()
     state, _ = step(state, batch)
     with tempfile.TemporaryDirectory() as folder:
         with jax.profiler.trace(folder):
-            for _ in range(STEPS):
+            for _ in range(TRACED_STEPS):
                 state, sums = step(state, batch)
                 jax.block_until_ready(sums)
             jax.block_until_ready(state)
@@ -45,20 +46,20 @@ def profile_step(setting: Setting) -> dict[str, float]:
 
 
 def read_events(trace: Path) -> Iterable[tuple[str, float]]:
-    """The name of each traced instruction, and its milliseconds a step."""
+    """Yield the name of each traced instruction, and its milliseconds per step."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of the reader's types
         for plane in jax.profiler.ProfileData.from_file(str(trace)).planes:
             for line in plane.lines:
                 for event in line.events:
                     name = event.name
-                    if plane.name.startswith("/device:"):  # kernels of a GPU go by other names
+                    if plane.name.startswith("/device:"):  # a GPU's kernels have names of their own
                         name = str(dict(event.stats).get("hlo_op", name))
-                    yield name, event.duration_ns / 1e6 / STEPS
+                    yield name, event.duration_ns / 1e6 / TRACED_STEPS
 
 
 def summarize_events(events: Iterable[tuple[str, float]], sources: Mapping[str, str]) -> dict[str, float]:
-    """The sum over instructions with a known source, by part of the step."""
+    """Return the milliseconds of the instructions with a known source, summed by part of the step."""
     total: Counter[str] = Counter()
     for event, milliseconds in events:
         name = LIBRARY.sub("", event)
@@ -68,12 +69,12 @@ def summarize_events(events: Iterable[tuple[str, float]], sources: Mapping[str, 
 
 
 def part_of(source: str, by_library: bool = False) -> str:
-    """The layer, the kind of work and the direction that an instruction belongs to."""
+    """Return the layer, the operation and the direction of an instruction."""
     direction = "backward" if "transpose(" in source else "forward"
     if layer := re.search(r"layer\d", source):
-        kind = next((part for key, part in PARTS.items() if f"/{key}/" in source), None)
+        operation = next((text for key, text in OPERATIONS.items() if f"/{key}/" in source), None)
         default = "convolution" if by_library or layer[0] == "layer6" else "pooling, ReLU"
-        return f"{layer[0]} {kind or default}, {direction}"
+        return f"{layer[0]} {operation or default}, {direction}"
     if "jvp(" in source:
         return f"loss, {direction}"
     return "optimizer and the rest"

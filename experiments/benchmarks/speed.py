@@ -1,16 +1,16 @@
-"""Programs against each other: compile time, training, evaluation and prediction."""
+"""Speed of the contestants: compile time, and throughput of training, evaluation and prediction."""
 
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from analysis.tracing import trace_layers
+from flax import linen as nn
 from reference.variants import Variant
 
 from benchmarks.contestants import Contestant, JaxContestant, Setting, TorchContestant
-from benchmarks.rounds import Times, best, speedup, summarize, take_turns
-from benchmarks.status import status
-from benchmarks.work import operations
+from benchmarks.rounds import Times, best, speedup, status, summarize, take_turns
 from jaxcolor.colorization.predictor import build_network
 from jaxcolor.errors import reason
 
@@ -19,7 +19,7 @@ PHASES = ("train", "eval", "predict")
 
 
 def make_contestants(setting: Setting, chosen: Sequence[Variant]) -> dict[str, Contestant]:
-    """jaxcolor, then PyTorch's variants."""
+    """Return jaxcolor and the chosen variants of PyTorch, by name."""
     ours: dict[str, Contestant] = {OURS: JaxContestant(setting)}
     return ours | {f"pytorch {variant.name}": TorchContestant(setting, variant) for variant in chosen}
 
@@ -27,7 +27,10 @@ def make_contestants(setting: Setting, chosen: Sequence[Variant]) -> dict[str, C
 def compare_speed(
     setting: Setting, contestants: Mapping[str, Contestant], rounds: int, phases: Sequence[str] = PHASES
 ) -> dict[str, Any]:
-    """What all phases come to, as plain values. A variant that does not compile is listed as `failed`."""
+    """Time all phases of all contestants. Return values that JSON can hold.
+
+    A variant that does not compile is an entry of `failed` with its error.
+    """
     left = dict(contestants)
     compiling: dict[str, dict[str, float]] = {name: {} for name in left}
     failed: dict[str, str] = {}
@@ -36,34 +39,33 @@ def compare_speed(
         for name in list(left):
             try:
                 with status(f"{setting.model}, batch {setting.batch_size}: compiling {name}, {phase}"):
-                    compiling[name][phase] = first_call(call(left[name], phase))
+                    compiling[name][phase] = compile_time(phase_program(left[name], phase))
             except Exception as error:
                 if "compile" not in name and "reduce-overhead" not in name:
                     raise
                 failed[name] = f"{type(error).__name__}: {reason(error)}"
                 del left[name]
-        programs = {name: call(contestant, phase, setting.steps) for name, contestant in left.items()}
+        programs = {name: phase_program(one, phase, setting.steps) for name, one in left.items()}
         times[phase] = take_turns(programs, rounds)
-    images = setting.steps * setting.batch_size
     return describe_setting(setting) | {
         "failed": failed,
         "contestants": {
             name: {"compile_seconds": sum(compiling[name].values())}
-            | {phase: figures(setting, phase, times[phase][name], images) for phase in phases}
+            | {phase: throughput(setting, phase, times[phase][name]) for phase in phases}
             for name in left
         },
-        **ratios(times),
+        **compare_with_best(times),
     }
 
 
-def call(contestant: Contestant, phase: str, steps: int = 1) -> Callable[[], None]:
-    """A phase of so many batches."""
+def phase_program(contestant: Contestant, phase: str, steps: int = 1) -> Callable[[], None]:
+    """Return a function that processes `steps` batches in a phase."""
     run = {"train": contestant.train, "eval": contestant.evaluate, "predict": contestant.predict}[phase]
     return lambda: run(steps)
 
 
-def first_call(program: Callable[[], None]) -> float:
-    """How many seconds longer than the second call the first one takes, mostly for compiling."""
+def compile_time(program: Callable[[], None]) -> float:
+    """Return how many seconds the first call takes longer than the second, mostly for compiling."""
     times = []
     for _ in range(2):
         start = time.perf_counter()
@@ -72,22 +74,37 @@ def first_call(program: Callable[[], None]) -> float:
     return max(times[0] - times[1], 0.0)
 
 
-def figures(setting: Setting, phase: str, seconds: Sequence[float], images: int) -> dict[str, float]:
-    """Seconds a batch, images a second and achieved GFLOP/s."""
+def throughput(setting: Setting, phase: str, seconds: Sequence[float]) -> dict[str, float]:
+    """Return the figures of a phase from the seconds of its rounds.
+
+    `seconds_per_batch` is the median, `low` and `high` are its quartiles.
+    """
     summary = summarize(seconds)
+    images = setting.steps * setting.batch_size
     side = setting.images.shape[1]
-    work = operations(build_network(setting.config), side, channels=1, train=phase == "train")
+    work = count_operations(build_network(setting.config), side, channels=1, train=phase == "train")
     return {
-        "seconds_a_batch": summary.median / setting.steps,
+        "seconds_per_batch": summary.median / setting.steps,
         "low": summary.low / setting.steps,
         "high": summary.high / setting.steps,
-        "images_a_second": images / summary.median,
+        "images_per_second": images / summary.median,
         "gflops": work * images / summary.median / 1e9,
     }
 
 
-def ratios(times: Mapping[str, Times]) -> dict[str, Any]:
-    """The throughput of ours as a multiple of that of PyTorch's best variant, phase by phase."""
+def count_operations(model: nn.Module, side: int, channels: int, train: bool) -> int:
+    """Return the floating-point operations for an image of `side`² pixels, two per connection.
+
+    A train step computes each convolution, the gradient of its kernel, and that of its input, except for the
+    first layer. Operations outside of convolutions do not count.
+    """
+    layers = trace_layers(model, (side, side, channels), train=False)
+    forward = 2 * sum(layer.connections for layer in layers)
+    return 3 * forward - 2 * layers[0].connections if train else forward
+
+
+def compare_with_best(times: Mapping[str, Times]) -> dict[str, Any]:
+    """Return PyTorch's best variant per phase, and how many times its throughput jaxcolor's is."""
     result: dict[str, Any] = {"best": {}}
     for phase, by_name in times.items():
         theirs = [name for name in by_name if name != OURS]
@@ -101,7 +118,7 @@ def ratios(times: Mapping[str, Times]) -> dict[str, Any]:
 
 
 def describe_setting(setting: Setting) -> dict[str, Any]:
-    """A setting without its images."""
-    plain = {f.name: getattr(setting, f.name) for f in dataclasses.fields(setting)}
-    del plain["images"], plain["palette"]
-    return plain | {"side": setting.images.shape[1], "batches_a_round": setting.steps}
+    """Return the setting without its arrays, the side of its images in pixels, and the batches per round."""
+    values = {field.name: getattr(setting, field.name) for field in dataclasses.fields(setting)}
+    del values["images"], values["palette"]
+    return values | {"side": setting.images.shape[1], "batches_per_round": setting.steps}

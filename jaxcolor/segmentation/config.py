@@ -110,7 +110,7 @@ class SegmentConfig(RunConfig):
         require(
             len(sizes) <= 2 and all(n >= 32 for n in sizes),
             "image_size",
-            "1 or 2 sizes of at least 32",
+            "one or two sizes from 32 on",
             given,
         )
         self.check_run()

@@ -1,4 +1,5 @@
 import re
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -6,21 +7,32 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jaxcolor.segmentation.frozen import fingerprint, freeze, is_trained
+from flax.traverse_util import flatten_dict
 
 from jaxcolor.data.examples import VOID
-from jaxcolor.models.deeplabv3 import DeepLabV3, Given, Trained, interpolation
-from jaxcolor.segmentation.task import cross_entropy_sum, evaluate_step, features_of, predict, train_step
+from jaxcolor.layers.resize import interpolation
+from jaxcolor.models.deeplabv3 import DeepLabV3, Part
+from jaxcolor.segmentation import task
+from jaxcolor.segmentation.task import (
+    FROZEN,
+    TRAINABLE,
+    cross_entropy_sum,
+    evaluate_step,
+    features_after,
+    predict,
+    train_step,
+)
+from jaxcolor.training import compilation
 from jaxcolor.training.state import TrainState, create_state
-from jaxcolor.trees import flatten
 
 CLASSES = 3
 WEIGHTS = jnp.array([1.0, 2.0, 0.5])
+STEP = jax.jit(train_step, static_argnums=(0, 1, 2))
 
 
 @pytest.fixture(scope="module")
-def model() -> DeepLabV3:
-    return DeepLabV3("efficientnet-lite0", CLASSES, 16)
+def model(tiny: str) -> DeepLabV3:
+    return DeepLabV3(tiny, CLASSES, 16)
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +40,14 @@ def variables(model: DeepLabV3) -> dict:
     return jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 48, 3)))
 
 
-def make_state(model: DeepLabV3, variables: dict, train: Trained, rate: float = 0.1) -> TrainState:
-    return create_state(model.apply, variables, freeze(optax.adam(rate), variables["params"], train))
+@cache
+def adam(rate: float) -> optax.GradientTransformation:
+    """Return one object per rate, with which the tests share compiled programs."""
+    return optax.adam(rate)
+
+
+def make_state(model: DeepLabV3, variables: dict, train: Part, rate: float = 0.1) -> TrainState:
+    return create_state(model.apply, variables, adam(rate), TRAINABLE[train])
 
 
 def make_batch(images: int = 3, filled: int = 0) -> dict[str, Any]:
@@ -37,10 +55,10 @@ def make_batch(images: int = 3, filled: int = 0) -> dict[str, Any]:
     labels = rng.integers(0, CLASSES, (images, 32, 48)).astype(np.uint8)
     labels[:, :3] = VOID
     inputs = rng.integers(0, 256, (images, 32, 48, 3)).astype(np.uint8)
-    mask = np.ones(images, np.float32)
+    valid = np.ones(images, np.float32)
     if filled:
-        inputs[-filled:], labels[-filled:], mask[-filled:] = 0, VOID, 0
-    return {"inputs": inputs, "labels": labels, "mask": mask}
+        inputs[-filled:], labels[-filled:], valid[-filled:] = 0, VOID, 0
+    return {"inputs": inputs, "labels": labels, "valid": valid}
 
 
 def with_interpolations(batch: dict[str, Any]) -> dict[str, Any]:
@@ -60,32 +78,34 @@ def test_cross_entropy_on_hand_computed_values() -> None:
 
 
 @pytest.mark.parametrize("train", ["last", "head", "all"])
-def test_frozen_means_every_bit(model: DeepLabV3, variables: dict, train: Trained) -> None:
-    # A weight of -0.0 would lose its sign if anything, even 0, were added to it.
+def test_frozen_leaves_keep_every_bit_and_trainable_ones_change(
+    model: DeepLabV3, variables: dict, train: Part
+) -> None:
+    # Adding 0 to a weight of −0.0 would change its sign.
     kernel = variables["params"]["backbone"]["stem"]["kernel"].at[0, 0, 0, 0].set(-0.0)
     stem = variables["params"]["backbone"]["stem"] | {"kernel": kernel}
     backbone = variables["params"]["backbone"] | {"stem": stem}
     variables = variables | {"params": variables["params"] | {"backbone": backbone}}
-    state = make_state(model, variables, train)
-    step = jax.jit(train_step, static_argnums=(0, 1, 2))
+    state, rule = make_state(model, variables, train), TRAINABLE[train]
+    step = STEP
     after = state
     for _ in range(2):
         after, sums = step(train, "images", 0, WEIGHTS, after, make_batch())
-    assert fingerprint(after.variables, train) == fingerprint(state.variables, train)
-    for path, leaf in flatten(after.params).items():
-        moved = np.any(leaf != flatten(state.params)[path])
-        assert moved == is_trained(path, train), path
+    assert rule.fingerprint(after.variables) == rule.fingerprint(state.variables)
+    for path, leaf in flatten_dict(after.params).items():
+        moved = np.any(leaf != flatten_dict(state.params)[path])
+        assert moved == rule(path), path
     assert after.step == 2
     assert np.isfinite(sums["loss"])
 
 
 def test_the_gradient_of_the_last_layer_is_that_of_the_plain_loss(model: DeepLabV3, variables: dict) -> None:
-    state = create_state(model.apply, variables, freeze(optax.sgd(1.0), variables["params"], "last"))
+    state = create_state(model.apply, variables, optax.sgd(1.0), TRAINABLE["last"])
     batch = make_batch()
-    after, sums = jax.jit(train_step, static_argnums=(0, 1, 2))("last", "images", 0, WEIGHTS, state, batch)
+    after, sums = STEP("last", "images", 0, WEIGHTS, state, batch)
 
     def loss(kernel: jax.Array) -> jax.Array:
-        features = features_of("head", state, jnp.asarray(batch["inputs"]))
+        features = features_after("head", state, jnp.asarray(batch["inputs"]))
         logits = features @ kernel + variables["params"]["head"]["classifier"]["bias"]
         large = jax.image.resize(logits, (3, 32, 48, CLASSES), "bilinear", antialias=False)
         counted = jnp.where(batch["labels"] == VOID, 0, WEIGHTS[jnp.minimum(batch["labels"], 2)])
@@ -100,25 +120,25 @@ def test_the_gradient_of_the_last_layer_is_that_of_the_plain_loss(model: DeepLab
     np.testing.assert_allclose(kernel[0, 0] - moved, gradient, atol=1e-5)
 
 
-def test_a_batch_of_void_alone_has_no_loss_and_moves_nothing(model: DeepLabV3, variables: dict) -> None:
-    state = create_state(model.apply, variables, freeze(optax.sgd(1.0), variables["params"], "last"))
+def test_a_batch_that_is_all_void_has_no_loss_and_changes_nothing(model: DeepLabV3, variables: dict) -> None:
+    state = create_state(model.apply, variables, optax.sgd(1.0), TRAINABLE["last"])
     batch = make_batch()
     batch["labels"][:] = VOID
-    after, sums = jax.jit(train_step, static_argnums=(0, 1, 2))("last", "images", 0, WEIGHTS, state, batch)
+    after, sums = STEP("last", "images", 0, WEIGHTS, state, batch)
     assert (sums["loss"], sums["count"]) == (0, 0)
     jax.tree.map(np.testing.assert_array_equal, after.params, state.params)
 
 
 @pytest.mark.parametrize("train", ["last", "head"])
-def test_training_on_features_is_training_on_images(
-    model: DeepLabV3, variables: dict, train: Trained
+def test_training_on_features_equals_training_on_images(
+    model: DeepLabV3, variables: dict, train: Part
 ) -> None:
-    behind: Given = "head" if train == "last" else "backbone"
-    state = create_state(model.apply, variables, freeze(optax.sgd(0.01), variables["params"], train))
+    after = FROZEN[train]
+    state = create_state(model.apply, variables, optax.sgd(0.01), TRAINABLE[train])
     batch = make_batch()
-    features = batch | {"inputs": features_of(behind, state, jnp.asarray(batch["inputs"]))}
-    step = jax.jit(train_step, static_argnums=(0, 1, 2))
-    ours, our_sums = step(train, behind, 0, WEIGHTS, state, features)
+    features = batch | {"inputs": features_after(after, state, jnp.asarray(batch["inputs"]))}
+    step = STEP
+    ours, our_sums = step(train, after, 0, WEIGHTS, state, features)
     plain, sums = step(train, "images", 0, WEIGHTS, state, batch)
     assert our_sums["loss"] == pytest.approx(float(sums["loss"]), rel=1e-4)
     kernels = [one.params["head"]["classifier"]["kernel"] for one in (ours, plain, state)]
@@ -126,9 +146,9 @@ def test_training_on_features_is_training_on_images(
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours.variables, plain.variables)
 
 
-def test_images_that_fill_up_a_batch_change_nothing(model: DeepLabV3, variables: dict) -> None:
+def test_padding_changes_nothing(model: DeepLabV3, variables: dict) -> None:
     state = make_state(model, variables, "last", 0.001)
-    step = jax.jit(train_step, static_argnums=(0, 1, 2))
+    step = STEP
     filled = make_batch(3, filled=1)
     whole = {name: array[:2] for name, array in filled.items()}
     ours, sums = step("last", "images", 0, WEIGHTS, state, filled)
@@ -167,6 +187,88 @@ def test_the_train_step_compiles_for_a_gpu(
         state.params, state.opt_state, make_batch()
     )
     assert exported.platforms == ("cuda",)
-    # Depthwise convolutions are one of as many groups there, on a CPU a sum of products.
-    groups = {int(number) for number in re.findall(r"feature_group_count = (\d+)", exported.mlir_module())}
-    assert max(groups) > 100
+    # A dilated convolution is one convolution there; on a CPU it is a sum of products, one per tap.
+    dilations = re.findall(r"rhs_dilate = \[(\d+), \1\]", exported.mlir_module())
+    assert {"6", "12", "18"} <= set(dilations)
+
+
+@pytest.mark.shipped
+def test_a_train_step_with_the_options_of_users_equals_the_plain_one(
+    model: DeepLabV3, variables: dict
+) -> None:
+    state = create_state(model.apply, variables, optax.sgd(0.1), TRAINABLE["head"])
+    shipped = compilation.jit(partial(train_step, "head", "images", 0, WEIGHTS))
+    (ours, sums), (plain, expected) = (
+        shipped(state, make_batch()), STEP("head", "images", 0, WEIGHTS, state, make_batch())
+    )  # fmt: skip
+    assert float(sums["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-4)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), ours.params, plain.params)
+
+
+@pytest.mark.parametrize(("train", "parts"), [
+    ("last", {"classifier"}),
+    ("head", {"classifier", "head"}),
+    ("all", {"classifier", "head", "backbone", "aux_head"}),
+])  # fmt: skip
+def test_rules_cover_the_parts_of_the_network(tiny: str, train: Part, parts: set[str]) -> None:
+    model = DeepLabV3(tiny, CLASSES, 16, aux=True)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    for collection in ("params", "batch_stats"):
+        for path in flatten_dict(shapes[collection]):
+            part = "classifier" if path[:2] == ("head", "classifier") else path[0]
+            assert TRAINABLE[train](path) == (part in parts), path
+
+
+def test_the_loss_of_the_auxiliary_head_has_weight_one_half(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = DeepLabV3(tiny, CLASSES, 16, aux=True)
+    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 48, 3)))
+    state = create_state(model.apply, variables, optax.sgd(0.0), TRAINABLE["all"])
+    seen: list[Any] = []
+    original = task.cross_entropy_sum
+
+    def record(*args: Any) -> Any:
+        seen.append(original(*args))
+        return seen[-1]
+
+    monkeypatch.setattr(task, "cross_entropy_sum", record)
+    batch = jax.tree.map(jnp.asarray, make_batch())
+    loss, (_, weight) = task.batch_loss(state.params, "all", "images", 0, WEIGHTS, state, batch)
+    (main, _), (aux, _) = seen
+    assert float(loss) == pytest.approx(float((main + 0.5 * aux) / weight), rel=1e-6)
+    assert abs(float(aux - main)) > 0.01 * abs(float(main))
+
+
+def test_dropout_changes_with_the_step_and_the_seed(model: DeepLabV3, variables: dict) -> None:
+    state = make_state(model, variables, "head")
+
+    def loss(seed: int, step: int) -> float:
+        before = state.replace(step=jnp.asarray(step, jnp.int32))
+        _, sums = STEP("head", "images", seed, WEIGHTS, before, make_batch())
+        return float(sums["loss"])
+
+    first = loss(0, 0)
+    assert loss(0, 0) == first
+    assert loss(0, 1) != first
+    assert loss(1, 0) != first
+
+
+def test_confusion_has_a_row_per_true_class() -> None:
+    def constant(variables: dict, x: jax.Array, after: str) -> jax.Array:
+        return jnp.broadcast_to(jnp.asarray([0.0, 5.0, 0.0]), (*x.shape[:3], 3))
+
+    state = create_state(constant, {"params": {}}, optax.identity())
+    labels = np.asarray([[[0, 1], [VOID, 2]]], np.uint8)
+    matrices = np.stack([interpolation(2, 2)])
+    batch = {
+        "inputs": np.zeros((1, 2, 2, 4), np.float32),
+        "labels": labels,
+        "rows": matrices,
+        "columns": matrices,
+    }
+    sums = evaluate_step("backbone", state, jax.tree.map(jnp.asarray, batch))
+    np.testing.assert_array_equal(sums["confusion"][0], [[0, 1, 0], [0, 1, 0], [0, 1, 0]])
+    wrong, right = np.log(np.exp(5) + 2), np.log(np.exp(5) + 2) - 5
+    assert float(sums["loss"][0]) == pytest.approx(2 * wrong + right, rel=1e-5)
+    assert float(sums["count"][0]) == 3

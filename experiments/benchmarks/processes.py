@@ -1,5 +1,6 @@
-"""Both programs from the command line, from their start to their end, in turns."""
+"""Python programs in processes of their own, and whole runs of both programs in turns."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -12,20 +13,26 @@ import numpy as np
 from reference.variants import Variant
 
 from benchmarks.config import ColorizeBenchmark
-from benchmarks.machine import EXPERIMENTS, script_environment
 from benchmarks.rounds import best, speedup, take_turns
 from benchmarks.speed import OURS
 from jaxcolor.colorization.palette import Palette
 from jaxcolor.errors import UserError
 
-SCRIPT = EXPERIMENTS / "colorize.py"
+EXPERIMENTS = Path(__file__).parents[1]
 
 
-def output_of(name: str, command: Sequence[object], cache: str) -> str:
-    """What Python prints, run with these arguments and a folder for all that it caches."""
-    variables = script_environment() | {"XDG_CACHE_HOME": cache}
+def run_python(name: str, arguments: Sequence[object], cache: Path | str) -> str:
+    """Run Python with `arguments` in a new process and return its standard output.
+
+    The process can import the packages in experiments/, and `cache` is its cache folder. Raises `UserError`
+    with `name` and the last line of standard error if the process fails.
+    """
+    paths = [str(EXPERIMENTS), *filter(None, [os.environ.get("PYTHONPATH")])]
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "XDG_CACHE_HOME": str(cache)}
     variables.pop("JAX_COMPILATION_CACHE_DIR", None)
-    done = subprocess.run([sys.executable, *map(str, command)], capture_output=True, text=True, env=variables)
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], capture_output=True, text=True, env=variables
+    )
     if done.returncode:
         raise UserError(f"{name} failed: {(done.stderr.strip().splitlines() or ['killed'])[-1]}")
     return done.stdout
@@ -34,10 +41,10 @@ def output_of(name: str, command: Sequence[object], cache: str) -> str:
 def whole_runs(
     config: ColorizeBenchmark, model: str, palette: Palette, variants: Sequence[Variant]
 ) -> dict[str, Any]:
-    """Seconds of each program's runs, the last line that each printed, and the ratio to the best of PyTorch.
+    """Return the seconds of each program's runs, its last line, and jaxcolor's ratio to PyTorch's best variant.
 
-    All are given the palette and prepared images. jaxcolor's first run finds no compiled programs, the
-    later ones find those of the first; besides training it writes curves, images and checkpoints.
+    All runs start with the same palette and with prepared images. jaxcolor's first run compiles its programs;
+    its later runs find them in the cache. jaxcolor also writes curves, images and checkpoints.
     """
     last_lines: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -51,14 +58,14 @@ def whole_runs(
             shared += ["--category", config.category]
         for option, value in (("--archive", config.archive), ("--data-dir", config.data_dir)):
             shared += [option, value] if value else []
-        ours = [SCRIPT, *shared, "--runs-dir", folder, "--overwrite"]
+        ours = [EXPERIMENTS / "colorize.py", *shared, "--runs-dir", folder, "--overwrite"]
         theirs = ["-m", "reference.program", *shared, "--variant"]
 
-        def run(name: str, command: Sequence[object]) -> None:
-            last_lines[name] = output_of(name, command, folder).strip().splitlines()[-1]
+        def run(name: str, arguments: Sequence[object]) -> None:
+            last_lines[name] = run_python(name, arguments, folder).strip().splitlines()[-1]
 
-        commands = {OURS: ours} | {f"pytorch {one.name}": [*theirs, one.name] for one in variants}
-        programs = {name: partial(run, name, command) for name, command in commands.items()}
+        arguments_of = {OURS: ours} | {f"pytorch {one.name}": [*theirs, one.name] for one in variants}
+        programs = {name: partial(run, name, arguments) for name, arguments in arguments_of.items()}
         times = take_turns(programs, config.whole_run, warm_up=0)
     fastest = best(times, [name for name in times if name != OURS])
     return {
