@@ -38,7 +38,7 @@ class ColorizeBenchmark:
     """Time batches of 25 to 1000 images instead of --batch-size. Plot the results next to the file of --json,
     or as benchmark-sweep.png."""
     sizes: bool = False
-    """Measure time and memory of train steps on images with sides of 32 to 256 pixels, at most 25 per step."""
+    """Measure train steps on images with sides of 32 to 256 pixels, at most 25 images per step."""
     memory: bool = True
     """Measure the peak memory of each program in a process of its own."""
     whole_run: int = 0

@@ -20,7 +20,7 @@ from reference.variants import choose_variants
 from benchmarks.contestants import Contestant, JaxContestant, Setting, TorchContestant
 from benchmarks.processes import run_python
 from benchmarks.speed import OURS
-from jaxcolor.training.compilation import keep_freed_memory
+from jaxcolor.training.memory import keep_freed_memory
 
 MEASURED_STEPS = 3
 MIB = 2**20

@@ -38,10 +38,10 @@ def run_python(name: str, arguments: Sequence[object], cache: Path | str) -> str
     return done.stdout
 
 
-def whole_runs(
+def compare_whole_runs(
     config: ColorizeBenchmark, model: str, palette: Palette, variants: Sequence[Variant]
 ) -> dict[str, Any]:
-    """Return the seconds of each program's runs, its last line, and jaxcolor's ratio to PyTorch's best variant.
+    """Return the seconds of each program's runs, its last line, and jaxcolor's ratio to the best variant.
 
     All runs start with the same palette and with prepared images. jaxcolor's first run compiles its programs;
     its later runs find them in the cache. jaxcolor also writes curves, images and checkpoints.

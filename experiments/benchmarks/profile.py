@@ -1,9 +1,9 @@
 """The time of jaxcolor's train step by layer, from JAX's profiler.
 
 A program compiled by XLA consists of instructions. Each has the name of its source, such as
-`jit(train_step)/transpose(jvp(UNet))/layer5/conv/…`, and the profiler reports its time on each thread. A fused
-instruction has the name of one of its sources. Of oneDNN's instructions the profiler sees only the thread that
-waits for them.
+`jit(train_step)/transpose(jvp(UNet))/layer5/conv/…`, and the profiler reports its time on each thread. A
+fused instruction has the name of one of its sources. For oneDNN's instructions the profiler reports only the
+thread that waits for them.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The programs of the parity certificate: a step, and then all that it left, in our names and axes."""
+"""The programs of the parity certificate. They return all arrays with jaxcolor's names and axes."""
 
 import copy
 from typing import Any, Protocol, runtime_checkable
@@ -20,33 +20,33 @@ from jaxcolor.training.batches import Batches
 from jaxcolor.training.engine import Engine
 from jaxcolor.training.state import TrainState, create_state
 
-Inputs = Float[np.ndarray, "batch height width channel"]
-Labels = UInt8[np.ndarray, "batch height width"]
-Arrays = dict[str, np.ndarray]
+InputArray = Float[np.ndarray, "batch height width channel"]
+LabelArray = UInt8[np.ndarray, "batch height width"]
+NamedArrays = dict[str, np.ndarray]
 
 
 @runtime_checkable
 class Program(Protocol):
-    """A network with weights, and Adam."""
+    """A network with its weights and Adam."""
 
-    def step(self, inputs: Inputs, labels: Labels) -> float:
-        """Train on a batch and return its loss; `gradients` are those that it was done with."""
+    def step(self, inputs: InputArray, labels: LabelArray) -> float:
+        """Train on a batch and return its loss."""
 
-    def gradients(self) -> Arrays:
-        """Of each parameter in the last step."""
+    def gradients(self) -> NamedArrays:
+        """Return the gradients of the last step, by path of the parameter."""
 
-    def weights(self) -> Arrays:
-        """Parameters and running statistics, by their path in our tree."""
+    def weights(self) -> NamedArrays:
+        """Return parameters and running statistics, by path."""
 
-    def outputs(self, inputs: Inputs, train: bool) -> Arrays:
-        """Of each layer, [batch, height, width, channel]."""
+    def outputs(self, inputs: InputArray, train: bool) -> NamedArrays:
+        """Return the output of each layer, [batch, height, width, channel]."""
 
-    def evaluate(self, inputs: Inputs, labels: Labels) -> float:
-        """The loss with running statistics."""
+    def evaluate(self, inputs: InputArray, labels: LabelArray) -> float:
+        """Return the loss with running statistics."""
 
 
-def recorder() -> optax.GradientTransformation:
-    """Lets gradients pass and keeps a copy of them as its state."""
+def keep_gradients() -> optax.GradientTransformation:
+    """Return a transformation that changes nothing. Its state is the last gradients."""
     return optax.GradientTransformation(
         lambda params: jax.tree.map(jnp.zeros_like, params),
         lambda gradients, state, params=None: (gradients, gradients),
@@ -54,44 +54,44 @@ def recorder() -> optax.GradientTransformation:
 
 
 class JaxProgram:
-    """The product: its train step as its training loop runs it."""
+    """jaxcolor, with the train step and the engine of its runs."""
 
     def __init__(self, model: Any, variables: dict[str, Any], learning_rate: float, epsilon: float):
-        optimizer = optax.chain(recorder(), optax.adam(learning_rate, eps=epsilon))
+        optimizer = optax.chain(keep_gradients(), optax.adam(learning_rate, eps=epsilon))
         self.state: TrainState = create_state(model.apply, variables, optimizer)
-        self._runner = Engine(train_step, donate=False)
+        self._engine = Engine(train_step, donate=False)
         self._evaluate = jax.jit(evaluate_step)
         self._outputs = jax.jit(layer_outputs, static_argnames="train")
 
     def load(self, weights: dict[str, Tensor]) -> None:
-        """Take over a state_dict of PyTorch's."""
+        """Replace the weights by those of a PyTorch state_dict."""
         self.state = self.state.replace(**from_torch(weights, self.state.variables))
 
-    def step(self, inputs: Inputs, labels: Labels) -> float:
+    def step(self, inputs: InputArray, labels: LabelArray) -> float:
         data = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels)}
-        whole = Batches(np.arange(len(labels), dtype=np.int32)[None], None)
-        self.state, sums = self._runner(self.state, whole, data)
+        batches = Batches(np.arange(len(labels), dtype=np.int32)[None], None)
+        self.state, sums = self._engine(self.state, batches, data)
         return sums["loss"] / sums["count"]
 
-    def gradients(self) -> Arrays:
-        return _named(flatten_dict({"params": self.state.opt_state.inner_state[0]}))
+    def gradients(self) -> NamedArrays:
+        return _by_path(flatten_dict({"params": self.state.opt_state.inner_state[0]}))
 
-    def weights(self) -> Arrays:
-        return _named(flatten_dict(self.state.variables))
+    def weights(self) -> NamedArrays:
+        return _by_path(flatten_dict(self.state.variables))
 
-    def outputs(self, inputs: Inputs, train: bool) -> Arrays:
+    def outputs(self, inputs: InputArray, train: bool) -> NamedArrays:
         outputs = self._outputs(self.state, jnp.asarray(inputs), train=train)
         outputs["layer6"] = outputs.pop("logits")
         return {name: np.asarray(value) for name, value in outputs.items()}
 
-    def evaluate(self, inputs: Inputs, labels: Labels) -> float:
+    def evaluate(self, inputs: InputArray, labels: LabelArray) -> float:
         batch = {"inputs": jnp.asarray(inputs), "labels": jnp.asarray(labels), "valid": None}
         sums = self._evaluate(self.state, batch)
         return float(sums["loss"] / sums["count"])
 
 
 class TorchProgram:
-    """The reference, in float32 or, to say what is true, in float64."""
+    """The PyTorch program, in float32, or in float64 as the exact result."""
 
     def __init__(self, model: nn.Module, dtype: torch.dtype, learning_rate: float, epsilon: float):
         self.dtype, self.device = dtype, choose_device()
@@ -100,21 +100,22 @@ class TorchProgram:
         self.optimizer.param_groups[0]["eps"] = epsilon
 
     def load(self, weights: dict[str, Tensor]) -> None:
+        """Replace the weights by those of a state_dict."""
         self.model.load_state_dict(weights)
 
-    def step(self, inputs: Inputs, labels: Labels) -> float:
+    def step(self, inputs: InputArray, labels: LabelArray) -> float:
         self.model.train()
         x, y = self._tensors(inputs, labels)
         return float(reference.train_step(self.model, self.optimizer, x, y))
 
-    def gradients(self) -> Arrays:
-        found = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
-        return _in_our_axes(found)
+    def gradients(self) -> NamedArrays:
+        gradients = {name: p.grad for name, p in self.model.named_parameters() if p.grad is not None}
+        return _from_torch(gradients)
 
-    def weights(self) -> Arrays:
-        return _in_our_axes(self.model.state_dict())
+    def weights(self) -> NamedArrays:
+        return _from_torch(self.model.state_dict())
 
-    def outputs(self, inputs: Inputs, train: bool) -> Arrays:
+    def outputs(self, inputs: InputArray, train: bool) -> NamedArrays:
         model, outputs = copy.deepcopy(self.model).train(train), {}
         for name, layer in model.named_children():
             layer.register_forward_hook(
@@ -124,22 +125,24 @@ class TorchProgram:
             model(self._tensors(inputs)[0])
         return {name: value.transpose(0, 2, 3, 1) for name, value in outputs.items()}
 
-    def evaluate(self, inputs: Inputs, labels: Labels) -> float:
+    def evaluate(self, inputs: InputArray, labels: LabelArray) -> float:
         self.model.eval()
         x, y = self._tensors(inputs, labels)
         return float(reference.evaluate_step(self.model, x, y)[0])
 
-    def _tensors(self, inputs: Inputs, labels: Labels | None = None) -> tuple[Tensor, Tensor]:
+    def _tensors(self, inputs: InputArray, labels: LabelArray | None = None) -> tuple[Tensor, Tensor]:
         x = torch.from_numpy(np.ascontiguousarray(inputs.transpose(0, 3, 1, 2))).to(self.device, self.dtype)
         y = torch.zeros(0) if labels is None else torch.from_numpy(labels)
         return x, y.to(self.device, torch.int64)
 
 
-def _named(leaves: dict[tuple[str, ...], Any]) -> Arrays:
+def _by_path(leaves: dict[tuple[str, ...], Any]) -> NamedArrays:
+    """Return arrays by their path without the name of the collection, such as `layer1/conv/kernel`."""
     return {"/".join(path[1:]): np.asarray(leaf) for path, leaf in leaves.items()}
 
 
-def _in_our_axes(tensors: dict[str, Tensor]) -> Arrays:
+def _from_torch(tensors: dict[str, Tensor]) -> NamedArrays:
+    """Return PyTorch's tensors that have a place in jaxcolor's network."""
     arrays = {}
     for key, tensor in tensors.items():
         if key in TABLE:

@@ -1,4 +1,4 @@
-"""Segmentation against the plain torchvision loop: whole runs, their losses, and the frozen forward pass."""
+"""Segmentation beside the plain torchvision loop: whole runs, their losses, and the frozen forward pass."""
 
 import json
 import re
@@ -12,15 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import torch
-from reference.segment_program import load
-from reference.segmentation import calibrate, deeplab
+from reference.segment_program import load_batch
+from reference.segmentation import build_deeplabv3, calibrate
 from reference.variants import choose_device
 
 from benchmarks.config import SegmentBenchmark
-from benchmarks.machine import EXPERIMENTS, synchronize
-from benchmarks.report import table
-from benchmarks.rounds import best, speedup, summarize, take_turns
-from benchmarks.whole_run import output_of
+from benchmarks.machine import synchronize
+from benchmarks.processes import EXPERIMENTS, run_python
+from benchmarks.rounds import best, speedup, take_turns
+from benchmarks.speed import OURS
 from jaxcolor.data.shapes import SHAPES, ShapeImages
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.model import build_model, load_variables
@@ -29,25 +29,22 @@ from jaxcolor.segmentation.task import features_after
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.state import create_state
 
-SCRIPT = EXPERIMENTS / "segment.py"
-OURS = "jaxcolor"
 LOSS = re.compile(r"(train_loss|val_loss) ([\d.]+)")
 
 
 def write_weights(path: Path, config: SegmentBenchmark) -> torch.nn.Module:
-    """Random weights of the whole network, whose statistics are those of the sample's images."""
+    """Write random weights with the BatchNorm statistics of the sample's images, and return the model."""
     torch.manual_seed(0)
-    model = deeplab(config.backbone, len(SHAPES), aux=False)
-    calibrate(model, load(ShapeImages("train"), np.arange(8), config.image_size, training=True)[0])
+    model = build_deeplabv3(config.backbone, len(SHAPES), aux=False)
+    calibrate(model, load_batch(ShapeImages("train"), np.arange(8), config.image_size, training=True)[0])
     torch.save(model.state_dict(), path)
     return model
 
 
 def compare_runs(config: SegmentBenchmark, weights: Path, folder: Path) -> dict[str, Any]:
-    """Seconds of both programs from their start to their end, and how far their losses differ.
+    """Return the seconds of both programs from start to end, their losses, and how much these differ.
 
-    Each run finds neither compiled programs nor features. Ours also draws curves and images, and writes
-    checkpoints.
+    Every run starts with an empty cache. jaxcolor also writes curves, images and checkpoints.
     """
     size = config.image_size
     shared = [
@@ -55,15 +52,16 @@ def compare_runs(config: SegmentBenchmark, weights: Path, folder: Path) -> dict[
         "--batch-size", config.batch_size,
     ]  # fmt: skip
     ours = [
-        SCRIPT, *shared, "--train", "last", "--dataset", "sample", "--image-size", size, size,
-        "--class-weights", "none", "--no-flip", "--runs-dir", folder, "--name", "run", "--overwrite",
+        EXPERIMENTS / "segment.py", *shared, "--train", "last", "--dataset", "sample",
+        "--image-size", size, size, "--class-weights", "none", "--no-flip",
+        "--runs-dir", folder, "--name", "run", "--overwrite",
     ]  # fmt: skip
     theirs = ["-m", "reference.segment_program", *shared, "--image-size", size]
     losses: dict[str, list[float]] = {}
 
-    def run(name: str, command: Sequence[object]) -> None:
+    def run(name: str, arguments: Sequence[object]) -> None:
         with tempfile.TemporaryDirectory() as cache:
-            out = output_of(name, command, cache)
+            out = run_python(name, arguments, cache)
         losses[name] = [float(loss) for _, loss in LOSS.findall(out)]
 
     programs = {OURS: lambda: run(OURS, ours), "torchvision": lambda: run("torchvision", theirs)}
@@ -81,7 +79,7 @@ def compare_runs(config: SegmentBenchmark, weights: Path, folder: Path) -> dict[
 
 
 def compare_forward(config: SegmentBenchmark, weights: Path, model: torch.nn.Module) -> dict[str, Any]:
-    """Seconds of the frozen forward pass on a batch, up to what the last layer sees."""
+    """Return the seconds of the frozen forward pass on a batch, up to the input of the last layer."""
     examples = ShapeImages("train")
     indices, size = np.arange(config.batch_size), config.image_size
     settings = SegmentConfig(backbone=config.backbone, train="last", weights=weights, output_stride=8)
@@ -91,7 +89,7 @@ def compare_forward(config: SegmentBenchmark, weights: Path, model: torch.nn.Mod
     images = jnp.asarray(np.stack([resize_image(examples[i].image, (size, size)) for i in indices.tolist()]))
     features = jit(lambda state, images: features_after("head", state, images))
     device = choose_device()
-    inputs = load(examples, indices, size, training=True)[0].to(device)
+    inputs = load_batch(examples, indices, size, training=True)[0].to(device)
     model.to(device).eval()
 
     def torch_features(inputs: torch.Tensor) -> torch.Tensor:
@@ -108,32 +106,12 @@ def compare_forward(config: SegmentBenchmark, weights: Path, model: torch.nn.Mod
         "torchvision channels_last": lambda: torch_features(inputs.to(memory_format=torch.channels_last)),
     }
     expected = torch_features(inputs).cpu().numpy().transpose(0, 2, 3, 1)
-    found = np.asarray(features(state, images))
+    ours = np.asarray(features(state, images))
     times = take_turns(programs, config.rounds)
     theirs = best(times, [name for name in programs if name != OURS])
     return {
         "seconds": times,
         "best": theirs,
         "ratio": speedup(times, OURS, theirs).ratio,
-        "largest_difference": float(np.abs(found - expected).max() / np.abs(expected).max()),
+        "largest_difference": float(np.abs(ours - expected).max() / np.abs(expected).max()),
     }
-
-
-def report(results: dict[str, Any]) -> str:
-    """The figures as text."""
-    forward, whole = results["forward"], results.get("whole_run")
-    rows = [[name, f"{summarize(times).median:.2f}"] for name, times in forward["seconds"].items()]
-    lines = [
-        table(["frozen forward pass", "s a batch"], rows),
-        f"\n{forward['ratio']:.2f} times {forward['best']}; features differ by "
-        f"{forward['largest_difference']:.1e} of the largest one",
-    ]
-    if whole:
-        rows = [[name, *(f"{t:.1f}" for t in times)] for name, times in whole["seconds"].items()]
-        header = ["whole run, s", *(f"run {i + 1}" for i in range(len(rows[0]) - 1))]
-        lines += [
-            "\n" + table(header, rows),
-            f"\n{whole['ratio']:.1f} times as fast; the losses of all epochs differ by at most "
-            f"{whole['largest_loss_difference']:.1e}",
-        ]
-    return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""The assignment's networks and its three steps in PyTorch, as one would write them there.
+"""The assignment's networks and their train, evaluation and prediction steps in plain PyTorch.
 
-Images are [batch, channel, height, width], gray (1 channel) or small color ones (3); their sides
-divide by 4. Logits are [batch, colors, height, width].
+Inputs are [batch, channel, height, width] with 1 channel (gray images) or 3 (small color images), and their
+height and width are multiples of 4. Logits are [batch, colors, height, width].
 """
 
 from collections import OrderedDict
@@ -16,7 +16,7 @@ Resize = Literal["halve", "keep", "double"]
 
 
 class MyConv2d(nn.Module):
-    """The assignment's own convolution: stride 1, zero padding that keeps the image's size."""
+    """The assignment's convolution: stride 1, and zero padding so the output has the size of the input."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, dilation: int = 1):
         super().__init__()
@@ -34,7 +34,7 @@ class MyConv2d(nn.Module):
 def block(
     in_channels: int, out_channels: int, kernel_size: int, resize: Resize, dilation: int = 1
 ) -> nn.Sequential:
-    """Convolution, then pooling or upsampling, then BatchNorm, then ReLU."""
+    """Return a convolution, pooling or upsampling, BatchNorm and ReLU, in this order."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["conv"] = MyConv2d(in_channels, out_channels, kernel_size, dilation)
     if resize == "halve":
@@ -47,7 +47,7 @@ def block(
 
 
 class CNN(nn.Module):
-    """Five blocks and a convolution, each seeing the one before."""
+    """Five blocks and a convolution in sequence."""
 
     def __init__(self, filters: int = 32, colors: int = 24, kernel_size: int = 3, in_channels: int = 1):
         super().__init__()
@@ -64,7 +64,7 @@ class CNN(nn.Module):
 
 
 class UNet(nn.Module):
-    """The CNN with skip connections; `dilation` spreads the taps of layer 3."""
+    """The CNN with skip connections. `dilation` is that of layer 3."""
 
     def __init__(
         self,
@@ -92,24 +92,25 @@ class UNet(nn.Module):
 
 
 def make_optimizer(model: nn.Module, learning_rate: float = 1e-3) -> torch.optim.Adam:
-    """Adam in its fastest form, which updates all parameters in one kernel."""
+    """Return Adam in its fastest form, which updates all parameters in one kernel."""
     return torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
 
 
-def loss_of(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over all pixels; labels are int64 [batch, height, width]."""
+def compute_loss(model: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy over all pixels. Labels are int64 [batch, height, width]."""
     return F.cross_entropy(model(inputs), labels)
 
 
-def likeliest(logits: Tensor) -> Tensor:
-    """The index of each pixel's likeliest color. On a CPU, `argmax(dim=1)` takes seven times as long."""
+def most_likely(logits: Tensor) -> Tensor:
+    """Return the index of the most likely color of each pixel."""
+    # On a CPU argmax(dim=1) takes seven times as long.
     return logits.max(dim=1).indices
 
 
-def scores_of(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean loss and the share of right pixels."""
+def compute_scores(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean loss and the share of correct pixels."""
     logits = model(inputs)
-    return F.cross_entropy(logits, labels), (likeliest(logits) == labels).float().mean()
+    return F.cross_entropy(logits, labels), (most_likely(logits) == labels).float().mean()
 
 
 def train_step(
@@ -118,13 +119,13 @@ def train_step(
     inputs: Tensor,
     labels: Tensor,
     *,
-    loss_of: Callable[[nn.Module, Tensor, Tensor], Tensor] = loss_of,
+    loss_fn: Callable[[nn.Module, Tensor, Tensor], Tensor] = compute_loss,
     bfloat16: bool = False,
 ) -> Tensor:
-    """One step on a batch. Nothing waits for the loss, which stays on the device."""
+    """Make one step of the optimizer. Return the loss on the device, without waiting for it."""
     optimizer.zero_grad(set_to_none=True)
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=bfloat16):
-        loss = loss_of(model, inputs, labels)
+        loss = loss_fn(model, inputs, labels)
     loss.backward()
     optimizer.step()
     return loss.detach()
@@ -132,21 +133,24 @@ def train_step(
 
 @torch.inference_mode()
 def evaluate_step(model: nn.Module, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """`scores_of` a batch, for a model in evaluation mode."""
-    return scores_of(model, inputs, labels)
+    """Return `compute_scores` of a batch, for a model in evaluation mode."""
+    return compute_scores(model, inputs, labels)
 
 
 @torch.inference_mode()
 def predict(model: nn.Module, inputs: Tensor) -> Tensor:
-    """The palette index of each pixel, for a model in evaluation mode."""
-    return likeliest(model(inputs))
+    """Return the palette index of each pixel, for a model in evaluation mode."""
+    return most_likely(model(inputs))
 
 
 def gray(images: Tensor) -> Tensor:
-    """uint8 [batch, height, width, 3] → float32 [batch, 1, height, width]."""
+    """Return the inputs for uint8 images [batch, height, width, 3]: float32 [batch, 1, height, width]."""
     return (images.float().mean(dim=-1) / 256).unsqueeze(1)
 
 
 def predict_images(model: nn.Module, images: Tensor, palette: Tensor) -> Tensor:
-    """From uint8 images [batch, height, width, 3] to ones in the palette's colors, uint8 [colors, 3]."""
-    return F.embedding(likeliest(model(gray(images))), palette)
+    """Return images in the colors of the palette, uint8 [colors, 3], from images with any colors.
+
+    Both images are uint8 [batch, height, width, 3].
+    """
+    return F.embedding(most_likely(model(gray(images))), palette)

@@ -1,7 +1,7 @@
 """The plain PyTorch program: `python -m reference.program --model unet --archive …`.
 
-Trains and validates as `experiments/colorize.py` does, on the same images and palette, and prints a
-line an epoch. It imports no JAX, unless it has to fit a palette.
+It trains and validates as `experiments/colorize.py` does, on the same images and palette, and prints one line
+per epoch. It imports JAX only to fit a palette.
 """
 
 import time
@@ -19,19 +19,19 @@ from jaxcolor.data.cifar10 import load_cifar10
 from jaxcolor.data.classes import Category
 from jaxcolor.data.photographs import load_sample
 from jaxcolor.errors import UserError, reason
-from jaxcolor.training.compilation import keep_freed_memory
+from jaxcolor.training.memory import keep_freed_memory
 from reference.colorization import (
     CNN,
     UNet,
+    compute_loss,
     evaluate_step,
     gray,
-    loss_of,
     make_optimizer,
     train_step,
 )
 from reference.variants import choose_device, choose_variants, set_precision
 
-IMAGES_AT_ONCE = 100  # whose distances to the palette are in memory at a time
+LABELED_AT_ONCE = 100  # images, which limits the memory for their distances to the palette
 
 
 @dataclass(frozen=True)
@@ -39,33 +39,33 @@ class ProgramConfig:
     """Train the assignment's network with PyTorch."""
 
     model: Literal["cnn", "unet"] = "unet"
-    """The network."""
+    """Network."""
     filters: int = 32
     """Filters of the first layer."""
     epochs: int = 25
-    """How many times the training images are seen."""
+    """Number of passes over the training images."""
     batch_size: int = 100
     """Images per step."""
     learning_rate: float = 1e-3
-    """Adam's learning rate."""
+    """Learning rate of Adam."""
     seed: int = 0
     """Seed of the initial weights and the order of the images."""
     dataset: Literal["cifar10", "sample"] = "cifar10"
-    """CIFAR-10, or patches of built-in photographs."""
+    """CIFAR-10, or the built-in sample of photograph patches."""
     category: Category | Literal["all"] = "horse"
-    """Which of CIFAR-10's images."""
+    """Category of CIFAR-10's images."""
     archive: Path | None = None
-    """A local cifar-10-binary.tar.gz."""
+    """A local cifar-10-binary.tar.gz, instead of a download."""
     data_dir: Path | None = None
-    """Where prepared data lies."""
+    """Folder of prepared data. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
     palette: Path | None = None
     """A .npy file of shape [n, 3] with values in 0–1. Default: k-means with 24 colors."""
     variant: str = "eager"
-    """eager, channels_last, compile…: one of those that the benchmark times."""
+    """A variant that the benchmark times, such as eager, channels_last or compile."""
 
 
 def main(config: ProgramConfig) -> None:
-    """Train, and print the losses and the accuracy of each epoch."""
+    """Train the network, and print the losses and the accuracy of each epoch."""
     torch.manual_seed(config.seed)
     keep_freed_memory()
     device = choose_device()
@@ -81,16 +81,16 @@ def main(config: ProgramConfig) -> None:
     model: nn.Module = network(config.filters, len(palette)).to(device)
     model = model.to(memory_format=variant.memory_format)
     optimizer = make_optimizer(model, config.learning_rate)
-    loss = variant.compile(loss_of)
+    loss_fn = variant.compile(compute_loss)
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         model.train()
         total = torch.zeros((), device=device)
-        for inputs, labels in in_batches(train_inputs, train_labels, config.batch_size):
-            total += train_step(model, optimizer, inputs, labels, loss_of=loss) * len(labels)
+        for inputs, labels in split_batches(train_inputs, train_labels, config.batch_size):
+            total += train_step(model, optimizer, inputs, labels, loss_fn=loss_fn) * len(labels)
         model.eval()
         scores = torch.zeros(2, device=device)
-        for inputs, labels in in_batches(val_inputs, val_labels, config.batch_size):
+        for inputs, labels in split_batches(val_inputs, val_labels, config.batch_size):
             scores += torch.stack(evaluate_step(model, inputs, labels)) * len(labels)
         val_loss, val_accuracy = (scores / len(val_labels)).tolist()
         print(
@@ -101,7 +101,7 @@ def main(config: ProgramConfig) -> None:
 
 
 def load_dataset(config: ProgramConfig) -> tuple[np.ndarray, np.ndarray]:
-    """Train and validation images, uint8 [n, height, width, 3]."""
+    """Return the training and validation images, uint8 [n, height, width, 3]."""
     if config.dataset == "sample":
         return load_sample()
     train, validation, _ = load_cifar10(config.category, config.archive, config.data_dir)
@@ -109,7 +109,7 @@ def load_dataset(config: ProgramConfig) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_palette(config: ProgramConfig, train: np.ndarray) -> np.ndarray:
-    """The palette's colors, float32 [colors, 3]."""
+    """Return the palette, float32 [colors, 3]. Raises `UserError` if its file cannot be read."""
     if config.palette is None:
         from jaxcolor.colorization.palette import fit_palette  # imports JAX
 
@@ -121,20 +121,20 @@ def read_palette(config: ProgramConfig, train: np.ndarray) -> np.ndarray:
 
 
 def make_tensors(images: np.ndarray, palette: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Gray images, float32 [n, 1, height, width], and the nearest colors, int64 [n, height, width]."""
+    """Return the inputs, float32 [n, 1, height, width], and the labels, int64 [n, height, width]."""
     colored = torch.from_numpy(images)
-    labels = [nearest_color(part, palette) for part in colored.split(IMAGES_AT_ONCE)]
+    labels = [nearest_color(part, palette) for part in colored.split(LABELED_AT_ONCE)]
     return gray(colored).to(device), torch.cat(labels).to(device)
 
 
 def nearest_color(images: Tensor, palette: Tensor) -> Tensor:
-    """The index of the palette's color nearest to each pixel."""
+    """Return the palette index of the color nearest to each pixel."""
     difference = images.float().unsqueeze(-2) / 256 - palette
     return difference.square().sum(dim=-1).argmin(dim=-1)
 
 
-def in_batches(inputs: Tensor, labels: Tensor, batch_size: int) -> zip:
-    """Batches in the order of the images, which are shuffled once before."""
+def split_batches(inputs: Tensor, labels: Tensor, batch_size: int) -> zip:
+    """Return the batches in the order of the images. The last one may be smaller."""
     return zip(inputs.split(batch_size), labels.split(batch_size), strict=True)
 
 

@@ -1,4 +1,4 @@
-"""torchvision's DeepLabV3 and EfficientNet-Lite0, as what ours is compared with."""
+"""PyTorch's DeepLabV3 and EfficientNet-Lite0, which the networks of jaxcolor are compared with."""
 
 from collections.abc import Callable
 
@@ -10,24 +10,24 @@ from torchvision.models.resnet import Bottleneck
 
 from jaxcolor.models.efficientnet import AUXILIARY_STAGE, STAGES
 
-# Which of EfficientNet-Lite0's blocks end the stages that a head looks at.
-ENDS = [sum(stage.blocks for stage in STAGES[: end + 1]) - 1 for end in (AUXILIARY_STAGE, len(STAGES) - 1)]
+# The last blocks of the stages of EfficientNet-Lite0 that have a head.
+STAGE_ENDS = [sum(stage.blocks for stage in STAGES[: i + 1]) - 1 for i in (AUXILIARY_STAGE, len(STAGES) - 1)]
 
 
-def deeplab(backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:
-    """torchvision's model of a ResNet, with fresh weights."""
-    build = {"resnet50": segmentation.deeplabv3_resnet50, "resnet101": segmentation.deeplabv3_resnet101}
-    return build[backbone](weights=None, weights_backbone=None, num_classes=classes, aux_loss=aux)
+def build_deeplabv3(backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:
+    """Return torchvision's DeepLabV3 with new weights."""
+    builders = {"resnet50": segmentation.deeplabv3_resnet50, "resnet101": segmentation.deeplabv3_resnet101}
+    return builders[backbone](weights=None, weights_backbone=None, num_classes=classes, aux_loss=aux)
 
 
-def efficientnet() -> nn.Module:
-    """The package's EfficientNet-Lite0 for images of any size."""
-    # With a size, its padding would be that of images of that size, whatever it is given.
+def build_efficientnet() -> nn.Module:
+    """Return EfficientNet-Lite0 for images of any size."""
+    # With an image size, the padding would be that for this size only.
     return efficientnet_lite_pytorch.EfficientNet.from_name("efficientnet-lite0", image_size=None)
 
 
 def randomize_statistics(model: nn.Module, seed: int = 0) -> None:
-    """Give every BatchNorm statistics and parameters as if it had been trained."""
+    """Set the statistics and parameters of every BatchNorm to random values, as in a trained network."""
     generator = torch.Generator().manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -42,18 +42,21 @@ def randomize_statistics(model: nn.Module, seed: int = 0) -> None:
                 tensor.uniform_(low, high, generator=generator)
 
 
-def stages(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
-    """Stage → its output [batch, channel, rows, columns], in evaluation mode; `out` are the logits."""
-    found: dict[str, Tensor] = {}
+def stage_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """Return the output of each stage, [batch, channel, rows, columns].
+
+    The model is in evaluation mode. The stage `out` of a DeepLabV3 has the logits at the size of the images.
+    """
+    outputs: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, tuple, Tensor], None]:
         def hook(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-            found[name] = output
+            outputs[name] = output
 
         return hook
 
     if isinstance(model, efficientnet_lite_pytorch.EfficientNet):
-        parts = {f"block{end}": model._blocks[end] for end in ENDS}
+        parts = {f"block{end}": model._blocks[end] for end in STAGE_ENDS}
         run: Callable[[Tensor], object] = model.extract_features
     else:
         modules = dict(model.named_modules())
@@ -67,16 +70,16 @@ def stages(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     for handle in handles:
         handle.remove()
     if isinstance(out, dict):
-        found["out"] = out["out"]
-    return found
+        outputs["out"] = out["out"]
+    return outputs
 
 
 @torch.no_grad()
 def calibrate(model: nn.Module, images: Tensor) -> None:
-    """Give a ResNet with random weights BatchNorm statistics of these images, so that nothing explodes.
+    """Set the BatchNorm statistics of a ResNet with random weights to those of `images`.
 
-    What a block adds to its shortcut is made small, as it is in trained networks: at full strength random
-    weights make 10⁻⁴ of a rounding error of 10⁻⁷.
+    Also scale the branch that a block adds to its shortcut by 0.2. These branches are small in trained
+    networks; without the scale, random weights amplify a rounding error of 10⁻⁷ to 10⁻⁴.
     """
     for module in model.modules():
         if isinstance(module, Bottleneck):

@@ -1,4 +1,4 @@
-"""The ways to run the PyTorch program: everything that might make it faster, as one would switch it on."""
+"""The variants of the PyTorch program: each of the usual ways to make it faster, and their combinations."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,55 +13,59 @@ Precision = Literal["float32", "tf32", "bfloat16"]
 
 @dataclass(frozen=True)
 class Variant:
-    """A memory layout, and how `torch.compile` is used."""
+    """A memory layout, and a mode of `torch.compile`."""
 
     name: str
     channels_last: bool = False
-    mode: Literal[None, "default", "reduce-overhead"] = None  # the latter: CUDA graphs
+    mode: Literal[None, "default", "reduce-overhead"] = None  # reduce-overhead: CUDA graphs
 
     @property
     def memory_format(self) -> torch.memory_format:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of a model and its inputs, compiled where this variant is."""
+        """Return `function`, compiled if the variant has a mode."""
         return torch.compile(function, mode=self.mode) if self.mode else function
 
 
-VARIANTS = (
+CPU_VARIANTS = (
     Variant("eager"),
     Variant("channels_last", channels_last=True),
     Variant("compile", mode="default"),
 )
 GPU_VARIANTS = (
-    *VARIANTS,
+    *CPU_VARIANTS,
     Variant("compile+channels_last", channels_last=True, mode="default"),
     Variant("reduce-overhead", mode="reduce-overhead"),
     Variant("reduce-overhead+channels_last", channels_last=True, mode="reduce-overhead"),
 )
 
 
-def variants(device: torch.device) -> tuple[Variant, ...]:
-    """Those that make sense on a device."""
-    return GPU_VARIANTS if device.type == "cuda" else VARIANTS
-
-
 def choose_variants(names: Sequence[str]) -> tuple[Variant, ...]:
-    """The variants on this machine's device, or those of them that are named."""
-    available = {variant.name: variant for variant in variants(choose_device())}
+    """Return the variants with these names, or without names all variants for this machine's device.
+
+    Raises `UserError` if the device has no variant of a name.
+    """
+    variants = GPU_VARIANTS if choose_device().type == "cuda" else CPU_VARIANTS
+    available = {variant.name: variant for variant in variants}
     unknown = [name for name in names if name not in available]
     if unknown:
-        raise UserError(f"no variant {' '.join(unknown)} of PyTorch: this device has {', '.join(available)}")
+        raise UserError(
+            f"PyTorch has no variant {' '.join(unknown)} on this device: choose from {', '.join(available)}"
+        )
     return tuple(available[name] for name in names or available)
 
 
 def choose_device() -> torch.device:
-    """The GPU where there is one."""
+    """Return the GPU if there is one, and otherwise the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def set_precision(precision: Precision, device: torch.device) -> None:
-    """How float32 is multiplied on a GPU: as it is, or as TF32; bfloat16 leaves what remains as TF32."""
+    """Set the arithmetic of float32 products on a GPU: TF32 for "tf32" and "bfloat16", else float32.
+
+    For "bfloat16" the caller also uses autocast.
+    """
     if device.type == "cuda":
         fast = precision != "float32"
         torch.set_float32_matmul_precision("high" if fast else "highest")

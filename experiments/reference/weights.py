@@ -1,4 +1,7 @@
-"""The weights of the PyTorch program as ours and back, by one table."""
+"""Conversion of weights between the PyTorch program and jaxcolor.
+
+This is a module of its own because the program does not import JAX.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,16 +23,20 @@ TABLE |= conv("layer6", ("layer6",), bias=True)
 
 
 def from_torch(weights: Mapping[str, Tensor], like: Mapping[str, Any]) -> dict[str, Any]:
-    """Our `params` and `batch_stats` from a state_dict; `like` are variables of the same network.
+    """Return jaxcolor's `params` and `batch_stats` from a state_dict.
 
-    Raises `UserError` with all keys that are missing, unknown or of another shape.
+    `like` are variables of the same network. Raises `UserError` with all keys that are missing, unknown or of
+    another shape.
     """
     arrays = {key: weight.detach().cpu().numpy() for key, weight in weights.items()}
     return jax.tree.map(jnp.asarray, keys.from_torch(arrays, TABLE, like))
 
 
 def to_torch(variables: Mapping[str, Any], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state_dict from our `params` and `batch_stats`; `like` is that of a model of the same network."""
+    """Return a state_dict from jaxcolor's `params` and `batch_stats`; the inverse of `from_torch`.
+
+    `like` is the state_dict of the same network. Raises `UserError` as `from_torch` does.
+    """
     shapes = {key: tuple(weight.shape) for key, weight in like.items()}
     arrays = keys.to_torch(variables, TABLE, shapes)
     counters = {key: torch.zeros_like(count) for key, count in like.items() if key.endswith(COUNTER)}

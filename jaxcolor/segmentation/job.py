@@ -25,10 +25,10 @@ from jaxcolor.segmentation.predictor import LabelPredictor
 from jaxcolor.segmentation.scores import Confusion, scores
 from jaxcolor.segmentation.task import TRAINABLE, evaluate_step, make_train_step
 from jaxcolor.training import run
-from jaxcolor.training.compilation import return_large_arrays
 from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Evaluation, Metrics
+from jaxcolor.training.memory import return_large_arrays
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
 

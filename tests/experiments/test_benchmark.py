@@ -1,4 +1,4 @@
-"""The benchmark's script as users start it."""
+"""The script benchmark.py, run from the command line."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def error(*options: object, **environment: str) -> str:
 
 
 @pytest.mark.slow
-def test_all_of_it_on_a_tiny_network(archive: Path, data_dir: Path, tmp_path: Path) -> None:
+def test_a_benchmark_of_a_tiny_network_has_all_results(archive: Path, data_dir: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     done = run(
         *("--model", "cnn", "--filters", 2, "--batch-size", 250, "--rounds", 5, "--certificate", "no"),
@@ -33,14 +33,14 @@ def test_all_of_it_on_a_tiny_network(archive: Path, data_dir: Path, tmp_path: Pa
     )
     assert done.returncode == 0, done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
-    (result,) = results["colorize"]
+    (result,) = results["speed"]
     assert (result["model"], result["batch_size"], result["side"]) == ("cnn", 250, 32)
     for phase in ("train", "eval", "predict"):
         ours, theirs = (
-            result["contestants"][name][phase]["images_a_second"] for name in ("jaxcolor", "pytorch eager")
+            result["contestants"][name][phase]["images_per_second"] for name in ("jaxcolor", "pytorch eager")
         )
         assert result[f"{phase}_ratio"] == pytest.approx(ours / theirs)
-        assert f"{result[f'{phase}_ratio']:.2f} times pytorch eager" in done.stdout
+        assert f"{result[f'{phase}_ratio']:.2f} times as fast as pytorch eager" in done.stdout
     assert all(value > 1 for value in result["peak_mebibytes"].values())
     assert results["machine"]["versions"]["torch"]
     assert sum(results["profile"]["cnn"].values()) > 0
@@ -50,11 +50,11 @@ def test_all_of_it_on_a_tiny_network(archive: Path, data_dir: Path, tmp_path: Pa
     assert whole["last_lines"]["pytorch eager"].startswith("epoch  1/1")
 
 
-def test_bad_settings_are_one_line() -> None:
+def test_an_invalid_setting_is_one_line() -> None:
     assert error("--rounds", 3) == "error: --rounds must be at least 5, not 3"
 
 
-def test_without_pytorch_one_line_says_what_to_do(tmp_path: Path) -> None:
+def test_without_pytorch_the_error_says_how_to_install_it(tmp_path: Path) -> None:
     (tmp_path / "torch.py").write_text("raise ImportError('not here')")
     paths = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     line = error("--certificate", "no", PYTHONPATH=paths)

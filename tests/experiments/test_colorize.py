@@ -78,7 +78,7 @@ def test_ctrl_c_is_one_line(options: list, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted: with --name and --resume a run goes on" in err
+    assert "interrupted: with --name and --resume a run resumes" in err
     assert "Traceback" not in err
 
 
@@ -117,12 +117,18 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(options: list, t
     assert done.stdout.splitlines()[-1].startswith("final: val_loss=")
 
 
-@pytest.mark.parametrize("option", ["--model", "--category", "--kernel-size", "--no-such-option"])
+@pytest.mark.parametrize("option", ["--category", "--kernel-size", "--no-such-option"])
 def test_unknown_choices_are_named(option: str) -> None:
     process = subprocess.run(command(option, "sparrow"), capture_output=True, text=True)
     assert process.returncode == 2
     assert option in process.stderr + process.stdout
     assert "Traceback" not in process.stderr
+
+
+def test_an_unknown_network_is_one_line(tmp_path: Path) -> None:
+    line = failing("--model", "unett", "--runs-dir", tmp_path / "runs")
+    assert line.startswith("error: there is no network 'unett': choose from cnn, unet, dunet")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_script_runs_elsewhere(tmp_path: Path) -> None:

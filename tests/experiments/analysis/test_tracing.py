@@ -8,8 +8,7 @@ from flax import linen as nn
 
 from jaxcolor.layers import Conv2d
 from jaxcolor.layers.conv_norm import ConvNorm
-from jaxcolor.models.deeplabv3 import Backbone, DeepLabV3
-from jaxcolor.models.unet import CNN, DilatedUNet, UNet
+from jaxcolor.models import CNN, DeepLabV3, DilatedUNet, UNet
 
 
 @pytest.mark.parametrize(("k", "nf", "nc", "nic"), [(3, 32, 24, 1), (5, 4, 7, 1), (7, 2, 3, 3)])
@@ -77,7 +76,7 @@ def test_multiply_adds_are_what_a_layer_of_ones_adds_up(layer: Any, shape: tuple
 
 
 @pytest.mark.parametrize(("architecture", "count"), [("resnet101", 60_996_202), ("resnet50", 42_004_074)])
-def test_deeplab_has_as_many_weights_as_torchvisions(architecture: Backbone, count: int) -> None:
+def test_deeplab_has_as_many_weights_as_torchvisions(architecture: str, count: int) -> None:
     layers = trace_layers(DeepLabV3(architecture, 21, aux=True), (64, 64, 3))
     assert total(layers)["weights"] == count
     assert {layer.weights for layer in layers if layer.name == "head/classifier"} == {5397}

@@ -11,11 +11,12 @@ from analysis import trainings
 from analysis.trainings import Trainer, Training, describe, gradient_norms
 
 from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.data import Dataset
 from jaxcolor.colorization.job import ColorizeJob
 from jaxcolor.colorization.task import train_step
 from jaxcolor.errors import UserError
 from jaxcolor.layers.losses import plain_cross_entropy
-from jaxcolor.training.engine import EpochRunner
+from jaxcolor.training.engine import Engine
 from jaxcolor.training.run_folder import RunFolder
 
 # Three steps an epoch, the last one padded; looked at after 2 of them, too, and after 3 and 6.
@@ -42,10 +43,10 @@ def test_a_training_is_what_colorize_does(trainer: Trainer, images: Dataset, tmp
     assert trained.after(update=2) is trained.history[1]
     config = ColorizeConfig(model="cnn", batch_size=30, epochs=2, colors=len(trainer.palette))
     job = ColorizeJob(config, images, trainer.palette, RunFolder(tmp_path))
-    state = job.initial_state()
+    state = job.initial_state
     for epoch in (1, 2):
         state, _ = job.train_epoch(state, epoch, lambda images, loss: None)
-        assert job.evaluate(state)["val_loss"] == pytest.approx(
+        assert job.evaluate(state).metrics["val_loss"] == pytest.approx(
             trained.after(epoch=epoch)["val_loss"], rel=1e-5
         )
     assert_close(state.variables, trained.variables)
@@ -63,17 +64,17 @@ def test_more_updates_than_epochs_change_neither_curve_nor_weights(trainer: Trai
 
 def test_seeds_share_their_program(trainer: Trainer) -> None:
     (first,) = trainer.train(seeds(1))
-    programs = trainer._step._call._cache_size()
+    programs = trainer._step._run._cache_size()
     second = trainer.train(seeds(2))[1]
     assert first.history[-1]["val_loss"] != second.history[-1]["val_loss"]
-    assert trainer._step._call._cache_size() == programs > 0
+    assert trainer._step._run._cache_size() == programs > 0
 
 
 def test_seeds_together_are_seeds_one_by_one(trainer: Trainer, images: Dataset, tmp_path: Path) -> None:
     together = Trainer(images, trainer.palette, tmp_path, together=True)
     for one, other in zip(together.train(seeds(3)), trainer.train(seeds(3)), strict=True):
         assert_close(one[:2], other[:2], tolerance=1e-3)
-    assert together._step._call._cache_size() == 0
+    assert together._step._run._cache_size() == 0
 
 
 def test_what_is_done_is_not_done_again(
@@ -136,7 +137,7 @@ def test_gradient_norms_are_those_of_the_plain_loss(trainer: Trainer) -> None:
     gradients = jax.grad(loss)(state.params)
     expected = {name: np.linalg.norm(gradients[name]["conv"]["kernel"]) for name in ("layer1", "layer4")}
     expected["layer6"] = np.linalg.norm(gradients["layer6"]["kernel"])
-    found = gradient_norms(state, data | {"mask": None})
+    found = gradient_norms(state, data | {"valid": None})
     assert list(found) == [f"layer{i}" for i in range(1, 7)]
     for name, norm in expected.items():
         assert found[name] == pytest.approx(norm, rel=1e-3)
@@ -154,11 +155,10 @@ def test_a_stack_of_states_compiles_for_cuda(trainer: Trainer, monkeypatch: pyte
     states = [trainer.initial_state("unet", seed) for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    runner = EpochRunner(jax.vmap(train_step))
+    runner = Engine(jax.vmap(train_step))
     indices = np.zeros((runner.steps, 3, 5), np.int32)
-    exported = jax.export.export(runner._call, platforms=["cuda"])(
-        stacked, trainer.data("train"), indices, None
-    )
+    rows = {"indices": indices, "valid": None}
+    exported = jax.export.export(runner._run_many, platforms=["cuda"])(stacked, trainer.data("train"), rows)
     program = exported.mlir_module()
     assert "stablehlo.while" in program
     # The three kernels of a layer, one behind the other, are groups of one convolution.

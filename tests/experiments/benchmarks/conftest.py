@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """PyTorch's threads wait for each other busily: with tiny networks, and tests beside, for long."""
+    """Limit PyTorch to one thread: threads that wait keep their CPU busy, which slows tiny networks."""
     torch = pytest.importorskip("torch")
     before = torch.get_num_threads()
     torch.set_num_threads(1)

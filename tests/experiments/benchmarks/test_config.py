@@ -17,11 +17,11 @@ from jaxcolor.errors import UserError
         ({"whole_run": 1, "precision": "bfloat16"}, "--whole-run is in float32: leave out --precision"),
     ],
 )
-def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_invalid_settings_raise_an_error(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         ColorizeBenchmark(**settings)
 
 
-def test_a_sweep_has_its_own_batch_sizes() -> None:
+def test_a_sweep_replaces_the_batch_sizes() -> None:
     assert ColorizeBenchmark(batch_size=(7,)).batch_sizes == (7,)
     assert ColorizeBenchmark(batch_size=(7,), sweep=True).batch_sizes == (25, 50, 100, 200, 500, 1000)

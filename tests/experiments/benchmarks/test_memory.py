@@ -10,13 +10,13 @@ pytestmark = pytest.mark.skipif(not is_measurable(), reason="needs Linux's /proc
 
 
 def hold(mebibytes: int) -> None:
-    """Take memory from the system, and give it back: an array might be put where another one was before."""
+    """Allocate memory from the system and free it. An array might reuse memory of the process instead."""
     with mmap.mmap(-1, mebibytes * MIB) as held:
         for start in range(0, len(held), MIB):
             held[start : start + MIB] = bytes(MIB)
 
 
-def test_the_peak_is_that_since_the_last_reset() -> None:
+def test_the_peak_is_measured_since_the_last_reset() -> None:
     meter = ProcessMeter()
     hold(100)
     meter.reset()

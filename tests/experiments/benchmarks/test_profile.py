@@ -31,18 +31,18 @@ def test_instructions_are_found_with_their_sources() -> None:
         ("jit(train_step)/sqrt", "optimizer and the rest"),
     ],
 )
-def test_parts(source: str, part: str) -> None:
+def test_the_source_gives_the_part_of_the_step(source: str, part: str) -> None:
     assert part_of(source) == part
 
 
-def test_what_onednn_runs_is_found() -> None:
+def test_instructions_of_onednn_are_convolutions() -> None:
     sources = {"custom-call.2.clone": "jvp(UNet)/layer2/jit(conv2d)/x", "custom-call": "jvp(UNet)/layer2/max"}
     events = [("custom-call.2.clone__onednn$convolution", 3.0), ("custom-call", 1.0)]
     parts = {"layer2 convolution, forward": 3.0, "layer2 pooling, ReLU, forward": 1.0}
     assert summarize_events(events, sources) == parts
 
 
-def test_time_is_summed_by_part_without_loops_and_strangers() -> None:
+def test_times_are_summed_by_part_without_containers_and_unknown_instructions() -> None:
     sources = {"a": "jvp(UNet)/layer1/conv/x", "b": "jvp(UNet)/layer1/conv/y", "c": "z", "while.1": "z"}
     events = [("c", 9.0), ("a", 1.0), ("b", 2.0), ("a", 3.0), ("unknown", 50.0), ("while.1", 70.0)]
     parts = summarize_events(events, sources)

@@ -1,5 +1,3 @@
-"""Both programs on few images: the same losses, and a ratio of their times."""
-
 import dataclasses
 from pathlib import Path
 
@@ -10,26 +8,27 @@ pytest.importorskip("torchvision")
 
 from benchmarks import segmentation
 from benchmarks.config import SegmentBenchmark
+from benchmarks.report import segmentation_text
 
 from jaxcolor.errors import UserError
 
 
 @pytest.mark.slow
-def test_both_programs_train_the_same(tmp_path: Path) -> None:
+def test_both_programs_have_the_same_features_and_losses(tmp_path: Path) -> None:
     config = SegmentBenchmark(backbone="resnet50", image_size=64, batch_size=16, epochs=1)
     model = segmentation.write_weights(tmp_path / "w.pth", config)
     forward = segmentation.compare_forward(config, tmp_path / "w.pth", model)
     assert forward["largest_difference"] < 1e-4
     whole = segmentation.compare_runs(config, tmp_path / "w.pth", tmp_path)
-    # Two losses of the epoch, and that before it.
+    # The validation loss before the epoch, and both losses after it.
     assert len(whole["losses"]["jaxcolor"]) == 3
     assert whole["largest_loss_difference"] < 1e-3
-    text = segmentation.report({"forward": forward, "whole_run": whole})
+    text = segmentation_text({"forward": forward, "whole_run": whole})
     assert f"{whole['ratio']:.1f} times as fast" in text
-    assert f"{forward['ratio']:.2f} times torchvision" in text
+    assert f"{forward['ratio']:.2f} times as fast as torchvision" in text
 
 
-def test_settings_that_make_no_sense() -> None:
+def test_invalid_settings_raise_an_error() -> None:
     config = SegmentBenchmark()
     changes = {"rounds": 4, "image_size": 8, "batch_size": 0, "epochs": 0, "runs": -1}
     for name, value in changes.items():

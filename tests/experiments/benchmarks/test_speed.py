@@ -6,8 +6,12 @@ import pytest
 pytest.importorskip("torch")
 
 from benchmarks.contestants import JaxContestant, Setting, TorchContestant
-from benchmarks.speed import OURS, compare_speed, ratios
+from benchmarks.speed import OURS, compare_speed, compare_with_best, count_operations
 from reference.variants import Variant
+
+from jaxcolor.models import CNN, UNet
+
+NF, NC, K = 5, 7, 3
 
 
 def setting(**changes: Any) -> Setting:
@@ -23,7 +27,7 @@ def setting(**changes: Any) -> Setting:
 
 
 class Fake:
-    """A program that notes what it is asked to do."""
+    """A contestant that records its calls, or raises an error."""
 
     def __init__(self, error: Exception | None = None):
         self.calls: list[tuple[str, int | None]] = []
@@ -44,14 +48,14 @@ class Fake:
         self._call("predict", steps)
 
 
-def test_rounds_have_a_number_of_pixels() -> None:
+def test_a_round_has_a_fixed_number_of_pixels_in_whole_batches() -> None:
     assert setting(batch_size=100).steps == 80  # 500 images of 32² are 8,000 of 8²
     assert setting(batch_size=10**6).steps == 1
-    assert len(setting().material) == 120  # two whole batches, which a round repeats
-    assert len(setting(batch_size=200).material) == 200  # images are repeated
+    assert len(setting().round_images) == 120  # two whole batches, which the round repeats
+    assert len(setting(batch_size=200).round_images) == 200  # some images appear twice
 
 
-def test_both_programs_train_evaluate_and_predict_the_same_images() -> None:
+def test_both_programs_train_on_the_same_images() -> None:
     given = setting()
     ours, theirs = JaxContestant(given), TorchContestant(given, Variant("eager"))
     np.testing.assert_array_equal(ours.data["labels"][60:], theirs.batches[1][1])
@@ -68,21 +72,21 @@ def test_both_programs_train_evaluate_and_predict_the_same_images() -> None:
     assert not np.array_equal(before[1], weight.detach().numpy())
 
 
-def test_every_phase_is_warmed_up_then_timed() -> None:
+def test_every_phase_is_warmed_up_and_then_timed() -> None:
     fakes = {OURS: Fake(), "pytorch eager": Fake()}
     result = compare_speed(setting(), fakes, rounds=5)
     steps = setting().steps
     for fake in fakes.values():
         for phase in ("train", "eval", "predict"):
-            calls = [asked for name, asked in fake.calls if name == phase]
+            calls = [count for name, count in fake.calls if name == phase]
             assert calls == [1] * 2 + [steps] * 6
     assert {"train_ratio", "eval_ratio", "predict_ratio"} <= result.keys()
     assert result["best"] == dict.fromkeys(("train", "eval", "predict"), "pytorch eager")
     figures = result["contestants"][OURS]["train"]
-    assert figures["images_a_second"] == pytest.approx(60 / figures["seconds_a_batch"])
+    assert figures["images_per_second"] == pytest.approx(60 / figures["seconds_per_batch"])
 
 
-def test_a_variant_that_does_not_compile_is_a_row_and_no_crash() -> None:
+def test_a_variant_that_does_not_compile_is_reported_as_failed() -> None:
     fakes = {
         OURS: Fake(),
         "pytorch eager": Fake(),
@@ -93,14 +97,26 @@ def test_a_variant_that_does_not_compile_is_a_row_and_no_crash() -> None:
     assert result["contestants"].keys() == {OURS, "pytorch eager"}
 
 
-def test_any_other_failure_is_one() -> None:
+def test_other_errors_are_raised() -> None:
     with pytest.raises(RuntimeError, match="ours"):
         compare_speed(setting(), {OURS: Fake(RuntimeError("ours"))}, rounds=5)
 
 
-def test_the_ratio_is_to_the_best_variant() -> None:
+def test_the_ratio_compares_with_the_best_variant() -> None:
     times = {"train": {OURS: [1.0, 1.0], "pytorch a": [3.0, 3.0], "pytorch b": [2.0, 2.0]}}
-    result = ratios(times)
+    result = compare_with_best(times)
     assert result["best"] == {"train": "pytorch b"}
     assert result["train_ratio"] == 2
     assert result["train_ratio_range"] == [2, 2]
+
+
+def test_a_forward_pass_has_two_operations_per_connection() -> None:
+    connections = 1024 * NC**2 + 256 * NC * NF + 896 * NF**2 + 1024 * NF  # published for the CNN
+    assert count_operations(CNN(NF, NC, K), 32, 1, train=False) == 2 * K**2 * connections
+
+
+def test_a_train_step_does_not_compute_the_gradient_of_the_image() -> None:
+    model = UNet(NF, NC, K)
+    first = 9 * 3 * 5 * 64
+    forward = count_operations(model, 8, 3, train=False)
+    assert count_operations(model, 8, 3, train=True) == 3 * forward - 2 * first

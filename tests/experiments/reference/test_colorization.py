@@ -9,8 +9,8 @@ from reference.colorization import (
     UNet,
     evaluate_step,
     gray,
-    likeliest,
     make_optimizer,
+    most_likely,
     predict,
     predict_images,
     train_step,
@@ -19,30 +19,30 @@ from reference.colorization import (
 NF, NC, K = 5, 7, 3
 
 
-def weights(model: "torch.nn.Module") -> int:
+def count_weights(model: "torch.nn.Module") -> int:
     return sum(p.numel() for p in model.parameters())
 
 
 def test_the_cnn_has_the_published_number_of_weights() -> None:
     formula = K**2 * (NC**2 + NC * NF + 8 * NF**2 + NF) + 4 * NC + 18 * NF
-    assert weights(CNN(NF, NC, K)) == formula
+    assert count_weights(CNN(NF, NC, K)) == formula
 
 
-def test_skip_connections_widen_the_layers_that_see_them() -> None:
-    # Layer 4 sees 2NF channels more, layer 5 NF and layer 6 the image's.
-    more = K**2 * (2 * NF * NF + NF * NC + 3 * NC) + K**2 * 2 * NF  # layer 1 sees 3 channels, too
-    assert weights(UNet(NF, NC, K, in_channels=3)) - weights(CNN(NF, NC, K)) == more
+def test_skip_connections_add_inputs_to_the_last_layers() -> None:
+    # Layer 4 has 2·NF more input channels, layer 5 has NF more, layer 6 has the 3 of the image.
+    more = K**2 * (2 * NF * NF + NF * NC + 3 * NC) + K**2 * 2 * NF  # layer 1 has 2 more
+    assert count_weights(UNet(NF, NC, K, in_channels=3)) - count_weights(CNN(NF, NC, K)) == more
 
 
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_convolutions_keep_the_size_and_start_within_their_limit(dilation: int) -> None:
+def test_convolutions_keep_the_size_and_have_initial_weights_within_the_limit(dilation: int) -> None:
     convolution = MyConv2d(4, 50, 3, dilation)
     assert convolution(torch.zeros(1, 4, 8, 12)).shape == (1, 50, 8, 12)
     for parameter in convolution.parameters():
         assert 0.9 / 6 < parameter.abs().max() <= 1 / 6  # 1/√(4·3²)
 
 
-def test_a_tap_of_a_dilated_convolution_sees_the_pixel_two_away() -> None:
+def test_the_taps_of_a_dilated_convolution_are_two_pixels_apart() -> None:
     convolution = MyConv2d(1, 1, 3, dilation=2)
     with torch.no_grad():
         convolution.weight.zero_()
@@ -54,7 +54,7 @@ def test_a_tap_of_a_dilated_convolution_sees_the_pixel_two_away() -> None:
     np.testing.assert_array_equal(out[:2], 0.5)
 
 
-def test_steps_learn_a_batch_by_heart_and_evaluation_agrees() -> None:
+def test_steps_reduce_the_loss_of_a_batch_and_evaluation_agrees() -> None:
     torch.manual_seed(0)
     model = UNet(4, 6)
     optimizer = make_optimizer(model, 1e-2)
@@ -63,17 +63,17 @@ def test_steps_learn_a_batch_by_heart_and_evaluation_agrees() -> None:
     assert losses[0] == pytest.approx(np.log(6), abs=0.4)
     assert losses[-1] < 0.6 * losses[0]
     model.eval()
-    loss, right = evaluate_step(model, inputs, labels)
-    assert right == (predict(model, inputs) == labels).float().mean()
+    loss, accuracy = evaluate_step(model, inputs, labels)
+    assert accuracy == (predict(model, inputs) == labels).float().mean()
     assert loss < losses[0]
 
 
-def test_the_likeliest_color_is_the_argmax() -> None:
+def test_the_most_likely_color_is_the_argmax() -> None:
     logits = torch.rand(2, 6, 4, 4)
-    np.testing.assert_array_equal(likeliest(logits), logits.argmax(dim=1))
+    np.testing.assert_array_equal(most_likely(logits), logits.argmax(dim=1))
 
 
-def test_images_are_painted_with_the_predicted_colors() -> None:
+def test_images_have_the_predicted_colors() -> None:
     torch.manual_seed(0)
     model = CNN(4, 6).eval()
     images = torch.randint(0, 256, (2, 8, 8, 3), dtype=torch.uint8)
@@ -81,6 +81,6 @@ def test_images_are_painted_with_the_predicted_colors() -> None:
     mean = images.numpy().astype(np.float32).mean(-1) / 256
     np.testing.assert_allclose(gray(images)[:, 0], mean, rtol=1e-6)
     with torch.inference_mode():
-        painted = predict_images(model, images, palette)
-    np.testing.assert_array_equal(painted, palette[predict(model, gray(images))])
-    assert painted.dtype == torch.uint8
+        colored = predict_images(model, images, palette)
+    np.testing.assert_array_equal(colored, palette[predict(model, gray(images))])
+    assert colored.dtype == torch.uint8

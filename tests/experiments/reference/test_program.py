@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,9 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from reference.program import ProgramConfig, in_batches, main, nearest_color, read_palette
+from reference.program import ProgramConfig, main, nearest_color, read_palette, split_batches
 
-from jaxcolor.colorization import palette as ours
+from jaxcolor.colorization import palette as jaxcolor_palette
 from jaxcolor.errors import UserError
 
 
@@ -20,7 +21,7 @@ def palette(tmp_path: Path) -> Path:
     return path
 
 
-def test_it_learns_and_prints_a_line_an_epoch(
+def test_the_program_learns_and_prints_one_line_per_epoch(
     archive: Path, data_dir: Path, palette: Path, capsys: pytest.CaptureFixture
 ) -> None:
     main(
@@ -35,23 +36,25 @@ def test_it_learns_and_prints_a_line_an_epoch(
     assert losses[2] < losses[0] < 2.5
 
 
-def test_labels_are_those_of_jaxcolor(palette: Path) -> None:
+def test_labels_are_the_same_as_those_of_jaxcolor(palette: Path) -> None:
     colors = read_palette(ProgramConfig(palette=palette), np.zeros((0, 4, 4, 3)))
     images = np.random.default_rng(1).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
     labels = nearest_color(torch.from_numpy(images), torch.from_numpy(colors))
-    np.testing.assert_array_equal(labels, ours.nearest_color(images, colors))
+    np.testing.assert_array_equal(labels, jaxcolor_palette.nearest_color(images, colors))
 
 
 def test_the_last_batch_may_be_smaller() -> None:
-    batches = list(in_batches(torch.zeros(7, 1), torch.arange(7), 3))
+    batches = list(split_batches(torch.zeros(7, 1), torch.arange(7), 3))
     assert [labels.tolist() for _, labels in batches] == [[0, 1, 2], [3, 4, 5], [6]]
 
 
-def test_a_missing_palette_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_palette_raises_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot read the palette .*none.npy: No such file"):
         read_palette(ProgramConfig(palette=tmp_path / "none.npy"), np.zeros((0, 4, 4, 3)))
 
 
 def test_pytorch_is_not_slowed_by_importing_jax() -> None:
     program = "import sys, reference.program as p; sys.exit('jax' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+    path = os.pathsep.join([str(Path(__file__).parents[3] / "experiments"), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": path}
+    assert subprocess.run([sys.executable, "-c", program], env=environment).returncode == 0

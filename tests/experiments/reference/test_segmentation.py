@@ -1,4 +1,4 @@
-"""Parity with torchvision: weights that it has written are read by us, and both compute the same."""
+"""Parity with PyTorch: jaxcolor reads weight files that PyTorch wrote, and both networks compute the same."""
 
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,21 @@ pytest.importorskip("torchvision")
 from flax import linen as nn
 from reference import segmentation as reference
 
-from jaxcolor.models.deeplabv3 import Backbone, DeepLabV3, upsample
+from jaxcolor.layers import resize_bilinear
+from jaxcolor.models import DeepLabV3
 from jaxcolor.models.efficientnet import EfficientNetLite0
 from jaxcolor.pretrained.deeplabv3 import load_pretrained
 
 TOLERANCE = 1e-4  # of the largest activation
-# Their stages → where ours are among the captured outputs.
+# PyTorch's stage → part and module of jaxcolor whose output is captured.
 RESNET_STAGES = {"aspp": ("head", "aspp"), "conv": ("head", "conv"), "logits": ("head", "classifier")}
 
 
-def our_stages(model: DeepLabV3, variables: Any, images: np.ndarray) -> dict[str, np.ndarray]:
-    """The same stages as the reference's, computed by ours."""
+def jaxcolor_stages(model: DeepLabV3, variables: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the outputs of jaxcolor's stages by name."""
 
     def run(variables: Any, x: jax.Array) -> dict[str, jax.Array]:
-        (logits, _), state = model.apply(
+        logits, state = model.apply(
             variables,
             x,
             mutable=["intermediates"],
@@ -35,7 +36,7 @@ def our_stages(model: DeepLabV3, variables: Any, images: np.ndarray) -> dict[str
         )
         outputs = state["intermediates"]
         third, last = outputs["backbone"]["__call__"][0]
-        found = {"third": third, "last": last, "out": upsample(logits, (x.shape[1], x.shape[2]))}
+        found = {"third": third, "last": last, "out": resize_bilinear(logits, (x.shape[1], x.shape[2]))}
         for name, (part, child) in RESNET_STAGES.items():
             found[name] = outputs[part][child]["__call__"][0]
         return found
@@ -44,6 +45,7 @@ def our_stages(model: DeepLabV3, variables: Any, images: np.ndarray) -> dict[str
 
 
 def check_stages(ours: dict[str, np.ndarray], theirs: dict[str, Any], names: dict[str, str]) -> None:
+    """Compare stages. `names` maps the names of PyTorch's stages to those of jaxcolor's."""
     for their_name, our_name in names.items():
         expected = theirs[their_name].numpy().transpose(0, 2, 3, 1)
         assert ours[our_name].shape == expected.shape
@@ -54,9 +56,9 @@ def check_stages(ours: dict[str, np.ndarray], theirs: dict[str, Any], names: dic
 @pytest.mark.slow
 @pytest.mark.parametrize("backbone", ["resnet50", "resnet101"])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_resnets(backbone: Backbone, zipped: bool, tmp_path: Path) -> None:
+def test_all_stages_of_deeplabv3_agree_with_torchvision(backbone: str, zipped: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    theirs = reference.deeplab(backbone).eval()
+    theirs = reference.build_deeplabv3(backbone).eval()
     reference.randomize_statistics(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
     model = DeepLabV3(backbone, 21, 8, aux=True)
@@ -73,16 +75,15 @@ def test_resnets(backbone: Backbone, zipped: bool, tmp_path: Path) -> None:
     }
     for size in [(224, 224), (193, 257)] if zipped else [(65, 97)]:
         images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
-        found = reference.stages(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
-        # Their 3×3 convolution behind ASPP is followed by ReLU; so is ours.
-        check_stages(our_stages(model, variables, images), found, names)
+        found = reference.stage_outputs(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
+        check_stages(jaxcolor_stages(model, variables, images), found, names)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [(224, 224), (193, 257)])
-def test_efficientnet(size: tuple[int, int], tmp_path: Path) -> None:
+def test_all_stages_of_efficientnet_agree_with_pytorch(size: tuple[int, int], tmp_path: Path) -> None:
     torch.manual_seed(0)
-    theirs = reference.efficientnet().eval()
+    theirs = reference.build_efficientnet().eval()
     reference.randomize_statistics(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     model = DeepLabV3("efficientnet-lite0", 21, 16)
@@ -92,11 +93,11 @@ def test_efficientnet(size: tuple[int, int], tmp_path: Path) -> None:
         jnp.asarray, load_pretrained("efficientnet-lite0", zeros, tmp_path / "w.pth").variables
     )
     images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
-    found = reference.stages(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
-    # Theirs is not dilated: the backbone alone, with its own strides.
+    found = reference.stage_outputs(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
+    # PyTorch's network is not dilated, so compare backbones with their original strides.
     backbone = EfficientNetLite0(output_stride=32)
     ours: Any = backbone.apply(
         {name: tree["backbone"] for name, tree in variables.items()}, jnp.asarray(images), train=False
     )
-    stages = {f"block{end}": np.asarray(out) for end, out in zip(reference.ENDS, ours, strict=True)}
+    stages = {f"block{end}": np.asarray(out) for end, out in zip(reference.STAGE_ENDS, ours, strict=True)}
     check_stages(stages, found, {name: name for name in stages})

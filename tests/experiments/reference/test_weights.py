@@ -10,27 +10,26 @@ torch = pytest.importorskip("torch")
 from reference import colorization as reference
 from reference.weights import from_torch, to_torch
 
-from jaxcolor.colorization import models
+from jaxcolor import models
 from jaxcolor.errors import UserError
-from jaxcolor.layers import write_out
 
 
 def variables(model: models.CNN | models.UNet) -> dict:
-    """Zeros in the shapes of the network's variables."""
-    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)), train=False))
+    """Return zeros with the shapes of the network's variables."""
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1))))
     return jax.tree.map(lambda shape: jnp.zeros(shape.shape), dict(shapes))
 
 
-def trained() -> dict:
-    """A state_dict whose statistics are not the initial ones."""
+def trained_weights() -> dict:
+    """Return a state_dict whose statistics are not the initial ones."""
     torch.manual_seed(0)
     model = reference.UNet(4, 6)
     model(torch.rand(3, 1, 8, 8))
     return model.state_dict()
 
 
-def test_there_and_back_is_the_same_bit_by_bit() -> None:
-    weights = trained()
+def test_a_round_trip_returns_the_same_weights() -> None:
+    weights = trained_weights()
     ours = from_torch(weights, variables(models.UNet(4, 6)))
     back = to_torch(ours, weights)
     assert back.keys() == weights.keys()
@@ -41,8 +40,8 @@ def test_there_and_back_is_the_same_bit_by_bit() -> None:
     jax.tree.map(np.testing.assert_array_equal, again, ours)
 
 
-def test_both_networks_compute_the_same_with_them() -> None:
-    weights = trained()
+def test_both_networks_compute_the_same_with_converted_weights() -> None:
+    weights = trained_weights()
     network = models.UNet(4, 6)
     ours = from_torch(weights, variables(network))
     theirs = reference.UNet(4, 6)
@@ -50,12 +49,12 @@ def test_both_networks_compute_the_same_with_them() -> None:
     x = np.random.default_rng(0).uniform(size=(2, 8, 12, 1)).astype(np.float32)
     with torch.inference_mode():
         expected = theirs.eval()(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy().transpose(0, 2, 3, 1)
-    logits: Any = network.apply(ours, jnp.asarray(x), train=False)
-    np.testing.assert_allclose(write_out(logits), expected, atol=1e-6)
+    logits: Any = network.apply(ours, jnp.asarray(x))
+    np.testing.assert_allclose(logits, expected, atol=1e-6)
 
 
-def test_all_that_does_not_fit_is_named_at_once() -> None:
-    weights = trained()
+def test_an_error_names_all_weights_of_pytorch_that_do_not_fit() -> None:
+    weights = trained_weights()
     weights["layer7.weight"] = weights["layer6.bias"]
     weights["layer1.conv.bias"] = torch.zeros(5)
     weights["layer6.weight"] = torch.zeros(3)
@@ -69,12 +68,12 @@ def test_all_that_does_not_fit_is_named_at_once() -> None:
     )
 
 
-def test_so_it_is_on_the_way_back() -> None:
+def test_an_error_names_all_weights_of_jaxcolor_that_do_not_fit() -> None:
     ours = variables(models.CNN(4, 6))
     ours["params"]["layer9"] = {"kernel": jnp.zeros(3)}
     del ours["batch_stats"]["layer2"]
     with pytest.raises(UserError) as error:
-        to_torch(ours, trained())
+        to_torch(ours, trained_weights())
     message = str(error.value)
     assert message.startswith("our weights do not fit this PyTorch network: ")
     assert "batch_stats/layer2/norm/mean is missing; batch_stats/layer2/norm/variance is missing" in message
