@@ -28,15 +28,13 @@ class ColorizeBenchmark:
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     """Arithmetic of both programs. tf32 is for GPUs; bfloat16 is autocast in PyTorch."""
     variants: tuple[str, ...] = ()
-    """Variants of the PyTorch program, such as eager, channels_last and compile. Default: all variants for
-    this device."""
+    """Variants of the PyTorch program, such as eager and compile. Default: all for this device."""
     rounds: int = 7
     """Number of timed rounds, after one to warm up; at least 5. Each program runs once per round."""
     certificate: Literal["yes", "no", "only"] = "yes"
     """Whether to compare the numbers of both programs. only: do not time them."""
     sweep: bool = False
-    """Time batches of 25 to 1000 images instead of --batch-size. Plot the results next to the file of --json,
-    or as benchmark-sweep.png."""
+    """Time batches of 25 to 1000 images instead of --batch-size, and plot the results to a .png file."""
     sizes: bool = False
     """Measure train steps on images with sides of 32 to 256 pixels, at most 25 images per step."""
     memory: bool = True

@@ -19,13 +19,13 @@ class Scores(NamedTuple):
 
 def scores(confusion: Confusion) -> Scores:
     """Return pixel accuracy, the mean accuracy over classes, and intersection over union."""
-    right = np.diag(confusion)
+    correct = np.diag(confusion)
     true, predicted = confusion.sum(axis=1), confusion.sum(axis=0)
     with np.errstate(invalid="ignore"):
-        accuracy = right / true
-        iou = right / (true + predicted - right)
+        accuracy = correct / true
+        iou = correct / (true + predicted - correct)
     return Scores(
-        pixel_accuracy=float(right.sum() / confusion.sum()),
+        pixel_accuracy=float(correct.sum() / confusion.sum()),
         mean_accuracy=float(np.nanmean(accuracy)),
         mean_iou=float(np.nanmean(iou)),
         iou=iou,

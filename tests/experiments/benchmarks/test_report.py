@@ -76,10 +76,6 @@ def test_whole_runs_and_profiles_are_tables() -> None:
     assert text.endswith("pytorch eager: x")
     table = report.profile_text({"loss": 3.0, "rest": 1.0})
     assert table.splitlines()[2].split() == ["loss", "3.00", "75.0%"]
-        "loss",
-        "3.00",
-        "75.0%",
-    ]
 
 
 def test_the_sweep_is_plotted(tmp_path: Path) -> None:
