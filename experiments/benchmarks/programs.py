@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
 from jaxcolor.training.batches import Batches
+from jaxcolor.training.compilation import jit
 from jaxcolor.training.engine import Engine
 from jaxcolor.training.state import TrainState, create_state
 
@@ -60,8 +61,8 @@ class JaxProgram:
         optimizer = optax.chain(keep_gradients(), optax.adam(learning_rate, eps=epsilon))
         self.state: TrainState = create_state(model.apply, variables, optimizer)
         self._engine = Engine(train_step, donate=False)
-        self._evaluate = jax.jit(evaluate_step)
-        self._outputs = jax.jit(layer_outputs, static_argnames="train")
+        self._evaluate = jit(evaluate_step)
+        self._outputs = jit(layer_outputs, static_argnames="train")
 
     def load(self, weights: dict[str, Tensor]) -> None:
         """Replace the weights by those of a PyTorch state_dict."""

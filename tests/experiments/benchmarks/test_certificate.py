@@ -19,6 +19,7 @@ from jaxcolor.data.photographs import load_sample
 SIDE = 16  # of the images, in pixels
 
 
+@pytest.mark.shipped
 @pytest.mark.parametrize(
     "network", [n if n == "unet" else pytest.param(n, marks=pytest.mark.slow) for n in NETWORK_NAMES]
 )
