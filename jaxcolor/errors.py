@@ -1,15 +1,15 @@
-"""The one exception that a user is meant to read."""
+"""The exception for errors that the user can mend."""
 
 
 class UserError(Exception):
-    """Something the user can mend: one line that says what is wrong and what to do.
+    """An error that the user can mend. Its message is one line: what is wrong, and what to do.
 
-    Scripts print it as `error: …` and exit with status 1, without a traceback.
+    The scripts print it as `error: …` and exit with status 1, without a traceback.
     """
 
 
 def reason(error: BaseException) -> str:
-    """The first line of another library's error, to be quoted in a `UserError`."""
+    """Return the first line of another library's error, for the message of a `UserError`."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     lines = str(error).strip().splitlines()

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and the folder for what can be made again."""
+"""Files that are complete or do not exist, and the cache folder."""
 
 import json
 import math
@@ -14,12 +14,12 @@ TEMPORARY = ".tmp"
 
 
 def cache_folder() -> Path:
-    """The user's folder for things that cost only time to make again."""
+    """Return the user's folder for files that can be computed again."""
     return platformdirs.user_cache_path("jaxcolor")
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a file that takes the place of `path` only once it is complete."""
+    """Write a file with `write`. It replaces `path` only when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
@@ -35,13 +35,13 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write plain values, atomically; what JSON has no number for, nan and infinities, becomes null."""
+    """Write values as JSON, atomically. nan and infinities become null."""
     data = json.dumps(without_nonfinite(value), indent=2, default=str, allow_nan=False).encode()
     write_atomically(path, lambda file: file.write(data))
 
 
 def without_nonfinite(value: Any) -> Any:
-    """The value with None for each nan and infinity in its dicts, lists and tuples."""
+    """Return the value with None in place of nan and infinities in dicts, lists and tuples."""
     if isinstance(value, dict):
         return {name: without_nonfinite(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
@@ -50,6 +50,6 @@ def without_nonfinite(value: Any) -> Any:
 
 
 def remove_temporary(folder: Path) -> None:
-    """Remove what a kill in `write_atomically` has left anywhere in a folder."""
+    """Delete the temporary files of an interrupted `write_atomically` anywhere in a folder."""
     for path in folder.rglob(f".*{TEMPORARY}"):
         path.unlink()

@@ -36,7 +36,7 @@ MUTATIONS = [
     M("layers/conv/plain.py", "out = bias\n", "out = 0 * bias\n", "layers/conv/test_plain.py"),
     M("layers/conv/squares.py", "[[1, 1, 0], [1, 0, 0]]", "[[1, 0, 0], [1, 0, 0]]", "layers/conv/test_squares.py"),
     M("layers/conv/cpu.py", "[::-1, ::-1].swapaxes(2, 3)\n    around", ".swapaxes(2, 3)\n    around", "layers/conv/test_cpu.py"),
-    M("layers/conv/cpu.py", "padding = dilation * (size - 1) - padding\n    return", "padding = padding + 0\n    return", "layers/conv/test_cpu.py"),
+    M("layers/conv/cpu.py", "size, padding, dilation)[::-1, ::-1].swapaxes(2, 3)", "size, padding, dilation).swapaxes(2, 3)", "layers/conv/test_cpu.py"),
     M("layers/conv/cpu.py", "return sum(outs[1:], outs[0]) + bias", "return sum(outs[1:], outs[0])", "layers/conv/test_cpu.py"),
     M("layers/conv/cpu.py", "    return [x]\n", "    return [x, x]\n", "layers/conv/test_cpu.py"),
     M("layers/conv/general.py", "if abs(down) >= height or abs(right) >= width:", "if abs(down) >= height - 1 or abs(right) >= width:", "layers/conv/test_general.py"),

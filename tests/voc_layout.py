@@ -26,9 +26,9 @@ def write_voc(folder: Path, sizes: dict[str, tuple[int, int]] | None = None) -> 
             image = np.array([[90, 90, 90], [220, 30, 30], [30, 30, 220]])[np.where(mask == 255, 0, mask)]
             image = (image + rng.normal(0, 12, image.shape)).clip(0, 255).astype(np.uint8)
             Image.fromarray(image).save(root / "JPEGImages" / f"{name}.jpg", quality=95)
-            image = Image.fromarray(mask)
-            image.putpalette(np.arange(256).repeat(3).astype(np.uint8).tobytes())
-            image.save(root / "SegmentationClass" / f"{name}.png")
+            palette_image = Image.fromarray(mask)
+            palette_image.putpalette(np.arange(256).repeat(3).astype(np.uint8).tobytes())
+            palette_image.save(root / "SegmentationClass" / f"{name}.png")
     return folder
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from jaxcolor.sheets import GAP, MARGIN, column, row, save, sheet
+from jaxcolor.drawing import GAP, MARGIN, column, row, save, sheet
 
 ENLARGED = 96  # pixels of the longer side of a drawn image, or the next multiple of the image's own
 TILE = 64  # the same for a channel of the activations

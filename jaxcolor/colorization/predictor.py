@@ -32,7 +32,7 @@ class Colorizer:
 
     def __init__(
         self,
-        apply_fn: Callable[..., Array],
+        apply_fn: Callable[..., Any],
         variables: Mapping[str, Any],
         palette: Palette,
         downsize_input: bool = False,

@@ -1,1 +1,1 @@
-"""Where images come from: archives, folders, and a sample that needs no network."""
+"""Data sets: archives, folders, and samples that need no network."""

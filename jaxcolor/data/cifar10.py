@@ -35,7 +35,7 @@ FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_b
 
 @dataclass
 class ArchiveConfig(tfds.core.BuilderConfig):
-    """An archive on disk; `name` is its md5, so that another archive is never taken for it."""
+    """An archive on disk. Its `name` is its md5, so archives are not confused."""
 
     archive: Path | None = None
 
@@ -65,14 +65,14 @@ class Cifar10Binary(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, records: np.ndarray) -> Iterator[tuple[int, dict]]:
         for key, record in enumerate(records):
             image = record[1:].reshape(3, SIDE, SIDE).transpose(1, 2, 0)
-            # Encoded here, because tfds would ask TensorFlow to encode an array.
+            # Encoded here, because tfds uses TensorFlow to encode an array.
             png = io.BytesIO()
             Image.fromarray(image).save(png, format="png", compress_level=1)
             yield key, {"image": io.BytesIO(png.getvalue()), "label": int(record[0])}
 
 
 def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
-    """The records of an archive by split; a `UserError` says what is wrong with it."""
+    """Return the records of an archive by split. Raises `UserError` for a wrong archive."""
     batches = {}
     try:
         with tarfile.open(archive) as tar:
@@ -112,10 +112,10 @@ def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
 def load_cifar10(
     category: str, archive: Path | None = None, data_dir: Path | None = None
 ) -> tuple[UInt8[np.ndarray, "train 32 32 3"], UInt8[np.ndarray, "test 32 32 3"], str]:
-    """Train images and test images, in the archive's order, and the archive's md5.
+    """Return the train images and the test images in the archive's order, and its md5.
 
-    `category` is one of `CATEGORIES` or "all". Without `archive` the official one is used: as prepared
-    in `data_dir` (None: tfds's own folder), or downloaded. Raises `UserError` where it cannot be had.
+    `category` is one of `CATEGORIES` or "all". Without `archive` it is the official one: prepared in
+    `data_dir` (None: tfds's own folder), or downloaded. Raises `UserError` if it is not available.
     """
     md5 = file_hash(archive) if archive else OFFICIAL_MD5
     builder = _builder(md5, archive, data_dir)
@@ -135,7 +135,7 @@ def load_cifar10(
 
 
 def is_available(data_dir: Path | None = None) -> bool:
-    """Whether the official images are prepared or downloaded in `data_dir`, or their server answers."""
+    """Return whether the official images are prepared or downloaded in `data_dir`, or the server answers."""
     builder = _builder(OFFICIAL_MD5, None, data_dir)
     return (
         builder.is_prepared()
@@ -153,7 +153,7 @@ def _builder(md5: str, archive: Path | None, data_dir: Path | None) -> Cifar10Bi
 
 
 def _read(builder: Cifar10Binary, split: str, category: str) -> np.ndarray:
-    # Only the images of the category are decoded.
+    # Decode only the images of the category.
     source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     label = None if category == "all" else CATEGORIES.index(category)
     kept = [r["image"] for r in (source[i] for i in range(len(source))) if label in (None, r["label"])]

@@ -1,4 +1,4 @@
-"""Pascal VOC's classes, and the colors in which masks are drawn."""
+"""The names of classes: CIFAR-10's categories, VOC's classes and their colors, and files of names."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -16,7 +16,10 @@ VOC_CLASSES = (
 
 
 def voc_colors(count: int = 256) -> UInt8[np.ndarray, "count 3"]:
-    """VOC's color of each label: its bits, three by three, make up red, green and blue from the top."""
+    """Return VOC's colors of the first `count` labels.
+
+    The bits of a label, three at a time, are bits of red, green and blue, from the highest on.
+    """
     labels = np.arange(count)
     colors = np.zeros((count, 3), np.int64)
     for bit in range(8):
@@ -26,7 +29,7 @@ def voc_colors(count: int = 256) -> UInt8[np.ndarray, "count 3"]:
 
 
 def read_classes(given: str) -> tuple[str, ...]:
-    """The names of classes: those in a file, one a line, or `given` many without a name of their own."""
+    """Return the names of classes: those in a file, one per line, or "class 0" and so on for a number."""
     if given.isdecimal():
         names = [f"class {i}" for i in range(int(given))]
     else:
@@ -34,7 +37,7 @@ def read_classes(given: str) -> tuple[str, ...]:
             names = [line.strip() for line in Path(given).read_text().splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
-                f"--classes takes how many there are, or a file with a name a line: cannot read {given}: "
+                f"--classes is a number of classes, or a file with one name per line: cannot read {given}: "
                 f"{reason(error)}"
             ) from error
     if not 2 <= len(names) <= 255:

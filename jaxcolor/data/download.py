@@ -1,12 +1,12 @@
-"""Files from the network: with a checksum, a progress bar, and never half of one."""
+"""Downloads with a checksum and a progress bar. A file is complete or does not exist."""
 
 import hashlib
-import tempfile
 import threading
 from pathlib import Path
 
 import pooch
 import requests
+from filelock import FileLock
 
 from jaxcolor.errors import UserError, reason
 
@@ -15,7 +15,7 @@ READ_SECONDS = 60.0
 
 
 def file_hash(path: Path, algorithm: str = "md5") -> str:
-    """The md5, or the sha256, of a file, in hexadecimal."""
+    """Return the md5 or sha256 of a file, in hexadecimal."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest()
@@ -24,7 +24,7 @@ def file_hash(path: Path, algorithm: str = "md5") -> str:
 
 
 def is_reachable(url: str) -> bool:
-    """Whether a server answers for `url` within a few seconds."""
+    """Return whether a server answers for `url` within a few seconds."""
     answers: list[bool] = []
 
     def ask() -> None:
@@ -34,7 +34,7 @@ def is_reachable(url: str) -> bool:
         except requests.RequestException:
             answers.append(False)
 
-    # A thread, because the time-out does not cover the name look-up.
+    # A thread, because the timeout does not cover the name lookup.
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(CONNECT_SECONDS)
@@ -42,37 +42,45 @@ def is_reachable(url: str) -> bool:
 
 
 def is_downloaded(url: str, checksum: str, folder: Path) -> bool:
-    """Whether the file behind `url` lies in `folder` already, with this checksum."""
+    """Return whether the file behind `url` is in `folder`, with this checksum."""
     path = folder / _file_name(url)
-    return path.is_file() and _is_right(path, checksum)
+    return path.is_file() and _is_correct(path, checksum)
 
 
 def download(url: str, checksum: str, folder: Path, advice: str) -> Path:
-    """The file behind `url` in `folder`, downloaded if it is not there with this checksum already.
+    """Return the file behind `url` in `folder`. Download it if it is not there with this checksum.
 
-    `checksum` is "md5:…" or "sha256:…", or the start of one. `advice` says what to do without a network.
+    `checksum` is "md5:…" or "sha256:…", complete or its first digits. `advice` says what to do without a
+    network. Several processes download a file once. Raises `UserError`.
     """
+    path = folder / _file_name(url)
     if is_downloaded(url, checksum, folder):
-        return folder / _file_name(url)
-    fetch = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
+        return path
+    downloader = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".download.") as temporary:
-            path = Path(temporary, _file_name(url))
-            fetch(url, str(path), None)
-            if not _is_right(path, checksum):
-                raise UserError(f"what {url} sent is not the expected file: its {checksum} is another one")
-            return path.rename(folder / path.name)
+        with FileLock(folder / f".{path.name}.lock"):
+            if not is_downloaded(url, checksum, folder):
+                path.unlink(missing_ok=True)
+                # pooch compares complete checksums only, so the comparison is made here.
+                pooch.retrieve(url, known_hash=None, fname=path.name, path=folder, downloader=downloader)
     except requests.RequestException as error:
         raise UserError(f"cannot download {url}: {advice} ({reason(error)})") from error
     except OSError as error:
         raise UserError(f"cannot write into {folder}: {reason(error)}") from error
+    if not _is_correct(path, checksum):
+        path.unlink()
+        raise UserError(f"{url} sent another file than expected: its {checksum} is different")
+    return path
 
 
-def _is_right(path: Path, checksum: str) -> bool:
+def _is_correct(path: Path, checksum: str) -> bool:
     algorithm, _, digest = checksum.partition(":")
     return file_hash(path, algorithm).startswith(digest)
 
 
 def _file_name(url: str) -> str:
     return url.rsplit("/", 1)[-1]
+
+
+pooch.get_logger().setLevel("WARNING")

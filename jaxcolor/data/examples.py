@@ -1,4 +1,4 @@
-"""Images with masks: what segmentation trains on, one at a time, so that no data set need fit in memory."""
+"""Images with label maps, decoded one at a time, so that a data set need not fit in memory."""
 
 import io
 from collections.abc import Sequence
@@ -12,29 +12,29 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxcolor.errors import UserError, reason
 
-VOID = 255  # the label of pixels that count nowhere
+VOID = 255  # the label of pixels that do not count
 Size = tuple[int, int]  # height and width, in pixels
 
 
 class Example(NamedTuple):
-    """A image, and the class of each of its pixels, or `VOID`."""
+    """An image and its label map: the class of each pixel, or `VOID`."""
 
     name: str
     image: UInt8[np.ndarray, "height width 3"]
-    mask: UInt8[np.ndarray, "height width"]
+    label_map: UInt8[np.ndarray, "height width"]
 
 
 @runtime_checkable
 class Examples(Protocol):
-    """A split of a data set. An example is decoded each time that it is asked for."""
+    """A split of a data set. An example is decoded on every access."""
 
     @property
     def sizes(self) -> Sequence[Size]:
-        """Of each image."""
+        """Height and width of each image, in pixels."""
 
     @property
     def fingerprint(self) -> str:
-        """A hash of images and masks: another one for others, or in another order."""
+        """Hash of the images and label maps, in order."""
 
     def __len__(self) -> int: ...
 
@@ -42,46 +42,51 @@ class Examples(Protocol):
 
 
 def count_labels(examples: Examples) -> Int[np.ndarray, " 256"]:
-    """How many pixels have each label. Decodes every example, so that one which is broken is named."""
+    """Count the pixels per label. Decodes every example, so a broken one raises `UserError`."""
 
     def count(index: int) -> Int[np.ndarray, " 256"]:
-        return np.bincount(examples[index].mask.ravel(), minlength=256)
+        return np.bincount(examples[index].label_map.ravel(), minlength=256)
 
     with ThreadPoolExecutor(2) as pool:
         return sum(pool.map(count, range(len(examples))), np.zeros(256, np.int64))
 
 
 def decode_image(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
-    """A image file's pixels; `UserError` names it where it cannot be read."""
+    """Return the RGB pixels of an image file. Raises `UserError` with its name if it cannot be read."""
     with _open(source, name) as image:
         return np.asarray(_loaded(image, name).convert("RGB"))
 
 
-def decode_mask(source: Path | bytes, name: str, classes: int) -> UInt8[np.ndarray, "height width"]:
-    """The class indices of a mask file, gray or with a palette; `UserError` names it where it is none."""
+def decode_label_map(source: Path | bytes, name: str, classes: int) -> UInt8[np.ndarray, "height width"]:
+    """Return the class indices of a mask file, gray or with a palette. Raises `UserError` with its name."""
     with _open(source, name) as image:
         if image.mode not in ("P", "L"):
-            raise UserError(f"{name} is no mask: it has {image.mode} pixels, not one index each")
-        mask = np.asarray(_loaded(image, name))
-    wrong = np.unique(mask[(mask >= classes) & (mask != VOID)])
+            raise UserError(
+                f"{name} is no mask: its pixels are {image.mode}; it needs one class index per "
+                "pixel, as a gray or palette PNG has"
+            )
+        labels = np.asarray(_loaded(image, name))
+    wrong = np.unique(labels[(labels >= classes) & (labels != VOID)])
     if len(wrong):
         raise UserError(
             f"{name} has label {wrong[0]}, but there are {classes} classes, 0 to {classes - 1}, and {VOID} "
-            "for void: say with --classes which ones there are"
+            "for void: name all classes with --classes"
         )
-    return mask
+    return labels
 
 
 def read_size(source: Path | bytes, name: str) -> Size:
-    """Height and width of a image file, from its header."""
+    """Return height and width of an image file, from its header."""
     with _open(source, name) as image:
         return image.height, image.width
 
 
-def check_sizes(image: Size, mask: Size, name: str) -> None:
-    """Refuse a mask that is not as large as its image."""
-    if image != mask:
-        raise UserError(f"{name}: the mask has {mask[0]}×{mask[1]} pixels, the image {image[0]}×{image[1]}")
+def check_sizes(image: Size, label_map: Size, name: str) -> None:
+    """Raise `UserError` if a label map does not have the size of its image."""
+    if image != label_map:
+        raise UserError(
+            f"{name}: the mask has {label_map[0]}×{label_map[1]} pixels, the image {image[0]}×{image[1]}"
+        )
 
 
 def _open(source: Path | bytes, name: str) -> Image.Image:

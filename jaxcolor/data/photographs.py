@@ -1,7 +1,7 @@
-"""Color photographs that installed packages carry: images to train on without a network.
+"""The built-in sample for colorization: patches of photographs that installed packages contain.
 
-Eight photographs are too few to keep some of them apart for validation, since the colors of one say
-nothing of another's; so the left part of each is trained on, and the right part is validated on.
+Eight photographs are too few to keep some of them for validation. So the left part of each is for training,
+and the right part for validation.
 """
 
 from importlib.resources import as_file, files
@@ -28,7 +28,7 @@ VALIDATION_STRIDE = 1 / 2
 
 
 def load_photographs() -> list[UInt8[np.ndarray, "_ _ 3"]]:
-    """The photographs, each of its own height and width."""
+    """Return the photographs, each with its own height and width."""
     return [_load(package, name) for package, name in PHOTOGRAPHS]
 
 
@@ -40,10 +40,10 @@ def _load(package: str, name: str) -> np.ndarray:
 def load_sample(
     side: int = 32,
 ) -> tuple[UInt8[np.ndarray, "train side side 3"], UInt8[np.ndarray, "validation side side 3"]]:
-    """Train and validation patches of the photographs, at several scales.
+    """Return train and validation patches of the photographs, at several scales; always the same.
 
-    Deterministic: neighboring patches overlap, patches of the two splits never do. Each split is
-    shuffled once, so that its first images come from different photographs.
+    Neighboring patches overlap; patches of the two splits do not. Each split is shuffled once, so its first
+    images come from different photographs.
     """
     train, validation = [], []
     for photograph in load_photographs():

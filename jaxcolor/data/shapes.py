@@ -1,7 +1,7 @@
 """The built-in sample: textured shapes before photographs, with masks as Pascal VOC has them.
 
-Generated, the same each time: as many images as wanted, without a network. The shape alone says which
-class it is, since colors, textures, sizes and angles are drawn for each one.
+The images are generated, always the same, without a network. Only the shape determines the class; colors,
+textures, sizes and angles are random.
 """
 
 import numpy as np
@@ -22,13 +22,13 @@ Plane = Float[np.ndarray, "height width"]
 
 
 class ShapeImages:
-    """A split of the sample, an `Examples`; a image is drawn each time that it is asked for."""
+    """A split of the sample; an `Examples`. An image is generated on every access."""
 
     def __init__(self, split: str):
         self.split = split
         self.sizes = [SIZE] * COUNTS[split]
         self.fingerprint = f"shapes-1-{split}"
-        # As for colorization: the left part of each photograph is trained on, the right one validated on.
+        # As for colorization, the left part of each photograph is for training, the right for validation.
         self._backgrounds = [
             photo[:, :edge] if split == "train" else photo[:, edge:]
             for photo in load_photographs()
@@ -70,7 +70,7 @@ def _background(
 
 
 def _draw_shape(shape: str, rng: np.random.Generator) -> Bool[np.ndarray, "height width"]:
-    """Which pixels lie inside of a shape at a random place, of random size and angle."""
+    """Return which pixels are inside of a shape with random place, size and angle."""
     radius = SIZE[0] * rng.uniform(SMALLEST, LARGEST)
     center = [rng.uniform(0.6 * radius, n - 0.6 * radius) for n in SIZE]
     angle = rng.uniform(0, 2 * np.pi)
@@ -113,7 +113,7 @@ INSIDE = {
 
 
 def _texture(rng: np.random.Generator) -> Float[np.ndarray, "_ _ 3"]:
-    """Stripes, checks, waves or grain of two random colors, over a whole image."""
+    """Return stripes, checks, waves or grain of two random colors."""
     first, second = rng.uniform(0, 255, (2, 3))
     rows, columns = np.indices(SIZE)
     angle, period = rng.uniform(0, np.pi), rng.uniform(5, 16)

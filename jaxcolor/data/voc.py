@@ -17,7 +17,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from jaxcolor.data.download import download, file_hash, is_downloaded, is_reachable
-from jaxcolor.data.examples import Example, Size, check_sizes, decode_image, decode_mask
+from jaxcolor.data.examples import Example, Size, check_sizes, decode_image, decode_label_map
 from jaxcolor.data.prepare import make_builder, prepare
 from jaxcolor.errors import UserError, reason
 
@@ -39,13 +39,13 @@ ADVICE = (
 
 @dataclass
 class ArchiveConfig(tfds.core.BuilderConfig):
-    """An archive on disk; `name` is its md5, so that another archive is never taken for it."""
+    """An archive on disk. Its `name` is its md5, so archives are not confused."""
 
     archive: Path | None = None
 
 
 class VocSegmentation(tfds.core.GeneratorBasedBuilder):
-    """Images and masks of one archive; images are kept as they are, masks as gray PNGs of indices."""
+    """Images and label maps of one archive. Images stay as they are; label maps become gray PNGs."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -71,9 +71,9 @@ class VocSegmentation(tfds.core.GeneratorBasedBuilder):
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
         for key, (name, image, mask) in enumerate(read_archive(self.builder_config.archive, split)):
             size = decode_image(image, f"{name}.jpg").shape[:2]
-            indices = decode_mask(mask, f"{name}.png", MAX_CLASSES)
+            indices = decode_label_map(mask, f"{name}.png", MAX_CLASSES)
             check_sizes(size, indices.shape, f"{name}.png")
-            # As gray levels: tfds may decode with OpenCV, which replaces indices by a palette's colors.
+            # Gray, because tfds may decode with OpenCV, which replaces palette indices by colors.
             gray = io.BytesIO()
             Image.fromarray(indices).save(gray, format="png", compress_level=1)
             yield (
@@ -89,14 +89,14 @@ class VocSegmentation(tfds.core.GeneratorBasedBuilder):
 
 
 def read_archive(archive: Path, split: str) -> Iterator[tuple[str, bytes, bytes]]:
-    """Name, image file and mask file of each example; `UserError` says what is wrong with the archive."""
+    """Yield name, image file and mask file of each example. Raises `UserError` for a wrong archive."""
     try:
         with tarfile.open(archive) as tar:
             files = {PurePosixPath(m.name).parts[-2:]: m for m in tar.getmembers() if m.isfile()}
 
             def read(folder: str, name: str) -> bytes:
                 if (folder, name) not in files:
-                    raise UserError(f"{archive} is no archive in VOC's layout: it has no {folder}/{name}")
+                    raise UserError(f"{archive} does not have the layout of VOC: it has no {folder}/{name}")
                 return tar.extractfile(files[folder, name]).read()  # type: ignore[union-attr]
 
             names = read("Segmentation", f"{split}.txt").decode().split()
@@ -111,7 +111,7 @@ def read_archive(archive: Path, split: str) -> Iterator[tuple[str, bytes, bytes]
 
 
 class VocRecords:
-    """A split of a prepared builder, an `Examples`."""
+    """A split of a prepared builder; an `Examples`."""
 
     def __init__(self, builder: VocSegmentation, split: str, classes: int):
         skip = tfds.decode.SkipDecoding()
@@ -134,7 +134,7 @@ class VocRecords:
         return Example(
             name,
             decode_image(record["image"], f"{name}.jpg"),
-            decode_mask(record["mask"], f"{name}.png", self.classes),
+            decode_label_map(record["mask"], f"{name}.png", self.classes),
         )
 
     def _record(self, place: tuple[int, int]) -> dict:
@@ -145,10 +145,10 @@ class VocRecords:
 def load_voc(
     train_split: str, classes: int, archive: Path | None = None, data_dir: Path | None = None
 ) -> tuple[VocRecords, VocRecords, str]:
-    """The split to train on, `val`, and the archive's md5.
+    """Return the train split, the split `val`, and the md5 of the archive.
 
-    Without `archive` the official one is used: as prepared in `data_dir` (None: tfds's own folder), or
-    downloaded from one of its mirrors. Raises `UserError` where it cannot be had.
+    Without `archive` it is the official one: prepared in `data_dir` (None: tfds's own folder), or downloaded
+    from a mirror. Raises `UserError` if it is not available.
     """
     md5 = file_hash(archive) if archive else OFFICIAL_MD5
     builder = _builder(md5, archive, data_dir)
@@ -159,12 +159,12 @@ def load_voc(
 
 
 def is_available(data_dir: Path | None = None) -> bool:
-    """Whether the official archive is prepared or downloaded in `data_dir`, or a server answers for it."""
+    """Return whether the official archive is prepared or downloaded in `data_dir`, or a server has it."""
     builder = _builder(OFFICIAL_MD5, None, data_dir)
     here = is_downloaded(MIRRORS[0], f"md5:{OFFICIAL_MD5}", _downloads(builder))
     if builder.is_prepared() or here:
         return True
-    with ThreadPoolExecutor(len(MIRRORS)) as pool:  # at once: each may take seconds not to answer
+    with ThreadPoolExecutor(len(MIRRORS)) as pool:  # at once, because each may take seconds to fail
         return any(pool.map(is_reachable, MIRRORS))
 
 

@@ -1,7 +1,8 @@
-"""Images and masks in a folder of Pascal VOC's layout.
+"""Images and masks in a folder with the layout of Pascal VOC.
 
-FOLDER/JPEGImages/NAME.jpg, FOLDER/SegmentationClass/NAME.png, and the names of a split, one a line, in
-FOLDER/ImageSets/Segmentation/{train,val,trainval}.txt; FOLDER may also be the VOCdevkit around it.
+The images are FOLDER/JPEGImages/NAME.jpg and the masks FOLDER/SegmentationClass/NAME.png. The names of a
+split are in FOLDER/ImageSets/Segmentation/{train,val,trainval}.txt, one per line. FOLDER may also be the
+VOCdevkit around it.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from jaxcolor.data.examples import (
     Size,
     check_sizes,
     decode_image,
-    decode_mask,
+    decode_label_map,
     read_size,
 )
 from jaxcolor.errors import UserError, reason
@@ -21,7 +22,7 @@ SPLITS = Path("ImageSets", "Segmentation")
 
 
 class VocFolder:
-    """A split of such a folder, an `Examples`. All its files are known to be there."""
+    """A split of such a folder; an `Examples`. All its files exist."""
 
     def __init__(self, folder: Path, split: str, classes: int):
         self.folder = find_root(folder)
@@ -43,7 +44,7 @@ class VocFolder:
     def __getitem__(self, index: int) -> Example:
         name = self.names[index]
         image, mask = self._image(name), self._mask(name)
-        return Example(name, decode_image(image, str(image)), decode_mask(mask, str(mask), self.classes))
+        return Example(name, decode_image(image, str(image)), decode_label_map(mask, str(mask), self.classes))
 
     def _image(self, name: str) -> Path:
         return self.folder / "JPEGImages" / f"{name}.jpg"
@@ -53,7 +54,7 @@ class VocFolder:
 
 
 def find_root(folder: Path) -> Path:
-    """The folder with ImageSets/Segmentation: the one given, or the one inside of it that has it."""
+    """Return the folder that contains ImageSets/Segmentation: `folder`, or one inside of it."""
     found = [path.parents[1] for path in sorted(folder.glob("**/ImageSets/Segmentation"))]
     if len(found) != 1:
         raise UserError(
@@ -64,7 +65,7 @@ def find_root(folder: Path) -> Path:
 
 
 def read_names(path: Path) -> list[str]:
-    """The names in a split's list."""
+    """Return the names in the list of a split."""
     try:
         names = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:

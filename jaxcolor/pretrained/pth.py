@@ -1,8 +1,8 @@
-"""PyTorch's .pth files, read without PyTorch and without running anything that they ask for.
+"""PyTorch's .pth files, read without PyTorch and without running code from them.
 
-A file is a pickled dictionary of tensors, whose numbers lie outside of the pickle: behind it, one run of
-bytes a storage (the format up to PyTorch 1.5), or beside it in a zip archive (the format since). A pickle may
-call any function of any module; here it gets the few that make up a dictionary of tensors, and no other.
+A file is a pickle that describes tensors, and their numbers: after the pickle, one run of bytes per storage
+(the format until PyTorch 1.5), or beside it in a zip archive (the format since). A pickle may call any
+function of any module. Here only the few calls that make up a dictionary of tensors are allowed.
 """
 
 import io
@@ -29,7 +29,7 @@ DTYPES = {
     "BFloat16Storage": ml_dtypes.bfloat16, "LongStorage": np.int64, "IntStorage": np.int32,
     "ShortStorage": np.int16, "CharStorage": np.int8, "ByteStorage": np.uint8, "BoolStorage": np.bool_,
 }  # fmt: skip
-# The steps of a pickle that tensors and containers of them take, by pickletools' names.
+# The opcodes that a pickle of tensors and their containers needs, by the names of pickletools.
 STEPS = {
     "PROTO", "FRAME", "STOP", "GLOBAL", "STACK_GLOBAL", "REDUCE", "NEWOBJ", "BUILD", "BINPERSID", "MARK",
     "BINPUT", "LONG_BINPUT", "MEMOIZE", "BINGET", "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE",
@@ -37,7 +37,7 @@ STEPS = {
     "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS",
     "EMPTY_DICT", "SETITEM", "SETITEMS",
 }  # fmt: skip
-# What a damaged pickle makes Python's reader raise, or a damaged archive.
+# The exceptions that Python raises for a damaged pickle or archive.
 READ_ERRORS = (
     pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError, TypeError,
     OverflowError, MemoryError, RuntimeError, struct.error, zipfile.BadZipFile,
@@ -48,18 +48,18 @@ File = io.BytesIO | io.BufferedReader
 
 
 class DamagedError(Exception):
-    """The file is not what it claims to be."""
+    """The file is damaged, or not a file of weights."""
 
 
 class StorageType(NamedTuple):
-    """torch.FloatStorage and its like."""
+    """A storage class of PyTorch, such as torch.FloatStorage."""
 
     dtype: type
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """A run of numbers that several tensors may share."""
+    """An array of numbers that several tensors may share."""
 
     dtype: np.dtype
     key: str
@@ -71,7 +71,7 @@ class Storage:
 
 
 class Tensor(NamedTuple):
-    """A view of a storage, as torch._utils._rebuild_tensor_v2 is asked for it; units are numbers."""
+    """A view of a storage. Offset and strides count numbers, not bytes."""
 
     storage: Storage
     offset: int
@@ -79,7 +79,7 @@ class Tensor(NamedTuple):
     strides: tuple[int, ...]
 
     def of(self, numbers: np.ndarray) -> np.ndarray:
-        """The tensor as an array, given its storage's numbers."""
+        """Return the tensor as an array, given the numbers of its storage."""
         sizes = (self.offset, *self.shape, *self.strides)
         if not all(isinstance(n, int) and n >= 0 for n in sizes) or len(self.shape) != len(self.strides):
             raise DamagedError("a tensor has an impossible shape")
@@ -89,14 +89,14 @@ class Tensor(NamedTuple):
         if self.offset + last >= len(numbers):
             raise DamagedError("a tensor reaches beyond its storage")
         strides = [stride * numbers.itemsize for stride in self.strides]
-        # A copy: a view would keep the whole storage, and strides of 0 may claim any size.
+        # Strides of 0 could claim any size. The copy lets the storage go.
         if math.prod(self.shape) > len(numbers):
             raise DamagedError("a tensor is larger than its storage")
         return np.lib.stride_tricks.as_strided(numbers[self.offset :], self.shape, strides).copy()
 
 
 class StateDict(OrderedDict):
-    """collections.OrderedDict, but one that notices a key which is set twice."""
+    """A collections.OrderedDict that records keys which are set twice."""
 
     def __init__(self, *args: Any):
         self.duplicates: list[str] = []
@@ -108,7 +108,7 @@ class StateDict(OrderedDict):
         super().__setitem__(key, value)
 
     def __setstate__(self, state: object) -> None:
-        """PyTorch keeps versions of modules there, which nothing here needs."""
+        """Ignore PyTorch's versions of modules."""
 
 
 def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> Tensor:
@@ -130,7 +130,7 @@ ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads tensors, numbers, strings and containers, and refuses all else."""
+    """An unpickler for tensors, numbers, strings and containers only."""
 
     def __init__(self, file: File):
         super().__init__(file, encoding="utf-8")
@@ -158,9 +158,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_pth(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The tensors of a .pth file by their keys, and the keys that it holds more than once.
+    """Return the tensors of a .pth file by their keys, and the keys that occur more than once.
 
-    Raises `UserError` for a file that is damaged, truncated, or holds anything but a dictionary of tensors.
+    Raises `UserError` if the file is damaged or truncated, or holds anything but a dictionary of tensors.
     """
     try:
         with open(path, "rb") as file:
@@ -181,12 +181,12 @@ def read_pth(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
 
 
 def _unpickle(file: File) -> tuple[Any, dict[str, Storage]]:
-    """The next pickled value, and the storages that it names."""
+    """Return the next pickled value, and the storages that it names."""
     start = file.tell()
     for number, (step, argument, _) in enumerate(pickletools.genops(file)):
         if step.name not in STEPS:
-            raise DamagedError(f"it takes the step {step.name}, which no dictionary of tensors needs")
-        # Python's reader would make room for as many values as the number says, and take all memory.
+            raise DamagedError(f"it uses the opcode {step.name}, which no dictionary of tensors needs")
+        # Python would allocate as many values as the number says, which could be all memory.
         if step.name == "LONG_BINPUT" and isinstance(argument, int) and argument > number:
             raise DamagedError("it numbers its values wrongly")
     file.seek(start)
@@ -201,7 +201,7 @@ def _read_zip(file: File) -> tuple[Any, Numbers]:
     try:
         archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
-        raise DamagedError("it is a zip archive that was cut short") from error
+        raise DamagedError("it is a truncated zip archive") from error
     names = archive.namelist()
     if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
         raise DamagedError("its zip archive is compressed, as PyTorch's never are")
@@ -246,8 +246,8 @@ def _read_legacy(file: File) -> tuple[Any, Numbers]:
             raise DamagedError(f"storage {key} has {length} numbers, not {storage.length}")
         data = file.read(storage.bytes)
         if len(data) != storage.bytes:
-            raise DamagedError(f"it ends within storage {key}: it was cut short")
+            raise DamagedError(f"it ends within storage {key}: it is truncated")
         read[key] = np.frombuffer(data, storage.dtype)
     if file.read(1):
-        raise DamagedError("it has bytes behind its end")
+        raise DamagedError("it has bytes after its end")
     return found, lambda storage: read[storage.key]

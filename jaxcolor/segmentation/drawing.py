@@ -11,9 +11,8 @@ from PIL import Image
 
 from jaxcolor.data.classes import voc_colors
 from jaxcolor.data.examples import VOID
-from jaxcolor.figures import save_figure
+from jaxcolor.drawing import GAP, MARGIN, column, legend, row, save, save_figure, sheet
 from jaxcolor.segmentation.scores import Confusion
-from jaxcolor.sheets import GAP, MARGIN, column, legend, row, save, sheet
 
 WIDTH = 240  # of a drawn image, in pixels
 OPACITY = 0.6  # of the colors in an overlay

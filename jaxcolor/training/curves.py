@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxcolor.figures import COLORS, save_figure, unadorn
+from jaxcolor.drawing import COLORS, save_figure, unadorn
 
 SPLIT_COLORS = {"train": COLORS[0], "validation": COLORS[1]}
 

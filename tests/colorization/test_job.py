@@ -12,7 +12,7 @@ from PIL import Image
 
 from jaxcolor.colorization import job as job_module
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.colorization.job import colorize
+from jaxcolor.colorization.job import colorize as run_job
 from jaxcolor.errors import UserError
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
@@ -25,6 +25,12 @@ def config(archive: Path, data_dir: Path, tmp_path: Path) -> ColorizeConfig:
         filters=4, colors=6, epochs=2, batch_size=16, learning_rate=1e-2,
         archive=archive, data_dir=data_dir, runs_dir=tmp_path / "runs",
     )  # fmt: skip
+
+
+def colorize(config: ColorizeConfig) -> dict[str, float]:
+    metrics = run_job(config)
+    assert metrics is not None
+    return metrics
 
 
 def run_of(config: ColorizeConfig) -> RunFolder:

@@ -49,6 +49,8 @@ def test_memory_of_nearest_color_does_not_grow_with_the_data() -> None:
 
 
 def test_paint_and_to_bytes() -> None:
+    levels = np.arange(256)
+    np.testing.assert_array_equal(to_bytes(levels / 256), levels)
     np.testing.assert_array_equal(to_bytes(PALETTE), [[0, 0, 0], [255, 0, 0], [128, 128, 128]])
     np.testing.assert_array_equal(paint(np.asarray([[2, 1]]), PALETTE), [[[128] * 3, [255, 0, 0]]])
 

@@ -191,3 +191,16 @@ def test_an_unusable_data_folder(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot"):
         load_cifar10("horse", archive, tmp_path / "file" / "data")
+
+
+def test_several_processes_prepare_the_same_archive_once(archive: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from jaxcolor.data.cifar10 import load_cifar10; "
+        "print(len(load_cifar10('horse', Path(sys.argv[1]), Path(sys.argv[2]))[0]))"
+    )
+    command = [sys.executable, "-c", program, str(archive), str(tmp_path)]
+    processes = [subprocess.Popen(command, stdout=-1, stderr=-1, text=True) for _ in range(3)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    assert [out.splitlines()[-1] for out, _ in outputs] == ["40"] * 3
+    assert sum("Preparing" in out for out, _ in outputs) == 1

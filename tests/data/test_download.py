@@ -1,6 +1,7 @@
 import hashlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,8 +23,8 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a server on this machine that has `file.bin`."""
-    monkeypatch.undo()  # the tests' refusal of all connections
+    """Start a server on this machine that has `file.bin`, and return its address."""
+    monkeypatch.undo()  # allow connections
     folder = tmp_path / "served"
     folder.mkdir()
     (folder / "file.bin").write_bytes(CONTENT)
@@ -57,12 +58,12 @@ def test_the_start_of_a_checksum_is_enough(server: str, tmp_path: Path) -> None:
 
 
 def test_a_wrong_checksum_leaves_nothing(server: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not the expected file"):
+    with pytest.raises(UserError, match="sent another file than expected"):
         download(f"{server}/file.bin", "md5:" + "0" * 32, tmp_path / "downloads", "advice")
-    assert not list((tmp_path / "downloads").iterdir())
+    assert [path.name for path in (tmp_path / "downloads").glob("[!.]*")] == []
 
 
-def test_a_file_that_the_server_has_not(server: str, tmp_path: Path) -> None:
+def test_a_missing_file_on_the_server_is_one_line(server: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot download .*404"):
         download(f"{server}/other.bin", MD5, tmp_path, "advice")
 
@@ -82,3 +83,12 @@ def test_an_unwritable_folder(server: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write into"):
         download(f"{server}/file.bin", MD5, tmp_path / "file" / "folder", "advice")
+
+
+def test_several_threads_download_a_file_once(server: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(
+            pool.map(lambda _: download(f"{server}/file.bin", MD5, tmp_path / "d", "advice"), range(4))
+        )
+    assert set(paths) == {tmp_path / "d" / "file.bin"}
+    assert paths[0].read_bytes() == CONTENT

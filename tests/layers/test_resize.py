@@ -80,9 +80,11 @@ def test_concatenate_joins_channels() -> None:
 
 
 def test_interpolation_has_half_pixel_centers() -> None:
-    np.testing.assert_allclose(interpolation(4, 2), [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]], atol=1e-7)
+    np.testing.assert_allclose(
+        interpolation(4, 2), np.asarray([[4, 0], [3, 1], [1, 3], [0, 4]]) / 4, atol=1e-7
+    )
     np.testing.assert_allclose(interpolation(2, 4), [[0.5, 0.5, 0, 0], [0, 0, 0.5, 0.5]], atol=1e-7)
-    np.testing.assert_allclose(interpolation(3, 1), [[1], [1], [1]])
+    np.testing.assert_allclose(interpolation(3, 1), np.ones((3, 1)))
 
 
 @pytest.mark.parametrize("size", [(9, 7), (4, 6), (5, 12)])

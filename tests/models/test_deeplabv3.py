@@ -9,7 +9,7 @@ from jaxcolor.models.deeplabv3 import RATES, DeepLabV3
 from jaxcolor.models.resnet import max_pool
 
 
-def shapes(architecture: str, **options: object) -> dict:
+def shapes(architecture: str, **options: Any) -> dict:
     model = DeepLabV3(architecture, 21, **options)
     return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))["params"]
 

@@ -96,7 +96,7 @@ def test_the_dilation_applies_to_layer_3() -> None:
     def outputs(model: nn.Module) -> dict:
         def apply(x: jax.Array) -> dict:
             options = {"capture_intermediates": True, "mutable": ["intermediates"]}
-            return model.apply(variables, x, **options)[1]["intermediates"]  # type: ignore[arg-type, index]
+            return model.apply(variables, x, **options)[1]["intermediates"]  # type: ignore[arg-type]
 
         return jax.jit(apply)(x)
 

@@ -93,7 +93,7 @@ def test_all_that_does_not_fit_is_named_at_once(served: dict) -> None:
         load_pretrained("resnet50", like, served["file"])
     for problem in (
         "backbone.layer9.weight is unknown",
-        "backbone.bn1.weight has, as ours, shape (5,), not (64,)",
+        "backbone.bn1.weight has shape (5,) in jaxcolor's order, not (64,)",
         "classifier.2.running_var has numbers that are not finite",
         "backbone.layer2.1.conv3.weight is missing",
         "classifier.1.weight is there twice",

@@ -267,7 +267,8 @@ def test_a_broken_file_is_named_before_a_run_is_replaced(config: SegmentConfig, 
 def test_a_run_keeps_its_frozen_weights(config: SegmentConfig, tmp_path: Path) -> None:
     segment(dataclasses.replace(config, epochs=1))
     other = write_weights(tmp_path / "other.pth", tiny_backbone.weights(seed=1))
-    for change in ({"evaluate": True}, {"resume": True}):
+    changes: list[dict[str, Any]] = [{"evaluate": True}, {"resume": True}]
+    for change in changes:
         with pytest.raises(UserError, match="trained on other weights than other.pth"):
             segment(dataclasses.replace(config, epochs=1, weights=other, **change))
 

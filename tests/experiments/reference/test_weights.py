@@ -63,7 +63,7 @@ def test_an_error_names_all_weights_of_pytorch_that_do_not_fit() -> None:
         from_torch(weights, variables(models.UNet(4, 6)))
     assert str(error.value) == (
         "the PyTorch weights do not fit this network: "
-        "layer1.conv.bias has, as ours, shape (5,), not (4,); layer3.norm.running_var is missing; "
+        "layer1.conv.bias has shape (5,) in jaxcolor's order, not (4,); layer3.norm.running_var is missing; "
         "layer6.weight has 1 axes, not 4; layer7.weight is unknown"
     )
 
@@ -75,7 +75,7 @@ def test_an_error_names_all_weights_of_jaxcolor_that_do_not_fit() -> None:
     with pytest.raises(UserError) as error:
         to_torch(ours, trained_weights())
     message = str(error.value)
-    assert message.startswith("our weights do not fit this PyTorch network: ")
+    assert message.startswith("the variables do not fit this PyTorch network: ")
     assert "batch_stats/layer2/norm/mean is missing; batch_stats/layer2/norm/variance is missing" in message
     assert "params/layer9/kernel is unknown" in message
     assert (

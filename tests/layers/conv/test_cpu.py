@@ -55,7 +55,7 @@ def check_equal(
 
     fast, plain = values_and_gradients(cpu.conv2d), values_and_gradients(conv2d_by_shifts)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-4), fast, plain)
-    alone = compilation.jit(lambda parts, *rest: cpu.conv2d(make(*parts), *rest, dilation))
+    alone = compilation.jit(lambda parts, kernel, bias: cpu.conv2d(make(*parts), kernel, bias, dilation))
     np.testing.assert_allclose(alone(parts, kernel, bias), plain[1], atol=1e-4, rtol=1e-4)
 
 
@@ -154,8 +154,8 @@ def test_the_kernel_gradient_sums_over_pieces_of_the_batch(
 
 def test_sources_are_used_in_the_dtype_of_the_kernel() -> None:
     x, kernel, bias = arrays((3, 1, 4, 4, 2, 3))
-    half = [array.astype(jnp.bfloat16) for array in (kernel, bias)]
-    out = jax.jit(lambda x: cpu.conv2d(upsample(x), *half))(x)
+    half_kernel, half_bias = kernel.astype(jnp.bfloat16), bias.astype(jnp.bfloat16)
+    out = jax.jit(lambda x: cpu.conv2d(upsample(x), half_kernel, half_bias))(x)
     assert out.dtype == jnp.bfloat16
     expected = conv2d_by_shifts(upsample(x), kernel, bias)
     np.testing.assert_allclose(out.astype(jnp.float32), expected, atol=0.1)

@@ -1,4 +1,4 @@
-from typing import Any
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -62,8 +62,7 @@ def test_a_depthwise_convolution_equals_the_grouped_one(
     x = jax.random.normal(jax.random.key(0), (2, 11, 12, 3))
     kernel = jax.random.normal(jax.random.key(1), (size, size, 1, 3))
 
-    def grouped(*args: Any) -> jax.Array:
-        return plain_convolve(*args, groups=3)
+    grouped = partial(plain_convolve, groups=3)
 
     def loss(x: jax.Array, kernel: jax.Array, convolution: object) -> jax.Array:
         return jnp.sum(jnp.sin(convolution(x, kernel, stride, padding, dilation)))  # type: ignore[operator]

@@ -1,27 +1,42 @@
-"""Sheets of images: rows side by side, each behind its label, below a title."""
+"""Drawing: the style of Matplotlib figures, and sheets of images with labels."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxcolor.files import write_atomically
 
+# Paul Tol's bright scheme, which color-blind people can distinguish.
+COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
 GAP = 4
 MARGIN = 12
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 
+def unadorn(axes: Axes) -> None:
+    """Draw a faint grid, and only the left and the lower side of the frame."""
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as a PNG file."""
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+
+
 @cache
 def font() -> ImageFont.FreeTypeFont:
-    """That of all labels."""
+    """Return the font of all labels."""
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), size=14)
 
 
 def row(images: Sequence[Image.Image]) -> Image.Image:
-    """Images side by side."""
+    """Return the images side by side."""
     width = sum(image.width + GAP for image in images) - GAP
     row = Image.new("RGB", (width, max(image.height for image in images)), PAPER)
     left = 0
@@ -32,7 +47,7 @@ def row(images: Sequence[Image.Image]) -> Image.Image:
 
 
 def column(images: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
-    """Images below each other."""
+    """Return the images below each other."""
     height = sum(image.height + gap for image in images) - gap
     column = Image.new("RGB", (max(image.width for image in images), height), PAPER)
     top = 0
@@ -43,7 +58,7 @@ def column(images: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
 
 
 def sheet(title: str, strips: Mapping[str, Image.Image], gap: int) -> Image.Image:
-    """The title, and below it each strip behind its label."""
+    """Return a sheet with a title, and below it each strip to the right of its label."""
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     labels = max(measure.multiline_textbbox((0, 0), label, font())[2] for label in strips)
     left, top = int(labels) + 2 * MARGIN, 3 * MARGIN
@@ -60,7 +75,7 @@ def sheet(title: str, strips: Mapping[str, Image.Image], gap: int) -> Image.Imag
 
 
 def legend(colors: Mapping[str, tuple[int, int, int]], width: int) -> Image.Image:
-    """A square of each color and its name, in lines of at most that width where names allow."""
+    """Return a legend, a square of each color and its name, in lines of about `width` pixels."""
     side, space = 16, 20
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     places: list[tuple[int, int]] = []
@@ -83,5 +98,5 @@ def legend(colors: Mapping[str, tuple[int, int, int]], width: int) -> Image.Imag
 
 
 def save(path: Path, image: Image.Image) -> None:
-    """Write a PNG file, whole or not at all."""
+    """Write a PNG file, complete or not at all."""
     write_atomically(path, lambda file: image.save(file, format="png"))
