@@ -7,11 +7,11 @@ from jaxcolor import cli
 
 def main() -> None:
     config = cli.parse(AnalyzeConfig, presets={"quick": QUICK})
-    # Imported here, so that --help need not wait for JAX.
+    # Imported after parsing, so --help does not wait for JAX.
     from analysis.main import analyze
 
     analyze(config)
 
 
 if __name__ == "__main__":
-    cli.run_script(main, "with --resume the analysis goes on after its last training")
+    cli.run_script(main, "with --resume the analysis resumes after its last training")

@@ -57,7 +57,7 @@ MUTATIONS = [
     M("layers/losses.py", "weights = gradient * weights", "weights = weights", "layers/test_losses.py"),
     M("layers/losses.py", "classes < labels[:, None]", "classes <= labels[:, None]", "layers/test_losses.py"),
     # Networks
-    M("models/cnn.py", 'repeats=4 if self.resize == "double" else 1', "repeats=1", "models/test_unet.py colorization/test_task.py"),
+    M("models/cnn.py", 'repeats=4 if self.resize == "double" else 1', "repeats=1", "models/test_cnn.py"),
     M("models/cnn.py", "block(2 * self.filters, resize=\"halve\", name=\"layer2\")", "block(self.filters, resize=\"halve\", name=\"layer2\")", "models/test_unet.py"),
     M("models/unet.py", "up5 = concatenate([out1, out4])", "up5 = concatenate([out4, out1])", "models/test_unet.py"),
     M("models/unet.py", "dilation=self.dilation, name=\"layer3\"", "dilation=1, name=\"layer3\"", "models/test_unet.py"),

@@ -1,1 +1,1 @@
-"""The assignment's questions, answered by tracing, training and compiling the networks."""
+"""The assignment's questions, answered by traced, trained and compiled networks."""

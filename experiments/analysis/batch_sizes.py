@@ -1,4 +1,4 @@
-"""What the batch size does: in equal epochs, as in the published answer, and in equal numbers of updates."""
+"""The effect of the batch size: in equal epochs, as in the published answer, and in equal updates."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from analysis.plots import Points, draw_lines
-from analysis.report import Results, count, image, table
-from analysis.spread import means_of, show, spread
+from analysis.report import Results, count, image, means_of, show, spread, table
 from analysis.trainings import Trainer, Training
 
-# Of the assignment's published answers: the UNet's validation loss and accuracy after 25 epochs.
+# The assignment's published answers: validation loss and accuracy of the UNet after 25 epochs.
 PUBLISHED = {
     25: (1.3284, 0.498), 50: (1.3236, 0.496), 100: (1.3469, 0.492), 200: (1.4001, 0.474),
     500: (1.5225, 0.431), 1000: (1.6344, 0.407),
@@ -19,7 +18,7 @@ PUBLISHED_MODEL, PUBLISHED_EPOCHS = "unet", 25
 
 
 def measure(trainer: Trainer, kinds: Mapping[int, Sequence[Training]]) -> Results:
-    """What trainings with each batch size, which differ in their seed alone, come to."""
+    """Return the results of each batch size over several seeds."""
     sizes = []
     for batch_size, trainings in kinds.items():
         trained = trainer.train(trainings)
@@ -29,7 +28,7 @@ def measure(trainer: Trainer, kinds: Mapping[int, Sequence[Training]]) -> Result
         sizes.append(
             {
                 "batch_size": batch_size,
-                "updates_an_epoch": round(at_epochs[0]["update"] / first.epochs),
+                "updates_per_epoch": round(at_epochs[0]["update"] / first.epochs),
                 "val_loss": [entry["val_loss"] for entry in at_epochs],
                 "val_accuracy": [entry["val_accuracy"] for entry in at_epochs],
                 "train_loss": [entry["train_loss"] for entry in at_epochs],
@@ -41,7 +40,7 @@ def measure(trainer: Trainer, kinds: Mapping[int, Sequence[Training]]) -> Result
 
 
 def render(results: Results, folder: Path) -> str:
-    """The part of the report, its plot written beside it."""
+    """Return the section of the report, and write its plot."""
     sizes, epochs, updates = results["sizes"], results["epochs"], results["updates"]
     is_published = (results["model"], epochs) == (PUBLISHED_MODEL, PUBLISHED_EPOCHS)
     lines: dict[str, Points] = {
@@ -53,7 +52,7 @@ def render(results: Results, folder: Path) -> str:
     draw_lines(
         folder / "batch-sizes.png",
         lines,
-        x="images a batch",
+        x="images per batch",
         y="validation loss",
         log="x",
         ticks=[row["batch_size"] for row in sizes],
@@ -73,7 +72,7 @@ def render(results: Results, folder: Path) -> str:
         rows.append(
             [
                 row["batch_size"],
-                f"{epochs * row['updates_an_epoch']:,}",
+                f"{epochs * row['updates_per_epoch']:,}",
                 show(row["val_loss"]),
                 show(row["val_accuracy"], 1, percent=True),
                 *(beside if is_published else []),
@@ -92,7 +91,7 @@ def render(results: Results, folder: Path) -> str:
 
 
 def _conclusion(results: Results) -> str:
-    """Which batch size is best by either measure, and what follows from that."""
+    """Name the best batch size by either measure, and draw the conclusion."""
     sizes = {row["batch_size"]: row for row in results["sizes"]}
     in_epochs, in_updates = (
         min(sizes, key=lambda size: np.mean(sizes[size][name]))

@@ -1,4 +1,4 @@
-"""The settings of an analysis. Imports nothing heavy, so that `--help` is quick."""
+"""The settings of an analysis. This module imports nothing heavy, so `--help` is fast."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -23,55 +23,54 @@ def network_name(model: str) -> str:
 class AnalyzeConfig(FolderConfig):
     """Answer the assignment's questions with tables and plots, from traced, trained and compiled networks.
 
-    Leaves runs/analysis/report.md. Trainings, and steps whose memory is known, that are finished when the
-    program is stopped are not done again with --resume.
+    Writes runs/analysis/report.md. With --resume, finished trainings and compilations are not repeated.
     """
 
     parts: tuple[Part, ...] = PARTS
-    """The questions: weights, outputs and connections of each layer; pixels x that become a·x + b; what
-    skip connections do; batch sizes; memory of training a part or everything."""
+    """Questions: weights, outputs and connections of each layer; pixels x that become a·x + b; skip
+    connections; batch sizes; memory of training a part or everything."""
     quick: bool = False
-    """All parts in a few minutes, on the built-in sample: small, to see how it works, not for its numbers."""
+    """All parts in a few minutes on the built-in sample, to see how it works. The numbers mean little."""
 
     model: str = "unet"
-    """The network of input-change and batch-sizes, and the one that skips compares with the CNN."""
+    """Network of input-change and batch-sizes; skips compares it with the CNN; connections lists it."""
     image_size: tuple[int, ...] = (32, 64)
-    """connections: pixels a side of the images, for a table each."""
+    """connections: image sizes in pixels per side, one table each."""
     seeds: int = 3
-    """How many runs of each kind are trained, but for those on changed pixels; their seeds count from 0."""
+    """Trainings of each kind, with seeds from 0; changed pixels are trained with seed 0 only."""
     epochs: int = 25
-    """How many times training images are seen."""
+    """Number of passes over the training images."""
     batch_size: int = 100
-    """Images per step, but for batch-sizes."""
+    """Images per step, except for batch-sizes."""
     batch_sizes: tuple[int, ...] = (25, 50, 100, 200, 500, 1000)
     """batch-sizes: images per step."""
     updates: int = 500
-    """batch-sizes: after how many steps, too, runs of all batch sizes are compared. All trainings are long
-    enough for that."""
+    """batch-sizes: also compare all batch sizes after this number of steps. All trainings are at least that
+    long."""
     changes: tuple[tuple[float, float], ...] = ((2.0, 0.0), (0.5, 0.25), (1.0, 1.0), (-1.0, 1.0))
-    """input-change: pairs of a and b, one after the other."""
+    """input-change: pairs of a and b."""
     memory_networks: tuple[Literal["resnet50", "resnet101", "unet"], ...] = ("resnet50", "resnet101", "unet")
-    """memory: the UNet, and DeepLabV3 by its backbone."""
+    """memory: the UNet, and the backbones of DeepLabV3."""
     memory_sizes: tuple[int, ...] = (112, 224, 448, 512)
-    """memory: pixels a side of the images."""
+    """memory: image sizes in pixels per side."""
     memory_batch_size: int = 4
     """memory: images per step."""
 
     dataset: Literal["auto", "cifar10", "sample"] = "auto"
-    """CIFAR-10, or patches of built-in photographs. auto: CIFAR-10 where it can be had, or else those."""
+    """CIFAR-10, or the built-in sample of photograph patches. auto: CIFAR-10 if it is available."""
     category: Category | Literal["all"] = "horse"
-    """Which of CIFAR-10's images."""
+    """Category of CIFAR-10's images."""
     archive: Path | None = None
     """A local cifar-10-binary.tar.gz, instead of a download."""
     data_dir: Path | None = None
-    """Where prepared data lies. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
+    """Folder of prepared data. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
 
     name: str | None = None
     """Name of the folder. Default: analysis."""
     runs_dir: Path = Path("runs")
-    """Where run folders lie."""
+    """Folder of all run folders."""
     resume: bool = False
-    """Go on with the analysis of this name, with its settings."""
+    """Resume the analysis of this name, with its settings."""
     overwrite: bool = False
     """Replace the analysis of this name."""
 
@@ -100,15 +99,15 @@ class AnalyzeConfig(FolderConfig):
 
     @property
     def folder(self) -> Path:
-        """Where the report is written."""
+        """The folder of the report."""
         return self.runs_dir / (self.name or "analysis")
 
     def to_resume(self) -> "AnalyzeConfig":
-        """The settings as the defaults for going on; those that --quick brought are among them."""
+        """Return the settings as the defaults to resume with, those of --quick included."""
         return dataclasses.replace(super().to_resume(), quick=False)
 
 
-QUICK = AnalyzeConfig(  # what --quick makes the defaults
+QUICK = AnalyzeConfig(  # the defaults with --quick
     dataset="sample", seeds=2, epochs=1, batch_sizes=(100, 400), updates=20,
     changes=((2.0, 0.0), (0.5, 0.25)), memory_networks=("resnet50", "unet"), memory_sizes=(64, 128),
     memory_batch_size=2,

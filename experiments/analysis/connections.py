@@ -1,4 +1,4 @@
-"""Weights, outputs and connections of each layer, in tables, and of the CNN as formulas."""
+"""Weights, outputs and connections of each layer as tables, and of the CNN as formulas."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -16,44 +16,44 @@ from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.models import CNN
 from jaxcolor.models.deeplabv3 import BACKBONES
 
-# Settings of the CNN from which its formulas are recovered, and others for which they are checked.
+# The formulas are recovered from these settings of the CNN, and checked with others.
 GRID = {"k": (1, 3, 5), "NC": (1, 2, 3), "NF": (1, 2, 3), "NIC": (1, 2, 3)}
 CHECKS = ((7, 5, 4, 6), (ColorizeConfig.kernel_size, ColorizeConfig.colors, ColorizeConfig.filters, 1))
 
 INTRODUCTION = """\
-All numbers are read off the networks while JAX traces them, and are those of one image.
+All numbers are recorded while JAX traces the networks, and are per image.
 
-- Weights are all that is trained in a layer: kernel, bias, and BatchNorm's scale and shift.
-- Outputs are the numbers that leave a layer, after its pooling or upsampling.
+- Weights are the trainable parameters of a layer: kernel, bias, and BatchNorm's scale and shift.
+- Outputs are the numbers that leave a layer, after pooling or upsampling.
 - Connections are k² · input channels · positions · output channels, as the assignment counts them. Positions
-  are those of the convolution, before pooling or upsampling; a depthwise kernel has one input channel.
-- Multiply-adds are the connections that lead to a pixel, and not to the zeros around the image.
-- A DeepLabV3's layers are summed up by stage: blocks in a row whose outputs have the same channels are one.
-  Its logits are counted as small as the features, before they are upsampled."""
+  are those of the convolution, before pooling or upsampling. A depthwise kernel has one input channel.
+- Multiply-adds are the connections that lead to a pixel, not to the zeros around the image.
+- The layers of a DeepLabV3 are summed by stage: consecutive blocks with the same output channels are one
+  stage. Logits are counted at the size of the features, before upsampling."""
 FORMULAS = """\
-Recovered by exact interpolation from the counts at {nodes} settings of the kernel size k, the colors NC, the
-filters NF and the input channels NIC, and equal to the counts at {checks} others. The published formulas, and
-so the differences, are for NIC = 1."""
+The formulas are recovered by exact interpolation from the counts at {nodes} settings of the kernel size k,
+the colors NC, the filters NF and the input channels NIC. They equal the counts at {checks} other settings.
+The published formulas, and the differences, are for NIC = 1."""
 
 
 @cache
 def count_cnn(size: int, k: int, nc: int, nf: int, nic: int) -> dict[str, int]:
-    """The totals of a CNN with these settings, for images of `size`² pixels."""
+    """Return the totals of a CNN with these settings, for images of `size`² pixels."""
     return total(trace_layers(CNN(nf, nc, k), (size, size, nic)))
 
 
 def published_weights(k: int, nc: int, nf: int) -> int:
-    """The published answer, with one input channel."""
+    """Return the published answer, for one input channel."""
     return k**2 * (nc**2 + nc * nf + 8 * nf**2 + nf) + 4 * nc + 18 * nf
 
 
 def published_connections_32(k: int, nc: int, nf: int) -> int:
-    """The published answer for 32×32 pixels and one input channel."""
+    """Return the published answer for 32×32 pixels and one input channel."""
     return k**2 * (1024 * nc**2 + 256 * nc * nf + 896 * nf**2 + 1024 * nf)
 
 
 def published_connections_64(k: int, nc: int, nf: int) -> int:
-    """The published answer for 64×64, with a slip: the terms of NF² in its own table add up to 4 · 896."""
+    """Return the published answer for 64×64, with its slip: the NF² terms of its own table sum to 4 · 896."""
     return k**2 * (4096 * nc**2 + 1024 * nc * nf + 5120 * nf**2 + 4096 * nf)
 
 
@@ -66,7 +66,7 @@ PUBLISHED: dict[tuple[str, int], Callable[[int, int, int], int]] = {
 
 
 def formula(quantity: str, size: int) -> dict[str, Any]:
-    """A total of the CNN as a polynomial, beside the published one, and by how much it is more than that."""
+    """Return a total of the CNN as a polynomial, the published one, and the difference."""
 
     def traced(k: int, nc: int, nf: int, nic: int = 1) -> int:
         return count_cnn(size, k, nc, nf, nic)[quantity]
@@ -82,7 +82,7 @@ def formula(quantity: str, size: int) -> dict[str, Any]:
 
 
 def measure(config: AnalyzeConfig) -> Results:
-    """The layers of all networks at all sizes, and the CNN's formulas."""
+    """Return the layers of all networks at all sizes, and the formulas of the CNN."""
     sizes = list(dict.fromkeys(config.image_size))
     return {
         "networks": {
@@ -95,7 +95,7 @@ def measure(config: AnalyzeConfig) -> Results:
 
 
 def render(results: Results, folder: Path) -> str:
-    """The part of the report; there are no plots."""
+    """Return the section of the report; it has no plots."""
     text = [INTRODUCTION]
     for name, traced in results["networks"].items():
         networks = {each["size"]: [Layer(**layer) for layer in each["layers"]] for each in traced}
@@ -111,7 +111,7 @@ def render(results: Results, folder: Path) -> str:
 
 
 def _layers_table(networks: Mapping[int, Sequence[Layer]]) -> str:
-    """A row a layer; columns for each size of the images."""
+    """Return a table with a row per layer, and columns per image size."""
     header = ["", "kernel", "channels", "positions", *_count_columns(networks)]
     rows = []
     for layers in zip(*networks.values(), strict=True):
@@ -124,7 +124,7 @@ def _layers_table(networks: Mapping[int, Sequence[Layer]]) -> str:
 
 
 def _stages_table(networks: Mapping[int, Sequence[Layer]]) -> str:
-    """A row a stage; columns for each size of the images."""
+    """Return a table with a row per stage, and columns per image size."""
     rows = []
     for same in zip(*map(stages, networks.values()), strict=True):
         rows.append([stage_name(same[0]), len(same[0]), *_counts(same)])
@@ -139,16 +139,16 @@ def _count_columns(sizes: Collection[int]) -> list[str]:
 
 
 def _counts(same: Iterable[Sequence[Layer]]) -> list[str]:
-    """Cells under `_count_columns`, for what is the same at each size."""
+    """Return the cells of a row. `same` holds the same layers at each image size."""
     totals = [total(layers) for layers in same]
     weights = totals[0]["weights"]
     return [f"{weights:,}", *(f"{each[count]:,}" for count in COUNTS[1:] for each in totals)]
 
 
 def stages(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """The layers of a DeepLabV3, by the part of backbone or head that they are in.
+    """Return the layers of a DeepLabV3 by stage.
 
-    Numbered blocks in a row whose outputs have the same channels are one.
+    A stage is a part of the head, or consecutive blocks with the same output channels.
     """
     blocks = [list(block) for _, block in groupby(layers, _part)]
     alike = groupby(blocks, lambda block: (re.sub(r"_?\d+$", "", _part(block[0])), block[-1].channels_out))
@@ -156,7 +156,7 @@ def stages(layers: Sequence[Layer]) -> list[list[Layer]]:
 
 
 def stage_name(stage: Sequence[Layer]) -> str:
-    """`block1–block2`: from where to where."""
+    """Return the names of the first and the last block: `block1–block2`."""
     return "–".join(dict.fromkeys(_part(layer) for layer in (stage[0], stage[-1])))
 
 
@@ -165,7 +165,7 @@ def _part(layer: Layer) -> str:
 
 
 def _describe(networks: Mapping[int, Sequence[Layer]]) -> str:
-    """Classes and features of a DeepLabV3."""
+    """Describe classes and features of a DeepLabV3."""
     last = {size: layers[-1] for size, layers in networks.items()}
     classes = next(iter(last.values())).channels_out
     features = ", ".join(f"{one.rows}×{one.columns} for {size}×{size}" for size, one in last.items())
@@ -173,7 +173,7 @@ def _describe(networks: Mapping[int, Sequence[Layer]]) -> str:
 
 
 def _formulas_table(results: Results) -> str:
-    """A row a quantity; sizes with the same formulas share it."""
+    """Return a table with a row per quantity; sizes with the same formulas share a row."""
     keys = ("quantity", "traced", "published", "difference")
     rows = []
     for (quantity, *formulas), same in groupby(results["formulas"], lambda one: [one[key] for key in keys]):

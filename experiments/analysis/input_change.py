@@ -1,9 +1,9 @@
-"""What happens where every pixel x becomes a·x + b.
+"""The effect of changing every pixel x to a·x + b.
 
-A convolution of a·x + b with weights w and bias c is one of x with weights a·w and bias c + b·Σw: the sum
-of products with b is the same wherever a kernel lies. Beyond the border the image is 0 and not b, so that
-there the two differ; where b is 0 they never do. So some weights undo the change, but for the border: w/a
-and c − (b/a)·Σw. The published answer, (w − b)/a, does so only where b is 0.
+A convolution of a·x + b with weights w and bias c equals a convolution of x with weights a·w and bias
+c + b·Σw. Outside of the image the input is 0, not b, so the two differ near the border unless b is 0.
+Therefore the weights w/a and the bias c − (b/a)·Σw undo the change, except near the border. The published
+answer, (w − b)/a, does so only if b is 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,16 +23,17 @@ from jaxcolor.colorization.drawing import draw_grid
 from jaxcolor.colorization.palette import paint
 from jaxcolor.training.state import TrainState
 
-MOSAIC, MOSAICS = 3, 4  # images a side of one that is large enough to have an inside, and how many of these
+MOSAIC, MOSAICS = 3, 4  # images per side of a mosaic, which has an inside, and the number of mosaics
 SHOWN = 10  # images side by side
 GRID = "input-change-images.png"
 EXPLANATION = """\
-A convolution of a·x + b with weights w and bias c is one of x with weights a·w and bias c + b·Σw. So
-rewritten, the trained network of x is compared with that of a·x + b, on images of {side}×{side} pixels: the
-first three columns are their largest difference as a share of the largest logit, and the distance from the
-border from which on it is rounding. Rewritten the other way round, the network undoes the change but for the
-border: *other colors* is the share of the validation images' pixels that come out otherwise than by the
-network of x, whose loss is {loss:.3f}. *By (w − b)/a* is that share with the published answer's weights."""
+A convolution of a·x + b with weights w and bias c equals a convolution of x with weights a·w and bias
+c + b·Σw. The first three columns compare the trained network of x, rewritten in this way, with that of
+a·x + b, on images of {side}×{side} pixels: their largest difference as a share of the largest logit, and the
+distance from the border from which on the difference is rounding. Rewritten the other way, the network undoes
+the change except near the border. *Other colors* is the share of the validation pixels whose color differs
+from that of the network of x, whose loss is {loss:.3f}. *By (w − b)/a* is that share with the weights of the
+published answer."""
 ROUNDING = 1e-5  # of the largest logit
 Change = tuple[float, float]
 
@@ -41,19 +42,19 @@ Rewrite = Callable[[Array, Array], tuple[Array, Array]]  # of a kernel and a bia
 
 
 def reparametrized(params: Mapping[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
-    """The parameters with which a network makes of x what `params` make of a·x + b, away from the border."""
+    """Return parameters that map x to the outputs of `params` for a·x + b, except near the border."""
     return rewritten(params, lambda w, c: (a * w, c + b * w.sum(axis=(0, 1, 2))), channels)
 
 
 def published(params: Mapping[str, Any], a: float, b: float, channels: int = 1) -> dict[str, Any]:
-    """The parameters that, by the published answer, make of a·x + b what `params` make of x."""
+    """Return the parameters of the published answer, which should map a·x + b to the outputs for x."""
     return rewritten(params, lambda w, c: ((w - b) / a, c), channels)
 
 
 def rewritten(params: Mapping[str, Any], rewrite: Rewrite, channels: int) -> dict[str, Any]:
-    """The parameters with new ones for what sees the image.
+    """Return the parameters with rewritten ones where a layer sees the image.
 
-    Images with so many channels are seen by layer 1 and, behind a skip connection, by layer 6.
+    Layer 1 sees the image and, through a skip connection, layer 6. The image has `channels` channels.
     """
     leaves = flatten_dict(dict(params))
     sees_image: dict[tuple[str, ...], slice] = {("layer1", "conv"): slice(None)}
@@ -67,15 +68,17 @@ def rewritten(params: Mapping[str, Any], rewrite: Rewrite, channels: int) -> dic
 
 
 def logits_of(state: TrainState, inputs: Array) -> Float[Array, "batch height width color"]:
-    """The network's logits with running statistics."""
+    """Return the logits with running averages."""
     return state.apply_fn(state.variables, inputs, train=False)
 
 
 def differences_by_distance(
     state: TrainState, inputs: Float[Array, "batch side side channel"], a: float, b: float
 ) -> list[float]:
-    """The largest difference between the network of a·x + b and the reparametrised one of x, as a share of
-    the largest logit: for the pixels at each distance from the border, 0 for those right at it."""
+    """Return the largest difference between the network of a·x + b and the reparametrized network of x.
+
+    It is a share of the largest logit, one value per distance from the border, starting with 0.
+    """
     other = state.replace(params=reparametrized(state.params, a, b, inputs.shape[-1]))
     expected = np.asarray(jax.jit(logits_of)(state, a * inputs + b))
     found = np.asarray(jax.jit(logits_of)(other, inputs))
@@ -87,17 +90,17 @@ def differences_by_distance(
 
 
 def mosaics(inputs: Float[Array, "n height width channel"]) -> Float[Array, "m _ _ channel"]:
-    """Images put together to larger ones, `MOSAIC` a side."""
+    """Return larger images made of `MOSAIC`² images each."""
     _, height, width, channels = inputs.shape
     grid = inputs.reshape(-1, MOSAIC, MOSAIC, height, width, channels)
     return grid.transpose(0, 1, 3, 2, 4, 5).reshape(-1, MOSAIC * height, MOSAIC * width, channels)
 
 
 def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Change], folder: Path) -> Results:
-    """What each change does to the trained network of the first of `plains`, and to trainings from scratch.
+    """Return the effect of each change on the trained network of the first of `plains`, and on new trainings.
 
-    The other ones differ from it in their seed alone: they say how much chance there is in a loss. Draws
-    what comes out.
+    The other ones of `plains` differ only in their seed. They show how much a loss varies by chance. The
+    predictions are drawn.
     """
     plain = plains[0]
     trained = trainer.train([*plains, *(_changed(plain, *change) for change in changes)])
@@ -111,7 +114,7 @@ def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Chan
     rows = []
     for (a, b), after in zip(changes, scratch, strict=True):
         changed = trainer.data("validation", a, b)
-        # With these weights the network undoes the change: it makes of a·x + b what the old ones made of x.
+        # With these weights the network undoes the change.
         undone = state.replace(params=reparametrized(state.params, 1 / a, -b / a))
         as_published = state.replace(params=published(state.params, a, b))
         found = {
@@ -134,7 +137,7 @@ def measure(trainer: Trainer, plains: Sequence[Training], changes: Sequence[Chan
             }
         )
     rows_drawn = {label: images[:SHOWN] for label, images in drawn.items()}
-    draw_grid(folder / GRID, "what the trained network makes of validation images", rows_drawn)
+    draw_grid(folder / GRID, "predictions of the trained network for validation images", rows_drawn)
     return {
         "plain": _scores(without, plain.epochs),
         "seeds": [other.after(epoch=plain.epochs)["val_loss"] for other in withouts],
@@ -149,7 +152,7 @@ def _changed(plain: Training, a: float, b: float) -> Training:
 
 
 def _scores(trained: Outcome, epochs: int) -> dict[str, Any]:
-    """The last epoch's, and the curve of validation losses."""
+    """Return the scores of the last epoch, and the curve of validation losses."""
     entries = trained.by_epoch(epochs)
     last = entries[-1]
     return {
@@ -160,7 +163,7 @@ def _scores(trained: Outcome, epochs: int) -> dict[str, Any]:
 
 
 def render(results: Results, folder: Path) -> str:
-    """The part of the report, its plots written beside it."""
+    """Return the section of the report, and write its plots."""
     plain, changes = results["plain"], results["changes"]
     draw_lines(
         folder / "input-change-border.png",
@@ -195,7 +198,8 @@ def render(results: Results, folder: Path) -> str:
     ]
     header = [
         "input", "at the border", "rounding from pixel", "in the middle", "other colors", "by (w − b)/a",
-        "loss, untouched", "loss, undone", f"loss, trained anew for {count(results['epochs'], 'epoch')}",
+        "loss, unchanged weights", "loss, undone",
+        f"loss, trained again for {count(results['epochs'], 'epoch')}",
     ]  # fmt: skip
     differences = [change["scratch"]["val_loss"] - plain["val_loss"] for change in changes]
     seeds = results["seeds"]
@@ -204,8 +208,8 @@ def render(results: Results, folder: Path) -> str:
         [
             EXPLANATION.format(side=results["side"], loss=plain["val_loss"]),
             table(header, rows),
-            f"Trained anew on a·x + b, losses lie {min(differences):+.3f} to {max(differences):+.3f} from "
-            f"that on x{chance}.",
+            f"Trained again on a·x + b, losses differ by {min(differences):+.3f} to {max(differences):+.3f} "
+            f"from the loss on x{chance}.",
             image(GRID, "Ten validation images by the trained network, from changed inputs"),
             image("input-change-border.png", "Largest difference over the distance from the border"),
             image("input-change-curves.png", "Validation losses of trainings on changed inputs"),
@@ -218,7 +222,7 @@ def _label(change: Results) -> str:
 
 
 def _exact_from(by_distance: Sequence[float]) -> str:
-    """The distance from which on all differences are rounding."""
+    """Return the distance from which on all differences are rounding."""
     inexact = [distance for distance, value in enumerate(by_distance) if value > ROUNDING]
     start = inexact[-1] + 1 if inexact else 0
     return str(start) if start < len(by_distance) else "none"

@@ -1,4 +1,4 @@
-"""An analysis, from its settings to its report."""
+"""An analysis: `analyze(config)` answers the questions and writes the report."""
 
 import json
 import time
@@ -16,7 +16,7 @@ from jaxcolor.colorization.palette import fit_palette
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
 from jaxcolor.training.compilation import set_up
-from jaxcolor.training.run_folder import RunFolder, environment
+from jaxcolor.training.run_folder import RunFolder, environment, find_run
 
 CNN, UNET = "cnn", "unet"
 TITLES: dict[Part, str] = {
@@ -26,17 +26,17 @@ TITLES: dict[Part, str] = {
     "batch-sizes": "Batch sizes",
     "memory": "Memory of training a part or everything",
 }
-WITH_IMAGES = {"input-change", "skips", "batch-sizes"}  # the parts that train networks
+WITH_IMAGES = {"input-change", "skips", "batch-sizes"}  # these parts train networks
 
 
 def analyze(config: AnalyzeConfig) -> Path:
-    """Answer the questions that the settings ask for, and return the report's path."""
+    """Answer the questions of the settings, and return the path of the report."""
     set_up("float32")
     folder = RunFolder(config.folder)
-    resuming = config.resume and folder.is_run()
-    if config.resume and not resuming:
-        print(f"There is no analysis in {folder.path} yet: starting it", flush=True)
-    if not resuming:
+    resuming = config.resume
+    if resuming:
+        find_run(folder.path)
+    else:
         folder.check_free(config.overwrite)
     analysis = Analysis(config)
     record = {"task": "analyze", "settings": config.to_json(), "dataset": {}, **environment()}
@@ -49,7 +49,7 @@ def analyze(config: AnalyzeConfig) -> Path:
     with folder.locked():
         if resuming:
             folder.write_config(record)
-        print(f"Analysing {', '.join(config.parts)}; on {record['device']}; into {folder.path}", flush=True)
+        print(f"Analyzing {', '.join(config.parts)}; on {record['device']}; into {folder.path}", flush=True)
         for part in config.parts:
             start = time.perf_counter()
             section = analysis.answer(part)
@@ -62,7 +62,7 @@ def analyze(config: AnalyzeConfig) -> Path:
 
 
 class Analysis:
-    """What the parts are answered from: images, palette, and trainings that they share."""
+    """Images, palette and trainings that the parts share."""
 
     def __init__(self, config: AnalyzeConfig):
         self.config = config
@@ -72,17 +72,17 @@ class Analysis:
 
     @cached_property
     def images(self) -> Dataset:
-        """Those that networks are trained on."""
+        """The images of the trainings."""
         return load_dataset(self.settings)
 
     @cached_property
     def trainer(self) -> Trainer:
-        """The trainings, all with one palette, so that the losses of all seeds are of the same task."""
+        """The trainings, all with one palette, so that all seeds have the same task."""
         palette = fit_palette(self.images.train, self.settings.colors, self.settings.seed)
         return Trainer(self.images, palette, self.config.folder / "trainings")
 
     def answer(self, part: Part) -> dict[str, Any]:
-        """A part's results, and what they took, as plain values."""
+        """Return the results of a part and the time they took, as plain values."""
         start = time.perf_counter()
         if part not in WITH_IMAGES:
             results = self._measure(part)
@@ -111,7 +111,7 @@ class Analysis:
         return memory.measure(config, config.folder / "compiled")
 
     def _trainings(self, model: str, batch_size: int | None = None) -> list[Training]:
-        """One a seed."""
+        """Return one training per seed."""
         config = self.config
         return [
             Training(model, batch_size or config.batch_size, seed, config.epochs, config.updates)
@@ -129,7 +129,7 @@ RENDER = {
 
 
 def read_sections(folder: Path) -> list[Section]:
-    """What is answered so far, of this call and of earlier ones."""
+    """Return the sections that are finished, by this call or earlier ones."""
     sections = []
     for part in PARTS:
         path = folder / f"{part}.json"
@@ -145,7 +145,7 @@ def read_sections(folder: Path) -> list[Section]:
 
 
 def continued(folder: RunFolder, record: dict[str, Any]) -> dict[str, Any]:
-    """The record of an analysis that goes on; refuses one of other images, or on another kind of device."""
+    """Return the record of a resumed analysis. Raises `UserError` for other images or another device."""
     earlier = folder.read_config()
     was, now = (one["device"].split(":")[0] for one in (earlier, record))
     if was != now:

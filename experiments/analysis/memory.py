@@ -1,6 +1,6 @@
-"""What training a part of a network or all of it takes: bytes, as XLA counts them in the compiled train step.
+"""The memory of training a part of a network or all of it, as XLA counts it in the compiled train step.
 
-Nothing is allocated or computed: states and batches are shapes, so that no device need have the memory.
+Nothing is allocated or computed. States and batches are shapes, so no device needs the memory.
 """
 
 import json
@@ -35,7 +35,7 @@ from jaxcolor.training.state import TrainState, create_state
 
 UNET = "unet"
 NETWORKS = {"resnet50": "DeepLabV3, ResNet-50", "resnet101": "DeepLabV3, ResNet-101", UNET: "UNet"}
-# What is trained, and what the step is given: images, or cached features from behind the frozen part.
+# The trainable part, and the input of the step: images, or cached features after a frozen part.
 KINDS: dict[str, tuple[Part, Stage]] = {
     "last layer": ("last", "images"),
     "head": ("head", "images"),
@@ -43,12 +43,12 @@ KINDS: dict[str, tuple[Part, Stage]] = {
     "last layer, cached": ("last", "head"),
     "head, cached": ("head", "backbone"),
 }
-# How hard LLVM tries changes no array of the program, and most of the time that it takes to compile.
+# The optimization level of LLVM changes no array of the program, but most of the compile time.
 QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 class Case(NamedTuple):
-    """A network, what of it is trained on what, and the side of the images in pixels."""
+    """A network, its trainable part and input, and the side of the images in pixels."""
 
     network: str
     kind: str
@@ -56,18 +56,18 @@ class Case(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A train step and its arguments' shapes, and the loss as a function of what is differentiated."""
+    """A train step, the shapes of its arguments, and its loss as a function of the trainable parameters."""
 
     step: Callable[..., Any]
     state: TrainState
     batch: dict[str, Any]
-    trained: Any  # the parameters that have gradients
-    loss: Callable[..., Any]  # of these, state and batch
-    features: int  # cached bytes a image
+    trained: Any  # the parameters with gradients
+    loss: Callable[..., Any]  # of these parameters, state and batch
+    features: int  # cached bytes per image
 
 
 def cases(config: AnalyzeConfig) -> list[Case]:
-    """All that is compiled; a UNet is trained as a whole only."""
+    """Return all cases. A UNet is trained only as a whole."""
     return [
         Case(network, kind, side)
         for network in dict.fromkeys(config.memory_networks)
@@ -77,7 +77,7 @@ def cases(config: AnalyzeConfig) -> list[Case]:
 
 
 def measure(config: AnalyzeConfig, folder: Path) -> Results:
-    """The bytes of all cases; each is a file in the folder, and is not compiled again where it is there."""
+    """Return the bytes of all cases. Each is a file in the folder; an existing one is not compiled again."""
     rows = []
     for case in cases(config):
         path = folder / f"{case.network}, {case.kind}, {case.side}, {config.memory_batch_size}.json"
@@ -100,7 +100,7 @@ def measure(config: AnalyzeConfig, folder: Path) -> Results:
 
 
 def build_step(case: Case, batch_size: int) -> Step:
-    """The product's train step for a case."""
+    """Return jaxcolor's train step for a case."""
     if case.network == UNET:
         return _colorization(case.side, batch_size)
     return _segmentation(case.network, *KINDS[case.kind], case.side, batch_size)
@@ -150,7 +150,7 @@ def _state(
 
 
 def measure_step(step: Step) -> dict[str, int]:
-    """Bytes of what a step is given, keeps and needs."""
+    """Return the bytes of the arguments of a step, its kept activations, and its temporary memory."""
     options = compiler_options(jax.default_backend()) | (QUICKLY if jax.default_backend() == "cpu" else {})
     lowered = jax.jit(step.step, donate_argnums=0, compiler_options=options).lower(step.state, step.batch)
     found: Any = lowered.compile().memory_analysis()
@@ -160,7 +160,7 @@ def measure_step(step: Step) -> dict[str, int]:
         "gradients": bytes_of(step.trained),
         "kept": bytes_kept(step.loss, step.trained, step.state, step.batch),
         "temporary": found.temp_size_in_bytes,
-        # Of outputs, the new state takes the old one's place: it is donated.
+        # The new state replaces the old one, which is donated.
         "whole": found.argument_size_in_bytes
         + found.temp_size_in_bytes
         + found.output_size_in_bytes
@@ -170,15 +170,15 @@ def measure_step(step: Step) -> dict[str, int]:
 
 
 def bytes_of(tree: Any) -> int:
-    """The bytes of all arrays."""
+    """Return the bytes of all arrays."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
 def bytes_kept(loss: Callable[..., Any], trained: Any, *arguments: Any) -> int:
-    """The bytes that are kept for the backward pass of a loss with more outputs, besides its arguments.
+    """Return the bytes of the activations that are kept for the backward pass of a loss.
 
-    The function that computes gradients is a tree of arrays. Those that the forward pass has computed are
-    counted, each once: not the arguments themselves, and no constants, such as the zeros of a ReLU.
+    JAX's backward function is a tree of arrays. Those that the forward pass computes are counted, each once.
+    The arguments and constants, such as the zeros of a ReLU, are not counted.
     """
 
     def keep(trained: Any, *arguments: Any) -> list[Any]:

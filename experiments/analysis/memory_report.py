@@ -1,4 +1,4 @@
-"""What memory training takes, as tables, a plot, and the sentences that follow."""
+"""The memory of training as tables, a plot, and conclusions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ Row = dict[str, Any]  # a case and its bytes
 
 
 def render(results: Results, folder: Path) -> str:
-    """The part of the report, its plot written beside it."""
+    """Return the section of the report, and write its plot."""
     names = dict.fromkeys(row["network"] for row in results["rows"])
     networks = {NETWORKS[n]: [row for row in results["rows"] if row["network"] == n] for n in names}
     labels = {"kept": "kept activations, GB", "temporary": "temporary memory, GB"}
@@ -46,7 +46,7 @@ def render(results: Results, folder: Path) -> str:
             }
             for name, label in labels.items()
         },
-        x="pixels a side",
+        x="pixels per side",
         fitted=[labels["kept"]],
     )
     texts = [INTRODUCTION.format(**results)]
@@ -69,7 +69,7 @@ def _points(rows: Sequence[Row], kind: str, name: str, unit: float = 1) -> list[
 
 
 def _table(rows: Sequence[Row]) -> str:
-    """A column for what is trained; a row for what no size changes, and a row a size for what it changes."""
+    """Return a table with a column per trained part, and a row per quantity and image size."""
     kinds, sides = _kinds(rows), _sides(rows)
     of = {(row["kind"], row["side"]): row for row in rows}
     lines = []
@@ -89,7 +89,7 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _conclusion(rows: Sequence[Row]) -> str:
-    """What follows from a network's figures: from one size to the next, and from one column to the others."""
+    """Compare sizes and trained parts in sentences."""
     of = {(row["kind"], row["side"]): row for row in rows}
     small, large = _compared(_sides(rows))
     before, after = of["everything", small], of["everything", large]
@@ -102,7 +102,7 @@ def _conclusion(rows: Sequence[Row]) -> str:
             for name, words in (("kept", "what is kept"), ("temporary", "temporary memory"))
         )
         sentences.append(
-            f"From {small} to {large} pixels a side, {(large / small) ** 2:.3g} times as many pixels, "
+            f"From {small} to {large} pixels per side, {(large / small) ** 2:.3g} times as many pixels, "
             f"training everything leaves {stay} as they are, and increases {grow}: the published answer, "
             "that nothing changes, is true of the former alone."
         )
@@ -113,13 +113,13 @@ def _conclusion(rows: Sequence[Row]) -> str:
             shares.append(f"*{kind}* {', '.join(numbers)}")
     if shares:
         sentences.append(
-            f"At {large} pixels a side, shares of the optimizer state, of what is kept, and of all memory "
-            f"that everything takes: {'; '.join(shares)}."
+            f"At {large} pixels per side, shares of the optimizer state, the kept activations and the whole "
+            f"memory of training everything: {'; '.join(shares)}."
         )
     return " ".join(sentences)
 
 
 def _compared(sides: Sequence[int]) -> tuple[int, int]:
-    """The largest sides of which one doubles the other, or else the smallest and the largest."""
+    """Return the two largest sides of which one doubles the other, or the smallest and the largest."""
     doubled = [(side, 2 * side) for side in sides if 2 * side in sides]
     return doubled[-1] if doubled else (sides[0], sides[-1])

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from jaxcolor.drawing import COLORS, save_figure, unadorn
 
-SIZE = (6.4, 3.8)  # inches a panel
+SIZE = (6.4, 3.8)  # inches per panel
 Points = Sequence[Sequence[float]]  # (x, y), or (x, y, lowest, highest) for a band
 Lines = Mapping[str, Points]
 
@@ -24,7 +24,7 @@ def draw_lines(
     log: Literal["", "x", "y"] = "",
     ticks: Sequence[float] = (),
 ) -> None:
-    """A line for each entry, with a band where its points have one; or panels of lines with their titles."""
+    """Draw a line per entry, with a band if its points have one; or panels of lines with their titles."""
     is_one = not isinstance(next(iter(panels.values())), Mapping)
     titled: Mapping[str, Lines] = {"": panels} if is_one else panels
     figure = Figure(figsize=(SIZE[0] * (0.5 + len(titled) / 2), SIZE[1]), layout="constrained")
@@ -65,7 +65,7 @@ def draw_growth(path: Path, rows: dict[str, Mapping[str, Lines]], x: str, fitted
 
 
 def _draw_power(axes: Axes, label: str, points: Points, color: str) -> None:
-    """Points, and the power of x that is fitted to them."""
+    """Draw points, and the power of x that is fitted to them."""
     xs, ys = zip(*points, strict=True)
     exponent, factor = _power(points)
     axes.plot(xs, [factor * place**exponent for place in xs], "--", color=color, linewidth=1)
@@ -73,12 +73,12 @@ def _draw_power(axes: Axes, label: str, points: Points, color: str) -> None:
 
 
 def growth(points: Points) -> float:
-    """The power of x that y grows with, fitted to their logarithms by least squares."""
+    """Return the exponent of x with which y grows, fitted to their logarithms by least squares."""
     return _power(points)[0]
 
 
 def _power(points: Points) -> tuple[float, float]:
-    """The exponent and the factor of the power of x that is fitted."""
+    """Return exponent and factor of the fitted power of x."""
     xs, ys = np.log(np.asarray(points)[:, :2].T)
     exponent, constant = np.polyfit(xs, ys, 1)
     return float(exponent), float(np.exp(constant))

@@ -11,20 +11,20 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class Polynomial(NamedTuple):
-    """Its variables, and the coefficients other than 0 by their variables' exponents."""
+    """The variables, and the coefficients other than 0 by the exponents of the variables."""
 
     variables: tuple[str, ...]
     terms: dict[tuple[int, ...], Fraction]
 
     def __call__(self, *values: int) -> Fraction:
-        """Its value where its variables have these."""
+        """Return the value for these values of the variables."""
         result = Fraction(0)
         for exponents, coefficient in self.terms.items():
             result += coefficient * prod(map(pow, values, exponents))
         return result
 
     def __str__(self) -> str:
-        """As one writes it by hand, ordered by the powers of the first variable: k²(NC² + 8NF) + 4NC."""
+        """Return it as written by hand, ordered by powers of the first variable: k²(NC² + 8NF) + 4NC."""
         first, *others = self.variables
         groups = []
         for power, terms in groupby(sorted(self.terms.items(), reverse=True), lambda term: term[0][0]):
@@ -63,7 +63,7 @@ def recover(
 
 
 def lagrange(nodes: Sequence[int]) -> list[list[Fraction]]:
-    """For each node the polynomial that is 1 there and 0 at the others: coefficients, the constant first."""
+    """Return, for each node, the coefficients of the polynomial that is 1 there and 0 at the others."""
     basis = []
     for node in nodes:
         coefficients = [Fraction(1)]
@@ -85,7 +85,7 @@ def _monomial(variables: Sequence[str], exponents: Sequence[int]) -> str:
 
 
 def _sum(terms: Iterable[tuple[Fraction, str]]) -> str:
-    """Numbers times what is written behind them, with their signs between them."""
+    """Return a sum of terms, each a number times a text."""
     text = ""
     for coefficient, factors in terms:
         number = abs(coefficient)

@@ -2,47 +2,49 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxcolor.data.cifar10 import OFFICIAL_MD5
 
 MB, GB = 1e6, 1e9
-Results = dict[str, Any]  # what a part has measured, as plain values that JSON can hold
+Results = dict[str, Any]  # measurements, as values that JSON can hold
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table: the first column to the left, the others to the right."""
+    """Return a Markdown table. The first column is left-aligned, the others right-aligned."""
     rules = [":--", *["--:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(map(str, cells)) + " |" for cells in (header, rules, *rows))
 
 
 def count(number: int, noun: str) -> str:
-    """`1 epoch`, `25 epochs`."""
+    """Return a number and a noun: `1 epoch`, `25 epochs`."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def image(name: str, caption: str) -> str:
-    """A image that lies beside the report."""
+    """Return the Markdown of an image beside the report."""
     return f"![{caption}]({name})"
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report, and what it took."""
+    """A section of the report, and the time it took."""
 
     title: str
     text: str
-    seconds: float  # but for trainings
-    trainings: Mapping[str, float]  # seconds of each, by file name
+    seconds: float  # without trainings
+    trainings: Mapping[str, float]  # seconds by file name
 
     @property
     def whole(self) -> float:
-        """Seconds of all that it took."""
+        """Seconds in total."""
         return self.seconds + sum(self.trainings.values())
 
 
 def report(record: Mapping[str, Any], sections: Sequence[Section]) -> str:
-    """All sections, below what they were measured on; `record` is the folder's config.json."""
+    """Return the whole report. `record` is the config.json of the folder."""
     versions, data = record["versions"], record["dataset"]
     trainings: dict[str, float] = {}
     for section in sections:
@@ -65,23 +67,48 @@ def report(record: Mapping[str, Any], sections: Sequence[Section]) -> str:
 
 
 def describe_images(facts: Mapping[str, Any]) -> str:
-    """What networks were trained on; `facts` are those of config.json."""
+    """Describe the training images. `facts` are the data set's entries of config.json."""
     name = " ".join(str(facts[key]) for key in ("name", "category") if key in facts)
-    numbers = f"{facts['train']:,} to train on and {facts['validation']:,} for validation"
+    numbers = f"{facts['train']:,} for training and {facts['validation']:,} for validation"
     md5 = facts.get("archive_md5", OFFICIAL_MD5)
     source = "" if md5 == OFFICIAL_MD5 else f", from an archive that is not the official one (md5 {md5})"
     return f"; images: {name}, {numbers}{source}"
 
 
 def minutes(seconds: float) -> str:
-    """A duration as `12 min 05 s`."""
+    """Return a duration as `12 min 05 s`."""
     whole, rest = divmod(round(seconds), 60)
     return f"{whole} min {rest:02} s" if whole else f"{rest} s"
 
 
 def size(number: float) -> str:
-    """Bytes with a unit, to three digits."""
+    """Return bytes with a unit, with three digits."""
     for unit, value in (("GB", GB), ("MB", MB), ("kB", 1e3)):
         if number >= 0.9995 * value:
             return f"{number / value:.3g} {unit}"
     return f"{number:.0f} B"
+
+
+class Spread(NamedTuple):
+    """Mean, lowest and highest value."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return the spread of values of runs that differ only in their seed."""
+    return Spread(float(np.mean(values)), float(np.min(values)), float(np.max(values)))
+
+
+def means_of(seeds: int) -> str:
+    """Return the sentence above a table of `show`."""
+    return f"{seeds} seeds each: mean (lowest–highest)." if seeds > 1 else "A single seed."
+
+
+def show(values: Sequence[float], digits: int = 3, percent: bool = False) -> str:
+    """Return `1.354 (1.344–1.362)`: the mean, and lowest and highest of several values."""
+    factor, unit = (100, " %") if percent else (1, "")
+    mean, low, high = (f"{factor * value:.{digits}f}" for value in spread(values))
+    return f"{mean}{unit} ({low}–{high})" if len(values) > 1 else f"{mean}{unit}"

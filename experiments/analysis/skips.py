@@ -1,4 +1,4 @@
-"""Whether skip connections help: the CNN beside a UNet, in loss, accuracy, looks and gradients."""
+"""The effect of skip connections: the CNN beside a UNet, in loss, accuracy, looks and gradients."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from analysis.plots import Points, draw_lines
-from analysis.report import Results, count, image, table
-from analysis.spread import means_of, show, spread
+from analysis.report import Results, count, image, means_of, show, spread, table
 from analysis.trainings import Trainer, Training
 from jaxcolor.colorization.drawing import draw_grid
 from jaxcolor.colorization.palette import paint
@@ -19,10 +18,7 @@ GRID = "skips-images.png"
 
 
 def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: Path) -> Results:
-    """What the trainings of each kind, which differ in their seed alone, came to; draws their images.
-
-    Images are those of the first seed.
-    """
+    """Return the results of each kind of network over several seeds. Draw predictions of the first seed."""
     truth = trainer.truth["validation"]
     baselines = score_baselines(trainer.truth["train"], truth, trainer.palette)
     rows = {
@@ -69,7 +65,7 @@ def render(results: Results, folder: Path) -> str:
             _conclusion(networks),
             image("skips-curves.png", "Validation losses: mean and range over seeds"),
             image(GRID, "Ten validation images by both"),
-            "Norms of the loss's gradient for each layer's kernel, on the same images, mean over seeds:",
+            "Norms of the gradient of the loss for each layer's kernel, on the same images, mean over seeds:",
             _gradients_table(networks),
             image("skips-gradients.png", "Gradient norms by layer, during training"),
         ]
@@ -77,13 +73,13 @@ def render(results: Results, folder: Path) -> str:
 
 
 def _conclusion(networks: Mapping[str, Any]) -> str:
-    """How far the losses of both networks lie apart, and how far those of a network's seeds."""
+    """Compare the losses of both networks with the spread over seeds."""
     losses = {name: [seed[-1]["val_loss"] for seed in n["seeds"]] for name, n in networks.items()}
     first, second = losses
     gain = np.mean(losses[first]) - np.mean(losses[second])
     difference = f"The {second}'s loss is {abs(gain):.3f} {'below' if gain > 0 else 'above'} the {first}'s"
     if len(losses[first]) == 1:
-        return f"{difference}; one seed does not tell how much of that is chance."
+        return f"{difference}; one seed does not show how much of that is chance."
     largest = max(max(values) - min(values) for values in losses.values())
     return f"{difference}; the seeds of a network differ by at most {largest:.3f}."
 
@@ -112,7 +108,7 @@ def _scores_table(results: Results) -> str:
 
 
 def _gradients_table(networks: Mapping[str, Any]) -> str:
-    """A row a network and moment: before the first step, after the first epoch, at the end."""
+    """Return a table with a row per network and epoch: before training, after one epoch, at the end."""
     rows = []
     for name, network in networks.items():
         seeds = network["seeds"]
@@ -124,7 +120,7 @@ def _gradients_table(networks: Mapping[str, Any]) -> str:
 
 
 def _band(seeds: Sequence[Sequence[dict[str, Any]]], name: str) -> Points:
-    """Mean and range of a number after each epoch."""
+    """Return mean and range of a value after each epoch."""
     return [(same[0]["epoch"], *spread([entry[name] for entry in same])) for same in _by_epoch(seeds)]
 
 
@@ -136,5 +132,5 @@ def _norms(seeds: Sequence[Sequence[dict[str, Any]]], layer: str) -> Points:
 
 
 def _by_epoch(seeds: Sequence[Sequence[dict[str, Any]]]) -> list[tuple[dict[str, Any], ...]]:
-    """The entries of all seeds after each epoch, without those before the first."""
+    """Return the entries of all seeds after each epoch, without those before training."""
     return [same for same in zip(*seeds, strict=True) if same[0]["epoch"] > 0]

@@ -1,4 +1,4 @@
-"""The layers of a network and what they consist of, read off it while JAX traces it."""
+"""The layers of a network and their sizes, recorded while JAX traces the network."""
 
 from collections.abc import Callable, Sequence
 from math import prod
@@ -21,24 +21,24 @@ COUNTS = ("weights", "outputs", "connections", "multiply_adds")
 
 
 class Layer(NamedTuple):
-    """A convolution with its bias, pooling or upsampling, and BatchNorm; numbers are those of one image."""
+    """A convolution with its bias, pooling or upsampling, and BatchNorm. The numbers are per image."""
 
-    name: str  # its path in the parameters
+    name: str  # path in the parameters
     kernel_size: int
-    channels_in: int  # that an output is connected to: 1 where the convolution is depthwise
+    channels_in: int  # input channels per output; 1 if the convolution is depthwise
     channels_out: int
     rows: int  # of the convolution's outputs
     columns: int
     weights: int  # all parameters
-    outputs: int  # numbers that leave the layer, after pooling or upsampling
+    outputs: int  # after pooling or upsampling
     connections: int  # kernel_size² · channels_in · rows · columns · channels_out
-    multiply_adds: int  # those of the connections that do not lead to padding
+    multiply_adds: int  # connections that do not lead to padding
 
 
 def trace_layers(model: nn.Module, shape: tuple[int, int, int], **options: Any) -> list[Layer]:
-    """The layers in the order in which the model calls them for a image [height, width, channel].
+    """Return the layers in the order of their calls, for an image [height, width, channel].
 
-    `options` are the model's own. Nothing is computed.
+    `options` are arguments of the model. Nothing is computed.
     """
     layers: list[Layer] = []
 
@@ -63,7 +63,7 @@ def trace_layers(model: nn.Module, shape: tuple[int, int, int], **options: Any) 
 
 
 def _layer(module: nn.Module, x: Array, out: Array) -> Layer:
-    """A convolution that sees `x` and makes `out` of it, both [1, rows, columns, channel]."""
+    """Describe a convolution with input `x` and output `out`, both [1, rows, columns, channel]."""
     size, _, ins, outs = module.variables["params"]["kernel"].shape
     rows, columns = out.shape[1:3]
     inside = _pairs_inside(module, size, x.shape[1], rows) * _pairs_inside(module, size, x.shape[2], columns)
@@ -80,13 +80,13 @@ def _layer(module: nn.Module, x: Array, out: Array) -> Layer:
 
 
 def _sizes(module: nn.Module, out: Array) -> dict[str, Any]:
-    """Name, weights and outputs of a module."""
+    """Return name, weights and outputs of a module."""
     weights = sum(leaf.size for leaf in jax.tree.leaves(module.variables["params"]))
     return {"name": "/".join(module.path), "weights": weights, "outputs": prod(out.shape[1:])}
 
 
 def _pairs_inside(module: nn.Module, size: int, length: int, positions: int) -> int:
-    """How many pairs of a position of the output and a tap meet a pixel, along an axis of `length` pixels."""
+    """Count the pairs of output position and tap that meet a pixel, along an axis of `length` pixels."""
     match module:
         case ConvNorm():
             stride, dilation, padding = (
@@ -107,7 +107,7 @@ def _pairs_inside(module: nn.Module, size: int, length: int, positions: int) -> 
 
 
 def trace(name: str, size: int) -> list[Layer]:
-    """The layers of a network as its task builds it by default, for images of `size`² pixels."""
+    """Return the layers of a network with default settings, for images of `size`² pixels."""
     if name in BACKBONES:
         model = DeepLabV3(name, len(VOC_CLASSES), BACKBONES[name].output_stride)
         return trace_layers(model, (size, size, 3))
@@ -115,5 +115,5 @@ def trace(name: str, size: int) -> list[Layer]:
 
 
 def total(layers: Sequence[Layer]) -> dict[str, int]:
-    """The sums of weights, outputs, connections and multiply-adds."""
+    """Return the sums of weights, outputs, connections and multiply-adds."""
     return {count: sum(getattr(layer, count) for layer in layers) for count in COUNTS}

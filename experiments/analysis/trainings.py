@@ -1,7 +1,7 @@
-"""Independent trainings: runs alike share their compiled programs, and none is done twice.
+"""Independent trainings. Equal ones share their compiled programs, and none is done twice.
 
-A finished training is one file in the analysis's folder. Where a device has room for it, those that differ
-in their seed alone run together, as one program over a stack of states.
+A finished training is one file in the folder of the analysis. On a GPU, trainings that differ only in their
+seed run together, as one program over a stack of states.
 """
 
 import json
@@ -36,15 +36,16 @@ from jaxcolor.training.engine import Batch, Engine, keep_state
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.state import TrainState, create_state
 
-EVALUATED_AT_ONCE = 100  # images; the same for all runs, so that they share the program
+EVALUATION_BATCH = 100  # the same for all runs, so they share the program
 LEARNING_RATE = ColorizeConfig.learning_rate
 
 
 @dataclass(frozen=True)
 class Training:
-    """What decides a training's numbers, given images and palette; inputs are `multiply` · x + `add`.
+    """The settings of a training. Its inputs are `multiply` · x + `add`.
 
-    It is long enough for both `epochs` and `updates`, and looked at after each of the epochs and then.
+    It runs for `epochs` and for at least `updates` steps. It is evaluated after each epoch, and after
+    `updates` steps.
     """
 
     model: str
@@ -65,42 +66,42 @@ class Training:
         return f"{self.model}-{values}.npz"
 
     @property
-    def but_for_the_seed(self) -> "Training":
+    def without_seed(self) -> "Training":
         return Training(**asdict(self) | {"seed": 0})
 
     def marks(self, steps: int) -> list[int]:
-        """After how many updates to look, in rising order, where an epoch has so many steps."""
+        """Return the numbers of updates after which to evaluate, in rising order. `steps` is per epoch."""
         return sorted({steps * epoch for epoch in range(1, self.epochs + 1)} | {self.updates})
 
 
 class Outcome(NamedTuple):
-    """What a training left."""
+    """The result of a training."""
 
-    history: list[dict[str, Any]]  # of each mark: update, epoch, losses, accuracy, gradient_norms
+    history: list[dict[str, Any]]  # per mark: update, epoch, losses, accuracy, gradient_norms
     variables: dict[str, Any]  # after `epochs`
-    seconds: float  # that it took, compiling included
+    seconds: float  # compilation included
 
     def after(self, *, epoch: float | None = None, update: int | None = None) -> dict[str, Any]:
-        """What `history` says after an epoch, or after an update."""
+        """Return the entry of `history` after an epoch, or after an update."""
         return next(entry for entry in self.history if epoch == entry["epoch"] or update == entry["update"])
 
     def by_epoch(self, epochs: int) -> list[dict[str, Any]]:
-        """The entries before the first epoch and after each of the first ones."""
+        """Return the entries before training and after each of the first `epochs`."""
         return [self.after(epoch=epoch) for epoch in range(epochs + 1)]
 
 
 class Trainer:
-    """Data on the device, compiled programs, and the folder with what is done."""
+    """Data on the device, compiled programs, and the folder of finished trainings."""
 
     def __init__(self, images: Dataset, palette: Palette, folder: Path, together: bool | None = None):
-        """`together` says whether seeds are stacked: by default on a GPU.
+        """`together` stacks seeds; the default is True on a GPU.
 
-        On a CPU convolutions of a stack of kernels are slower than one after the other.
+        On a CPU the convolutions of a stack of kernels are slower than one after the other.
         """
         self.palette = palette
         self.folder = folder
-        self.used: dict[str, float] = {}  # seconds that trainings took which were asked for, by file name
-        self.spent = 0.0  # seconds of training since this object is there
+        self.used: dict[str, float] = {}  # seconds of the requested trainings, by file name
+        self.spent = 0.0  # seconds of training by this object
         self.together = jax.default_backend() != "cpu" if together is None else together
         self.arrays = {
             name: make_arrays(getattr(images, name), palette, downsize_input=False)
@@ -119,11 +120,11 @@ class Trainer:
         self._network = cache(self._make_network)
 
     def train(self, trainings: Sequence[Training]) -> list[Outcome]:
-        """What each of them leaves: read where it is done, and computed where it is not."""
+        """Return the results of trainings. Those that are not finished are run."""
         missing = [training for training in trainings if not self._is_done(training)]
         total = sum(self._images_of(training) for training in missing)
         with Progress(total, 0) as progress:
-            for _, alike in groupby(missing, lambda training: training.but_for_the_seed):
+            for _, alike in groupby(missing, lambda training: training.without_seed):
                 group = list(alike)
                 for part in [group] if self.together else [[training] for training in group]:
                     self._run(part, progress)
@@ -133,17 +134,17 @@ class Trainer:
         return trained
 
     def state(self, model: str, variables: dict[str, Any]) -> TrainState:
-        """A state with some training's variables."""
+        """Return a state with the variables of a training."""
         return self.initial_state(model, 0).replace(**jax.tree.map(jnp.asarray, variables))
 
     def data(self, split: str, multiply: float = 1.0, add: float = 0.0) -> dict[str, Array]:
-        """A split on the device, its inputs multiplied and added to."""
+        """Return a split on the device, with inputs `multiply` · x + `add`."""
         arrays = self.arrays[split]
         return arrays | {"inputs": multiply * arrays["inputs"] + add}
 
     def evaluate(self, state: TrainState, data: dict[str, Array]) -> dict[str, float]:
-        """`val_loss` and `val_accuracy` over images with labels."""
-        batches = make_batches(np.arange(len(data["labels"])), EVALUATED_AT_ONCE)
+        """Return `val_loss` and `val_accuracy` over images with labels."""
+        batches = make_batches(np.arange(len(data["labels"])), EVALUATION_BATCH)
         _, sums = self._evaluate(state, batches, data)
         return {
             "val_loss": float(sums["loss"] / sums["count"]),
@@ -152,10 +153,10 @@ class Trainer:
 
     def predict(self, state: TrainState, inputs: Array) -> np.ndarray:
         """Return the most likely palette index of each pixel."""
-        return in_batches(partial(self._predict, state), inputs, EVALUATED_AT_ONCE)
+        return in_batches(partial(self._predict, state), inputs, EVALUATION_BATCH)
 
     def _run(self, group: list[Training], progress: Progress) -> None:
-        """Train some that differ in their seed alone, as one, and write what they leave."""
+        """Run trainings that differ only in their seed together, and write their results."""
         start = time.perf_counter()
         shared = group[0]
         train = self.data("train", shared.multiply, shared.add)
@@ -163,7 +164,7 @@ class Trainer:
         count = len(train["labels"])
         steps = len(make_batches(np.arange(count), shared.batch_size).indices)
         states = [self.initial_state(training.model, training.seed) for training in group]
-        look = {name: array[:EVALUATED_AT_ONCE] for name, array in train.items()} | {"valid": None}
+        look = {name: array[:EVALUATION_BATCH] for name, array in train.items()} | {"valid": None}
 
         def entry(state: TrainState, update: int, train_loss: float | None) -> dict[str, Any]:
             norms = {name: float(norm) for name, norm in self._gradient_norms(state, look).items()}
@@ -174,7 +175,7 @@ class Trainer:
             }  # fmt: skip
 
         histories = [[entry(state, 0, None)] for state in states]
-        kept: list[Any] = []  # variables after the epochs; a step uses up those that it is given
+        kept: list[Any] = []  # variables after the epochs; a step donates its input
         for first, last, batches in self._portions(shared, [t.seed for t in group], count, steps):
             states, losses = self._advance(states, train, batches)
             progress.advance((last - first) * shared.batch_size * len(group))
@@ -195,7 +196,7 @@ class Trainer:
     def _portions(
         self, shared: Training, seeds: list[int], count: int, steps: int
     ) -> Iterator[tuple[int, int, Batches]]:
-        """The updates up to each mark, epoch by epoch: the first, the one behind the last, their batches.
+        """Yield the updates up to each mark: the first, the one after the last, and their batches.
 
         Indices are [steps, seeds, batch].
         """
@@ -217,7 +218,7 @@ class Trainer:
     def _advance(
         self, states: list[TrainState], data: dict[str, Array], batches: Batches
     ) -> tuple[list[TrainState], list[float]]:
-        """States and mean losses after some updates, each of a state on batches of its own."""
+        """Return states and mean losses after some updates. Each state has its own batches."""
         if len(states) == 1:
             valid = None if batches.valid is None else batches.valid[:, 0]
             state, sums = self._step(copied(states[0]), Batches(batches.indices[:, 0], valid), data)
@@ -233,7 +234,7 @@ class Trainer:
         return create_state(network, init(jax.random.key(seed), example), optimizer)
 
     def _make_network(self, model: str) -> tuple[Any, optax.GradientTransformation, Any]:
-        """One object each for all trainings of a network: programs are shared by what is the same object."""
+        """Return one object each for all trainings of a network, because equal objects share programs."""
         network = build_network(ColorizeConfig(model=model, colors=len(self.palette)))
         return apply_function(network), optax.adam(LEARNING_RATE), jax.jit(network.init)
 
@@ -268,25 +269,25 @@ class Trainer:
 
 
 def gradient_norms(state: TrainState, batch: Batch) -> dict[str, Float[Array, ""]]:
-    """The Euclidean norm of the loss's gradient for each layer's kernel."""
+    """Return the Euclidean norm of the gradient of the loss for each layer's kernel."""
     gradients, _ = jax.grad(batch_loss, has_aux=True)(state.params, state, batch)
     kernels = {path[0]: leaf for path, leaf in flatten_dict(gradients).items() if path[-1] == "kernel"}
     return {layer: jnp.linalg.norm(kernel) for layer, kernel in sorted(kernels.items())}
 
 
 def copied(state: TrainState) -> TrainState:
-    """The state in memory of its own, since a step uses up the one that it is given."""
+    """Return a copy of the state, because a step donates its input."""
     return jax.tree.map(jnp.copy, state)
 
 
 def describe(training: Training) -> str:
-    """`UNet, batch 100, seed 0`, and what becomes of a pixel where that is not x."""
+    """Return `UNet, batch 100, seed 0`, and the change of the pixels if there is one."""
     change = (training.multiply, training.add)
     inputs = f", on {describe_change(*change)}" if change != (1, 0) else ""
     return f"{network_name(training.model)}, batch {training.batch_size}, seed {training.seed}{inputs}"
 
 
 def describe_change(multiply: float, add: float) -> str:
-    """`2x + 1`: what becomes of a pixel."""
+    """Return the change of a pixel: `2x + 1`."""
     factor = {1.0: "", -1.0: "−"}.get(multiply, f"{multiply:g}".replace("-", "−"))
     return f"{factor}x" + (f" {'+' if add > 0 else '−'} {abs(add):g}" if add else "")

@@ -15,7 +15,7 @@ def seeds(batch_size: int) -> list[Training]:
 def test_equal_epochs_and_equal_updates(trainer: Trainer, tmp_path: Path) -> None:
     """70 images make 3 updates of 30 images in an epoch, and 1 of 70; both are looked at after 2."""
     results = measure(trainer, {30: seeds(30), 70: seeds(70)})
-    assert [row["updates_an_epoch"] for row in results["sizes"]] == [3, 1]
+    assert [row["updates_per_epoch"] for row in results["sizes"]] == [3, 1]
     for row in results["sizes"]:
         for one, at_epoch, at_update in zip(
             trainer.train(seeds(row["batch_size"])), row["val_loss"], row["val_loss_at_updates"], strict=True
@@ -31,7 +31,7 @@ def test_equal_epochs_and_equal_updates(trainer: Trainer, tmp_path: Path) -> Non
 def made_up(losses: list[float], at_updates: list[float], batch_sizes: tuple[int, ...] = (25, 1000)) -> dict:
     sizes = [
         {
-            "batch_size": size, "updates_an_epoch": 5000 // size, "val_loss": [loss], "val_accuracy": [0.5],
+            "batch_size": size, "updates_per_epoch": 5000 // size, "val_loss": [loss], "val_accuracy": [0.5],
             "val_loss_at_updates": [late], "val_accuracy_at_updates": [0.4],
         }
         for size, loss, late in zip(batch_sizes, losses, at_updates, strict=True)

@@ -1,4 +1,4 @@
-from analysis.report import Section, describe_images, minutes, report, table
+from analysis.report import Section, describe_images, minutes, report, show, spread, table
 
 from jaxcolor.data.cifar10 import OFFICIAL_MD5
 
@@ -37,3 +37,10 @@ def test_an_archive_of_ones_own_is_named() -> None:
 def test_a_report_without_images() -> None:
     record = {"versions": {"jax": "0.0"}, "device": "a device", "dataset": {}}
     assert "a device with JAX 0.0.\n" in report(record, [])
+
+
+def test_mean_and_ends() -> None:
+    assert spread([3.0, 1.0, 5.0]) == (3.0, 1.0, 5.0)
+    assert show([1.5, 1.25]) == "1.375 (1.250–1.500)"
+    assert show([0.48, 0.5], 1, percent=True) == "49.0 % (48.0–50.0)"
+    assert show([1.5]) == "1.500"

@@ -39,4 +39,4 @@ def test_measured_and_rendered(trainer: Trainer, tmp_path: Path) -> None:
         network.update({name: network[name][:1] for name in ("seeds", "scores")})
     text = render(results, tmp_path)
     assert "After 1 epoch. A single seed." in text
-    assert "one seed does not tell how much of that is chance" in text
+    assert "one seed does not show how much of that is chance" in text
