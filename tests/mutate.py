@@ -2,7 +2,7 @@
 
 Each mutation replaces a piece of a line in a copy of the repository and runs the tests named beside it. A
 mutation is killed if they fail. The script prints the survivors, and exits with status 1 if more than a tenth
-of the mutations survive. `python tests/mutate.py WORD` runs the mutations whose path contains WORD.
+of the mutations survive. `python tests/mutate.py WORD…` runs the mutations whose path or replacement contains a WORD.
 """
 
 import os
@@ -72,7 +72,7 @@ MUTATIONS = [
     M("training/freezing.py", "leaves[path] if self(path) else leaf", "leaves.get(path, leaf)", "training/test_freezing.py segmentation/test_task.py"),
     M("training/state.py", "step=self.step + 1", "step=self.step", "training/test_state.py"),
     M("training/engine.py", "latest = {name: values.sum(axis=0)", "latest = {name: values[0]", "training/test_engine.py"),
-    M("training/fit.py", "run.rewind(done or -1)", "run.rewind(done)", "training/test_fit.py segmentation/test_job.py"),
+    M("training/fit.py", "run.rewind(done or -1)", "run.rewind(done)", "training/test_fit.py"),
     # Colorization
     M("colorization/preprocess.py", "astype(jnp.float32) / 256", "astype(jnp.float32) / 255", "colorization/test_preprocess.py"),
     M("colorization/preprocess.py", "(red + green + blue) / 3", "0.299 * red + 0.587 * green + 0.114 * blue", "colorization/test_preprocess.py"),
@@ -84,18 +84,18 @@ MUTATIONS = [
     M("colorization/scores.py", "spread + 0.3 * distance", "spread + distance", "colorization/test_scores.py"),
     M("colorization/scores.py", "dtype=np.uint16) + 1) // 3", "dtype=np.uint16)) // 3", "colorization/test_scores.py"),
     M("colorization/scores.py", "return of_level.argmax(axis=1)[nearest]", "return of_level.argmax(axis=1)", "colorization/test_scores.py"),
-    M("colorization/job.py", "optax.adam(config.learning_rate)", "optax.adam(2 * config.learning_rate)", "colorization/test_job.py experiments/analysis/test_trainings.py"),
+    M("colorization/job.py", "optax.adam(config.learning_rate)", "optax.adam(2 * config.learning_rate)", "experiments/analysis/test_trainings.py"),
     M("colorization/job.py", '"more" if ours > theirs else "fewer"', '"fewer" if ours > theirs else "more"', "colorization/test_scores.py"),
     M("colorization/predictor.py", "(0, -height % STEP), (0, -width % STEP)", "(-height % STEP, 0), (-width % STEP, 0)", "colorization/test_predictor.py"),
     # Segmentation
-    M("segmentation/job.py", "1 / np.sqrt(np.maximum(frequency, 1e-12))", "1 / np.maximum(frequency, 1e-12)", "segmentation/test_job.py"),
-    M("segmentation/job.py", "(frequency * weights).sum()", "weights.sum()", "segmentation/test_job.py"),
-    M("segmentation/job.py", "POLY_POWER = 0.9", "POLY_POWER = 0.3", "segmentation/test_job.py"),
-    M("segmentation/job.py", "best = order[::-1][:SAMPLES]", "best = order[:SAMPLES]", "segmentation/test_job.py"),
-    M("segmentation/job.py", "counts[:VOID].sum()", "counts.sum()", "segmentation/test_job.py"),
+    M("segmentation/job.py", "1 / np.sqrt(np.maximum(frequency, 1e-12))", "1 / np.maximum(frequency, 1e-12)", "segmentation/test_job.py::test_class_weights_are_one_over_the_root_of_the_frequency"),
+    M("segmentation/job.py", "(frequency * weights).sum()", "weights.sum()", "segmentation/test_job.py::test_class_weights_are_one_over_the_root_of_the_frequency"),
+    M("segmentation/job.py", "POLY_POWER = 0.9", "POLY_POWER = 0.3", "segmentation/test_job.py::test_the_learning_rate_decreases_as_a_polynomial"),
+    M("segmentation/job.py", "best = order[::-1][:SAMPLES]", "best = order[:SAMPLES]", "segmentation/test_job.py::test_samples_are_spread_best_and_worst_without_repetition"),
+    M("segmentation/job.py", "counts[:VOID].sum()", "counts.sum()", "segmentation/test_job.py::test_class_weights_are_one_over_the_root_of_the_frequency"),
     M("segmentation/task.py", "AUX_WEIGHT = 0.5", "AUX_WEIGHT = 0.05", "segmentation/test_task.py"),
     M("segmentation/task.py", "jax.random.fold_in(jax.random.key(seed), state.step)", "jax.random.key(seed)", "segmentation/test_task.py"),
-    M("segmentation/task.py", "astype(jnp.int32) * classes, 0)", "astype(jnp.int32), 0) * classes + 0 * classes", "segmentation/test_task.py"),
+    M("segmentation/task.py", "astype(jnp.int32) * classes, 0)", "astype(jnp.int32) * (classes - 1), 0)", "segmentation/test_task.py"),
     M("segmentation/task.py", "place + large.argmax(-1).ravel()", "place + large.argmin(-1).ravel()", "segmentation/test_task.py"),
     M("segmentation/task.py", "jax.nn.logsumexp(logits, axis=-1) - chosen", "-chosen", "segmentation/test_task.py"),
     M("segmentation/task.py", 'Trainable(r"head/classifier/.*")', 'Trainable(r"head/.*")', "segmentation/test_task.py"),
@@ -104,7 +104,7 @@ MUTATIONS = [
     M("segmentation/preprocess.py", "MEAN = (0.485, 0.456, 0.406)", "MEAN = (0.5, 0.5, 0.5)", "segmentation/test_preprocess.py"),
     M("segmentation/preprocess.py", "STANDARD_DEVIATION = (0.229, 0.224, 0.225)", "STANDARD_DEVIATION = (0.225, 0.224, 0.229)", "segmentation/test_preprocess.py"),
     M("segmentation/batches.py", "image[:, ::-1], label_map[:, ::-1]", "image[:, ::-1], label_map", "segmentation/test_batches.py"),
-    M("segmentation/loader.py", "rng.random(self.images) < 0.5", "rng.random(self.images) < 0.05", "segmentation/test_job.py segmentation/test_loader.py"),
+    M("segmentation/loader.py", "rng.random(self.images) < 0.5", "rng.random(self.images) < 0.05", "segmentation/test_loader.py"),
     # Data
     M("data/cifar10.py", "reshape(3, SIDE, SIDE).transpose(1, 2, 0)", "reshape(SIDE, SIDE, 3)", "data/test_cifar10.py"),
     M("data/photographs.py", "TRAIN_SHARE = 0.75", "TRAIN_SHARE = 0.5", "data/test_photographs.py"),
@@ -119,7 +119,9 @@ def run(mutation: Mutation, copy: Path) -> bool:
     if mutation.original not in source:
         raise SystemExit(f"{mutation.path} has no {mutation.original!r}: update the list")
     target.write_text(source.replace(mutation.original, mutation.mutated, 1))
-    paths = [f"tests/{path}" for path in mutation.tests.split() if (copy / "tests" / path).exists()]
+    paths = [
+        f"tests/{path}" for path in mutation.tests.split() if (copy / "tests" / path.split("::")[0]).exists()
+    ]
     options = ["-x", "-q", "-n0", "-m", "not slow", "-p", "no:cacheprovider", "--no-header", "--durations=0"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *paths],
@@ -131,9 +133,9 @@ def run(mutation: Mutation, copy: Path) -> bool:
     return done.returncode != 0
 
 
-def main(word: str) -> None:
-    """Run the mutations whose path contains `word`, two at a time."""
-    chosen = [mutation for mutation in MUTATIONS if word in mutation.path]
+def main(words: list[str]) -> None:
+    """Run the mutations that contain one of the words, or all, two at a time."""
+    chosen = [m for m in MUTATIONS if not words or any(word in m.path + m.mutated for word in words)]
     with tempfile.TemporaryDirectory() as folder:
         copies = [Path(folder, str(i)) for i in range(2)]
         for copy in copies:
@@ -159,4 +161,4 @@ def main(word: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "")
+    main(sys.argv[1:])

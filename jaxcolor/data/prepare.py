@@ -37,10 +37,12 @@ def prepare(builder: tfds.core.GeneratorBasedBuilder) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.parent / f".{folder.name}.lock")
         with _acquired(lock, f"Waiting for another process that prepares {folder}"):
-            if not builder.is_prepared():
-                print(f"Preparing {builder.name} in {folder}", flush=True)
-                with _quiet():
-                    builder.download_and_prepare()
+            if builder.is_prepared():  # by the other process
+                builder.info.read_from_directory(builder.data_path)
+                return
+            print(f"Preparing {builder.name} in {folder}", flush=True)
+            with _quiet():
+                builder.download_and_prepare()
     except (OSError, RuntimeError) as error:  # array_record raises RuntimeError if a disk is full
         raise UserError(f"cannot write prepared data to {folder}: {reason(error)}") from error
 

@@ -52,7 +52,7 @@ def test_what_is_wrong_is_named_with_its_file(folder: Path) -> None:
     with pytest.raises(UserError, match="b.png: the mask has 48×64 pixels, the image 30×40"):
         VocFolder(folder, "train", 3)
     Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(masks / "b.png")
-    with pytest.raises(UserError, match="b.png is no mask: it has RGB pixels"):
+    with pytest.raises(UserError, match="b.png is no mask: its pixels are RGB"):
         VocFolder(folder, "train", 3)[1]
     (images / "c.jpg").write_bytes(b"text")
     with pytest.raises(UserError, match="c.jpg is broken, or no image"):

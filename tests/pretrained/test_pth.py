@@ -68,7 +68,7 @@ def test_anything_but_tensors_is_refused(tmp_path: Path, write: Any, value: Any,
         # The place of a value among those that are kept: Python's reader would take 32 GB for it.
         (b"\x80\x02}" + pickle.LONG_BINPUT + struct.pack("<I", 2**32 - 1) + pickle.STOP, "numbers its"),
         (b"\x80\x02" + pickle.BYTEARRAY8 + struct.pack("<Q", 2**36) + pickle.STOP, "as weights of PyTorch"),
-        (b"\x80\x02" + pickle.EMPTY_SET + pickle.STOP, "takes the step EMPTY_SET"),
+        (b"\x80\x02" + pickle.EMPTY_SET + pickle.STOP, "uses the opcode EMPTY_SET"),
     ],
 )
 def test_no_pickle_takes_much_memory(tmp_path: Path, value: bytes, message: str) -> None:
@@ -138,7 +138,7 @@ def test_a_damaged_file_of_the_older_format_is_refused(tmp_path: Path) -> None:
         read_pth(write_legacy(path, {"a": tensor()}, keys=("1",)))
     whole = write_legacy(path, {"a": tensor()}).read_bytes()
     path.write_bytes(whole + b"x")
-    with pytest.raises(UserError, match="bytes behind its end"):
+    with pytest.raises(UserError, match="bytes after its end"):
         read_pth(path)
     path.write_bytes(b"no weights at all")
     with pytest.raises(UserError, match="as weights of PyTorch"):

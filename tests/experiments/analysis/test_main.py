@@ -39,7 +39,7 @@ def test_images_are_read_where_they_are_needed_only(
     change_config(config, dataset=facts)
     monkeypatch.setattr("analysis.memory.measure_step", lambda step: pytest.fail("compiled"))
     report = analyze(dataclasses.replace(config, resume=True)).read_text()
-    assert "images: sample, 70 to train on and 20 for validation" in report
+    assert "images: sample, 70 for training and 20 for validation" in report
     assert RunFolder(config.folder).read_config()["dataset"] == facts
 
 

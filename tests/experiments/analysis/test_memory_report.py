@@ -42,13 +42,13 @@ def test_what_no_size_changes_has_one_row(tmp_path: Path) -> None:
 def test_the_conclusion_follows_from_the_figures(tmp_path: Path) -> None:
     text = render(results((10, 20, 30)), tmp_path)
     assert (
-        "From 10 to 20 pixels a side, 4 times as many pixels, training everything leaves parameters" in text
+        "From 10 to 20 pixels per side, 4 times as many pixels, training everything leaves parameters" in text
     )
     assert "optimizer state (2 kB)" in text
     assert (
         "increases what is kept 4-fold (8 MB to 32 MB) and temporary memory 2-fold (80 MB to 160 MB)" in text
     )
-    assert "everything takes: *last layer* 0.5 %, 12 %, 13 %; *head* 10 %, 25 %, 25 %;" in text
+    assert "of training everything: *last layer* 0.5 %, 12 %, 13 %; *head* 10 %, 25 %, 25 %;" in text
 
 
 def test_one_size_has_no_growth(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def test_shared_trainings_count_once_in_the_total() -> None:
     }
     sections = [Section("One", "text of one", 10, {"a": 60, "b": 30}), Section("Two", "…", 5, {"a": 60})]
     text = report(record, sections)
-    assert "images: sample, 1,000 to train on and 100 for validation" in text
+    assert "images: sample, 1,000 for training and 100 for validation" in text
     assert "official" not in text
     assert "## One\n\ntext of one" in text
     assert "| One | 2 | 1 min 40 s |" in text
@@ -29,7 +29,7 @@ def test_shared_trainings_count_once_in_the_total() -> None:
 
 def test_an_archive_of_ones_own_is_named() -> None:
     facts = {"name": "cifar10", "category": "horse", "archive_md5": "12ab", "train": 5000, "validation": 1000}
-    assert "cifar10 horse, 5,000 to train on" in describe_images(facts)
+    assert "cifar10 horse, 5,000 for training" in describe_images(facts)
     assert describe_images(facts).endswith("not the official one (md5 12ab)")
     assert describe_images(facts | {"archive_md5": OFFICIAL_MD5}).endswith("1,000 for validation")
 
