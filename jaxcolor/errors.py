@@ -1,8 +1,8 @@
-"""The exception for errors that the user can mend."""
+"""The exception for errors that the user can fix."""
 
 
 class UserError(Exception):
-    """An error that the user can mend. Its message is one line: what is wrong, and what to do.
+    """An error that the user can fix. Its message is one line: what is wrong, and what to do.
 
     The scripts print it as `error: …` and exit with status 1, without a traceback.
     """

@@ -1,25 +1,27 @@
-"""Files that are complete or do not exist, and the cache folder."""
+"""Atomic writes, locks between processes, and the cache folder."""
 
+import contextlib
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import platformdirs
+from filelock import FileLock, Timeout
 
 TEMPORARY = ".tmp"
 
 
 def cache_folder() -> Path:
-    """Return the user's folder for files that can be computed again."""
+    """Return the user's folder for files that can be computed or downloaded again."""
     return platformdirs.user_cache_path("jaxcolor")
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file with `write`. It replaces `path` only when it is complete."""
+    """Open a temporary file, call `write` with it, and rename it to `path` when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
@@ -35,21 +37,37 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write values as JSON, atomically. nan and infinities become null."""
+    """Write a value as JSON, atomically. NaN and infinities become null."""
     data = json.dumps(without_nonfinite(value), indent=2, default=str, allow_nan=False).encode()
     write_atomically(path, lambda file: file.write(data))
 
 
 def without_nonfinite(value: Any) -> Any:
-    """Return the value with None in place of nan and infinities in dicts, lists and tuples."""
+    """Return `value` with None in place of NaN and infinities, also inside of dicts, lists and tuples."""
     if isinstance(value, dict):
-        return {name: without_nonfinite(one) for name, one in value.items()}
+        return {key: without_nonfinite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_nonfinite(one) for one in value]
+        return [without_nonfinite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@contextlib.contextmanager
+def locked(path: Path, message: str) -> Iterator[None]:
+    """Hold the lock of `path`, a file beside it. Print `message` if another process holds it, and wait."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.parent / f".{path.name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(message, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def remove_temporary(folder: Path) -> None:
-    """Delete the temporary files of an interrupted `write_atomically` anywhere in a folder."""
+    """Delete the temporary files that an interrupted `write_atomically` left in a folder and below it."""
     for path in folder.rglob(f".*{TEMPORARY}"):
         path.unlink()

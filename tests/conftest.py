@@ -1,5 +1,6 @@
 """Fixtures: a small archive, folders that no test shares with the user, and compiler options."""
 
+import importlib
 import os
 import signal
 import tempfile
@@ -9,21 +10,26 @@ from types import ModuleType
 
 import pytest
 from archives import archive_files, write_tar
-
-# Check the shapes and dtypes of all annotated functions, in tests only.
 from jaxtyping import install_import_hook
 
-install_import_hook(["jaxcolor", "analysis", "benchmarks", "reference"], "typechecker.check")
-
-# Leave the user's caches alone, and share compiled programs between the tests of a session.
-_CACHE = tempfile.TemporaryDirectory(prefix="jaxcolor-tests-")
-os.environ["XDG_CACHE_HOME"] = _CACHE.name
+# Leave the user's caches alone, and share compiled programs between all tests and processes of a session.
+if "JAXCOLOR_TEST_SESSION" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="jaxcolor-tests-")
+    os.environ["JAXCOLOR_TEST_SESSION"] = os.environ["XDG_CACHE_HOME"] = _CACHE.name
 # The tolerances are for float32 on a CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling takes most of the time of the tests, so programs are compiled without optimization by default.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )
+
+# The hook below makes Python compile every module that a checked module is the first to import.
+for _name in ("jax", "matplotlib.pyplot", "optax", "orbax.checkpoint", "scipy.stats", "tensorflow_datasets"):
+    importlib.import_module(_name)
+
+# Check the shapes and dtypes of all annotated functions, in tests only.
+install_import_hook(["jaxcolor", "analysis", "benchmarks", "reference"], "typechecker.check")
+
 OPTIMIZED: dict[str, bool | str | int] = {
     "xla_backend_optimization_level": 3,
     "xla_llvm_disable_expensive_passes": False,

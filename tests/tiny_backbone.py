@@ -1,6 +1,9 @@
 """A backbone of two convolutions with pretrained weights, for tests in which the backbone does not matter."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,12 +19,12 @@ from jaxcolor.pretrained.deeplabv3 import SOURCES, Source
 from jaxcolor.pretrained.keys import Table, batch_norm, conv
 
 NAME = "tiny"
-CHANNELS = {"stem": (3, 4, 3), "last": (4, 6, 1)}  # in, out, kernel size
+CONVOLUTIONS = {"stem": (3, 4, 3), "last": (4, 6, 1)}  # name → channels in, channels out, kernel size
 WIDTH = 8  # of the head
 
 
 class TinyBackbone(nn.Module):
-    """Return features with 4 and 6 channels."""
+    """Return features with 4 and 6 channels, which are `output_stride` times smaller than the images."""
 
     output_stride: int = 16
     dtype: DTypeLike = jnp.float32
@@ -35,8 +38,9 @@ class TinyBackbone(nn.Module):
 
 
 def keys() -> Table:
+    """Return the table of the backbone's keys."""
     table: Table = {}
-    for name in CHANNELS:
+    for name in CONVOLUTIONS:
         table |= conv(f"{name}.conv", ("backbone", name))
         table |= batch_norm(f"{name}.norm", ("backbone", name, "norm"))
     return table
@@ -46,7 +50,7 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
     """Return the weights of the backbone under PyTorch's keys."""
     rng = np.random.default_rng(seed)
     found = {}
-    for name, (ins, outs, size) in CHANNELS.items():
+    for name, (ins, outs, size) in CONVOLUTIONS.items():
         found[f"{name}.conv.weight"] = rng.normal(0, (2 / (ins * size**2)) ** 0.5, (outs, ins, size, size))
         found[f"{name}.norm.weight"] = np.ones(outs)
         found[f"{name}.norm.bias"] = rng.normal(0, 0.2, outs)
@@ -55,16 +59,21 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
     return found
 
 
+@contextmanager
+def installed(folder: Path) -> Iterator[str]:
+    """Add the backbone for the body of a `with` statement, to which its name is given."""
+    width = deeplabv3.WIDTH
+    with patch.dict(deeplabv3.BACKBONES), patch.dict(SOURCES):
+        install(folder)
+        try:
+            yield NAME
+        finally:
+            deeplabv3.WIDTH = width
+
+
 def install(folder: Path) -> None:
     """Add the backbone to the tables, with a file of weights, and make the head small."""
     path = write_weights(folder / "tiny.pth", weights())
     deeplabv3.BACKBONES[NAME] = Backbone(TinyBackbone, 16)
     SOURCES[NAME] = Source(keys, lambda: path)
     deeplabv3.WIDTH = WIDTH
-
-
-def remove(width: int) -> None:
-    """Undo `install`."""
-    deeplabv3.BACKBONES.pop(NAME)
-    SOURCES.pop(NAME)
-    deeplabv3.WIDTH = width

@@ -9,17 +9,17 @@ from analysis.plots import draw_growth, growth
 from analysis.report import GB, Results, image, size, table
 
 INTRODUCTION = """\
-Batches of {batch_size} images, float32, the train step as it is compiled for {device}; another device's
-convolutions keep and take other arrays.
+Batches of {batch_size} images, float32, the train step as it is compiled for {device}. Convolutions of
+another device keep and allocate other arrays.
 
-- *Kept* is what automatic differentiation computes in the forward pass and keeps for the backward pass,
-  before XLA decides what it rather computes twice. Images, cached features and parameters are not counted:
-  they are there anyway.
-- *Temporary* is all that XLA allocates during the step: activations, what they are computed with, and
-  gradients. What libraries take inside of their calls it does not know.
-- *In all* are the step's arguments (parameters, BatchNorm's statistics, optimizer state, the batch), what is
-  temporary, and outputs that take no argument's place.
-- *Cached* are the features of one image, as they lie on disk."""
+- *Kept* are the arrays that automatic differentiation computes in the forward pass and keeps for the
+  backward pass, before XLA decides which of them it computes twice. Images, cached features and parameters
+  are not counted, because they exist anyway.
+- *Temporary* is the memory that XLA allocates during the step: for activations, intermediate results and
+  gradients. XLA does not know what libraries allocate inside of their calls.
+- *In all* is the sum of the step's arguments (parameters, BatchNorm's statistics, optimizer state, batch),
+  temporary memory, and outputs that do not replace an argument.
+- *Cached* is the size of the features of one image on disk."""
 QUANTITIES = {
     "parameters": "parameters",
     "optimizer": "optimizer state",
@@ -27,7 +27,7 @@ QUANTITIES = {
     "kept": "kept",
     "temporary": "temporary",
     "whole": "in all",
-    "features": "cached a image",
+    "features": "cached per image",
 }
 Row = dict[str, Any]  # a case and its bytes
 
@@ -103,8 +103,8 @@ def _conclusion(rows: Sequence[Row]) -> str:
         )
         sentences.append(
             f"From {small} to {large} pixels per side, {(large / small) ** 2:.3g} times as many pixels, "
-            f"training everything leaves {stay} as they are, and increases {grow}: the published answer, "
-            "that nothing changes, is true of the former alone."
+            f"training everything leaves {stay} as they are, and increases {grow}. The published answer, "
+            "that nothing changes, holds for the former only."
         )
     shares = []
     for kind in _kinds(rows):

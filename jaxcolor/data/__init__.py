@@ -1,1 +1,1 @@
-"""Data sets: archives, folders, and samples that need no network."""
+"""Data sets: archives, folders, and built-in samples."""

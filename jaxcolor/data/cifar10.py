@@ -1,8 +1,8 @@
 """CIFAR-10 from its official binary archive, as a tensorflow-datasets builder without TensorFlow.
 
-The archive (https://www.cs.toronto.edu/~kriz/cifar.html) holds `cifar-10-batches-bin/` with
-`data_batch_1.bin` … `data_batch_5.bin` and `test_batch.bin`: runs of 3073-byte records, one label
-byte and then the red, green and blue planes of a 32×32 image, row by row.
+The archive (https://www.cs.toronto.edu/~kriz/cifar.html) has the files `data_batch_1.bin` …
+`data_batch_5.bin` and `test_batch.bin` in the folder `cifar-10-batches-bin`. A file is a sequence of
+3073-byte records: one byte for the label, then the red, green and blue planes of a 32×32 image, row by row.
 """
 
 import io
@@ -35,7 +35,7 @@ FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_b
 
 @dataclass
 class ArchiveConfig(tfds.core.BuilderConfig):
-    """An archive on disk. Its `name` is its md5, so archives are not confused."""
+    """An archive on disk. `name` is its md5, so each archive has its own records."""
 
     archive: Path | None = None
 
@@ -58,21 +58,21 @@ class Cifar10Binary(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        assert self.builder_config.archive, "only a finished preparation does without its archive"
+        assert self.builder_config.archive, "preparing needs an archive"
         records = read_archive(self.builder_config.archive)
         return {split: self._generate_examples(records[split]) for split in FILES}
 
     def _generate_examples(self, records: np.ndarray) -> Iterator[tuple[int, dict]]:
         for key, record in enumerate(records):
             image = record[1:].reshape(3, SIDE, SIDE).transpose(1, 2, 0)
-            # Encoded here, because tfds uses TensorFlow to encode an array.
+            # tfds would use TensorFlow to encode an array.
             png = io.BytesIO()
             Image.fromarray(image).save(png, format="png", compress_level=1)
             yield key, {"image": io.BytesIO(png.getvalue()), "label": int(record[0])}
 
 
 def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
-    """Return the records of an archive by split. Raises `UserError` for a wrong archive."""
+    """Return the records of each split of an archive. Raises `UserError` for any other file."""
     batches = {}
     try:
         with tarfile.open(archive) as tar:
@@ -91,12 +91,12 @@ def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
     missing = [name for names in FILES.values() for name in names if name not in batches]
     if missing:
         raise UserError(
-            f"{archive} is no CIFAR-10 archive in binary layout: "
-            f"cifar-10-batches-bin/{missing[0]} is missing from it; the official one is {URL}"
+            f"{archive} is not a CIFAR-10 archive in binary layout: "
+            f"it has no cifar-10-batches-bin/{missing[0]}; download {URL}"
         )
     for name, data in batches.items():
         if name.endswith(".bin") and len(data) % RECORD_BYTES:
-            raise UserError(f"{archive}: {name} is not made of {RECORD_BYTES}-byte records")
+            raise UserError(f"{archive}: {name} does not consist of {RECORD_BYTES}-byte records")
     records = {
         split: np.frombuffer(b"".join(batches[name] for name in names), np.uint8).reshape(-1, RECORD_BYTES)
         for split, names in FILES.items()
@@ -112,10 +112,10 @@ def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
 def load_cifar10(
     category: str, archive: Path | None = None, data_dir: Path | None = None
 ) -> tuple[UInt8[np.ndarray, "train 32 32 3"], UInt8[np.ndarray, "test 32 32 3"], str]:
-    """Return the train images and the test images in the archive's order, and its md5.
+    """Return the train images and the test images, in the order of the archive, and the archive's md5.
 
-    `category` is one of `CATEGORIES` or "all". Without `archive` it is the official one: prepared in
-    `data_dir` (None: tfds's own folder), or downloaded. Raises `UserError` if it is not available.
+    `category` is one of `CATEGORIES`, or "all". The default archive is the official one, which is downloaded
+    unless `data_dir` (None: the default folder of tfds) has it. Raises `UserError` if it is not available.
     """
     md5 = file_hash(archive) if archive else OFFICIAL_MD5
     builder = _builder(md5, archive, data_dir)
@@ -135,7 +135,7 @@ def load_cifar10(
 
 
 def is_available(data_dir: Path | None = None) -> bool:
-    """Return whether the official images are prepared or downloaded in `data_dir`, or the server answers."""
+    """Return whether `data_dir` has the official images, prepared or downloaded, or the server has them."""
     builder = _builder(OFFICIAL_MD5, None, data_dir)
     return (
         builder.is_prepared()
@@ -159,6 +159,6 @@ def _read(builder: Cifar10Binary, split: str, category: str) -> np.ndarray:
     kept = [r["image"] for r in (source[i] for i in range(len(source))) if label in (None, r["label"])]
     if not kept:
         raise UserError(
-            f"the archive has no {split} images of category {category}: choose another --category"
+            f"the archive has no {split} images of the category {category}: choose another --category"
         )
     return np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in kept])

@@ -1,4 +1,4 @@
-"""The names of classes: CIFAR-10's categories, VOC's classes and their colors, and files of names."""
+"""Names of classes: CIFAR-10's categories, Pascal VOC's classes with their colors, and the user's own."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -8,6 +8,11 @@ from jaxtyping import UInt8
 
 from jaxcolor.errors import UserError, reason
 
+# CIFAR-10's categories, in the order of its labels.
+Category = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+CATEGORIES: tuple[str, ...] = get_args(Category)
+
+# Pascal VOC's classes, in the order of its labels.
 VOC_CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
     "dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train",
@@ -16,9 +21,10 @@ VOC_CLASSES = (
 
 
 def voc_colors(count: int = 256) -> UInt8[np.ndarray, "count 3"]:
-    """Return VOC's colors of the first `count` labels.
+    """Return the colors of the labels 0 to `count` - 1 in VOC's mask files.
 
-    The bits of a label, three at a time, are bits of red, green and blue, from the highest on.
+    Bits 0, 1 and 2 of a label are the highest bits of red, green and blue, bits 3, 4 and 5 the next ones, and
+    so on.
     """
     labels = np.arange(count)
     colors = np.zeros((count, 3), np.int64)
@@ -29,7 +35,11 @@ def voc_colors(count: int = 256) -> UInt8[np.ndarray, "count 3"]:
 
 
 def read_classes(given: str) -> tuple[str, ...]:
-    """Return the names of classes: those in a file, one per line, or "class 0" and so on for a number."""
+    """Return the names of the user's classes. `given` is their number, or a file with one name per line.
+
+    Numbered classes are "class 0", "class 1" and so on. Raises `UserError` unless there are 2 to 255 names,
+    all different.
+    """
     if given.isdecimal():
         names = [f"class {i}" for i in range(int(given))]
     else:
@@ -45,8 +55,3 @@ def read_classes(given: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise UserError(f"--classes {given}: two classes have the same name")
     return tuple(names)
-
-
-# CIFAR-10's categories, in the order of its labels.
-Category = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-CATEGORIES: tuple[str, ...] = get_args(Category)

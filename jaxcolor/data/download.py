@@ -1,4 +1,4 @@
-"""Downloads with a checksum and a progress bar. A file is complete or does not exist."""
+"""Downloads with a checksum and a progress bar."""
 
 import hashlib
 import threading
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pooch
 import requests
-from filelock import FileLock
 
 from jaxcolor.errors import UserError, reason
+from jaxcolor.files import locked
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 60.0
 
 
 def file_hash(path: Path, algorithm: str = "md5") -> str:
-    """Return the md5 or sha256 of a file, in hexadecimal."""
+    """Return the md5 or sha256 of a file, in hexadecimal digits. Raises `UserError`."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, algorithm).hexdigest()
@@ -24,7 +24,7 @@ def file_hash(path: Path, algorithm: str = "md5") -> str:
 
 
 def is_reachable(url: str) -> bool:
-    """Return whether a server answers for `url` within a few seconds."""
+    """Return whether a server has a file at `url`. It must answer within `CONNECT_SECONDS`."""
     answers: list[bool] = []
 
     def ask() -> None:
@@ -42,41 +42,42 @@ def is_reachable(url: str) -> bool:
 
 
 def is_downloaded(url: str, checksum: str, folder: Path) -> bool:
-    """Return whether the file behind `url` is in `folder`, with this checksum."""
+    """Return whether the file of `url` is in `folder` and has this checksum."""
     path = folder / _file_name(url)
-    return path.is_file() and _is_correct(path, checksum)
+    algorithm, _, digits = checksum.partition(":")
+    return path.is_file() and file_hash(path, algorithm).startswith(digits)
 
 
 def download(url: str, checksum: str, folder: Path, advice: str) -> Path:
-    """Return the file behind `url` in `folder`. Download it if it is not there with this checksum.
+    """Return the path of the file of `url` in `folder`, after downloading it if necessary.
 
-    `checksum` is "md5:…" or "sha256:…", complete or its first digits. `advice` says what to do without a
-    network. Several processes download a file once. Raises `UserError`.
+    `checksum` is "md5:…" or "sha256:…", with all digits or the first ones. Processes that download the same
+    file wait for the first one. Raises `UserError` with `advice`, which says what to do without this file.
     """
     path = folder / _file_name(url)
     if is_downloaded(url, checksum, folder):
         return path
     downloader = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
+    algorithm, _, digits = checksum.partition(":")
+    has_all_digits = len(digits) == 2 * hashlib.new(algorithm).digest_size
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{path.name}.lock"):
-            if not is_downloaded(url, checksum, folder):
+        with locked(path, f"Waiting for another process that downloads {path}"):
+            if has_all_digits:
+                pooch.retrieve(url, checksum, path.name, folder, downloader=downloader)
+            elif not is_downloaded(url, checksum, folder):
+                # pooch compares complete checksums only.
                 path.unlink(missing_ok=True)
-                # pooch compares complete checksums only, so the comparison is made here.
-                pooch.retrieve(url, known_hash=None, fname=path.name, path=folder, downloader=downloader)
+                pooch.retrieve(url, None, path.name, folder, downloader=downloader)
+                if not is_downloaded(url, checksum, folder):
+                    path.unlink()
+                    raise ValueError("wrong checksum")
     except requests.RequestException as error:
         raise UserError(f"cannot download {url}: {advice} ({reason(error)})") from error
     except OSError as error:
         raise UserError(f"cannot write into {folder}: {reason(error)}") from error
-    if not _is_correct(path, checksum):
-        path.unlink()
-        raise UserError(f"{url} sent another file than expected: its {checksum} is different")
+    except ValueError as error:
+        raise UserError(f"{url} does not have the checksum {checksum}: {advice}") from error
     return path
-
-
-def _is_correct(path: Path, checksum: str) -> bool:
-    algorithm, _, digest = checksum.partition(":")
-    return file_hash(path, algorithm).startswith(digest)
 
 
 def _file_name(url: str) -> str:

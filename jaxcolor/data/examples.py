@@ -1,4 +1,4 @@
-"""Images with label maps, decoded one at a time, so that a data set need not fit in memory."""
+"""Images with label maps, decoded one at a time: a data set may be larger than the memory."""
 
 import io
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from PIL import Image, UnidentifiedImageError
 
 from jaxcolor.errors import UserError, reason
 
-VOID = 255  # the label of pixels that do not count
+VOID = 255  # label of pixels without a class, which losses and scores ignore
 Size = tuple[int, int]  # height and width, in pixels
 
 
 class Example(NamedTuple):
-    """An image and its label map: the class of each pixel, or `VOID`."""
+    """An image and its label map, which holds the class of each pixel, or `VOID`."""
 
     name: str
     image: UInt8[np.ndarray, "height width 3"]
@@ -26,7 +26,7 @@ class Example(NamedTuple):
 
 @runtime_checkable
 class Examples(Protocol):
-    """A split of a data set. An example is decoded on every access."""
+    """A split of a data set. Every access decodes its example anew."""
 
     @property
     def sizes(self) -> Sequence[Size]:
@@ -34,7 +34,7 @@ class Examples(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the images and label maps, in order."""
+        """Hash of the names, images and label maps, in order."""
 
     def __len__(self) -> int: ...
 
@@ -42,7 +42,7 @@ class Examples(Protocol):
 
 
 def count_labels(examples: Examples) -> Int[np.ndarray, " 256"]:
-    """Count the pixels per label. Decodes every example, so a broken one raises `UserError`."""
+    """Return the number of pixels per label. Raises `UserError` if an example is broken."""
 
     def count(index: int) -> Int[np.ndarray, " 256"]:
         return np.bincount(examples[index].label_map.ravel(), minlength=256)
@@ -52,31 +52,35 @@ def count_labels(examples: Examples) -> Int[np.ndarray, " 256"]:
 
 
 def decode_image(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
-    """Return the RGB pixels of an image file. Raises `UserError` with its name if it cannot be read."""
+    """Decode an image file as RGB. Raises `UserError` with `name` if it is broken or not an image."""
     with _open(source, name) as image:
         return np.asarray(_loaded(image, name).convert("RGB"))
 
 
 def decode_label_map(source: Path | bytes, name: str, classes: int) -> UInt8[np.ndarray, "height width"]:
-    """Return the class indices of a mask file, gray or with a palette. Raises `UserError` with its name."""
+    """Decode a mask file, a gray or palette image whose values are labels.
+
+    Raises `UserError` with `name` if it is broken, has another mode, or has a label that is neither below
+    `classes` nor `VOID`.
+    """
     with _open(source, name) as image:
         if image.mode not in ("P", "L"):
             raise UserError(
-                f"{name} is no mask: its pixels are {image.mode}; it needs one class index per "
-                "pixel, as a gray or palette PNG has"
+                f"{name} is not a mask file: its mode is {image.mode}; "
+                "save the label of each pixel as a gray or palette PNG"
             )
         labels = np.asarray(_loaded(image, name))
     wrong = np.unique(labels[(labels >= classes) & (labels != VOID)])
     if len(wrong):
         raise UserError(
-            f"{name} has label {wrong[0]}, but there are {classes} classes, 0 to {classes - 1}, and {VOID} "
-            "for void: name all classes with --classes"
+            f"{name} has label {wrong[0]}, but there are {classes} classes, 0 to {classes - 1}, and void, "
+            f"{VOID}: name all classes with --classes"
         )
     return labels
 
 
 def read_size(source: Path | bytes, name: str) -> Size:
-    """Return height and width of an image file, from its header."""
+    """Return height and width of an image file without decoding it. Raises `UserError` with `name`."""
     with _open(source, name) as image:
         return image.height, image.width
 
@@ -85,7 +89,8 @@ def check_sizes(image: Size, label_map: Size, name: str) -> None:
     """Raise `UserError` if a label map does not have the size of its image."""
     if image != label_map:
         raise UserError(
-            f"{name}: the mask has {label_map[0]}×{label_map[1]} pixels, the image {image[0]}×{image[1]}"
+            f"{name} has {label_map[0]}×{label_map[1]} pixels, but its image has {image[0]}×{image[1]}: "
+            "resize one of them"
         )
 
 

@@ -1,7 +1,6 @@
-"""The built-in sample for colorization: patches of photographs that installed packages contain.
+"""The built-in sample for colorization: patches of eight photographs that installed packages contain.
 
-Eight photographs are too few to keep some of them for validation. So the left part of each is for training,
-and the right part for validation.
+The left part of each photograph is for training, the right part for validation.
 """
 
 from importlib.resources import as_file, files
@@ -10,7 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-# Package and file of each photograph. All are free to use; the packages name the photographers.
+# Package and file of each photograph. All are free to use. The packages name the photographers.
 PHOTOGRAPHS = (
     ("skimage", "data/astronaut.png"),
     ("skimage", "data/chelsea.png"),
@@ -22,13 +21,13 @@ PHOTOGRAPHS = (
     ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
 )
 TRAIN_SHARE = 0.75  # of each photograph's width
-WINDOWS = (64, 96, 128, 192)  # sides, in pixels of the photograph, of the squares that become patches
-TRAIN_STRIDE = 3 / 8  # of the window
+WINDOWS = (64, 96, 128, 192)  # sides of the squares that are shrunk to patches, in pixels of the photograph
+TRAIN_STRIDE = 3 / 8  # of the window's side
 VALIDATION_STRIDE = 1 / 2
 
 
 def load_photographs() -> list[UInt8[np.ndarray, "_ _ 3"]]:
-    """Return the photographs, each with its own height and width."""
+    """Return the photographs, which have different heights and widths."""
     return [_load(package, name) for package, name in PHOTOGRAPHS]
 
 
@@ -40,10 +39,9 @@ def _load(package: str, name: str) -> np.ndarray:
 def load_sample(
     side: int = 32,
 ) -> tuple[UInt8[np.ndarray, "train side side 3"], UInt8[np.ndarray, "validation side side 3"]]:
-    """Return train and validation patches of the photographs, at several scales; always the same.
+    """Return the train patches and the validation patches, which are the same in every call.
 
-    Neighboring patches overlap; patches of the two splits do not. Each split is shuffled once, so its first
-    images come from different photographs.
+    Patches of a split overlap, patches of different splits do not. A fixed permutation mixes the photographs.
     """
     train, validation = [], []
     for photograph in load_photographs():

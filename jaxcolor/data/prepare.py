@@ -1,4 +1,4 @@
-"""Prepare a tensorflow-datasets builder: quietly, once, and completely or not at all."""
+"""Prepare the records of a tensorflow-datasets builder, once per machine."""
 
 import contextlib
 import io
@@ -8,15 +8,18 @@ from typing import TypeVar
 
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
-from filelock import FileLock, Timeout
 
 from jaxcolor.errors import UserError, reason
+from jaxcolor.files import locked
 
 Builder = TypeVar("Builder", bound=tfds.core.GeneratorBasedBuilder)
 
 
 def make_builder(cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: Path | None) -> Builder:
-    """Return a builder that needs no TensorFlow (array_record files). `data_dir` None is tfds's folder."""
+    """Return a builder that writes array_record files, which do not need TensorFlow.
+
+    It prepares data in `data_dir`, or in the default folder of tfds if None. Raises `UserError`.
+    """
     try:
         with _quiet():
             return cls(config=config, data_dir=data_dir, file_format="array_record")
@@ -25,45 +28,30 @@ def make_builder(cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: 
 
 
 def prepare(builder: tfds.core.GeneratorBasedBuilder) -> None:
-    """Write the builder's records, unless a finished preparation exists.
+    """Write the records of a builder, unless they exist.
 
-    tfds writes into a folder named `incomplete.…` and renames it at the end, so a preparation that was killed
-    starts again. Several processes prepare the same data once. Raises `UserError`.
+    tfds writes into a folder named `incomplete.…` and renames it at the end, so an interrupted preparation
+    leaves nothing that looks complete. Processes that prepare the same data wait for the first one. Raises
+    `UserError` if the records cannot be written.
     """
     if builder.is_prepared():
         return
     folder = Path(builder.data_path)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder.parent / f".{folder.name}.lock")
-        with _acquired(lock, f"Waiting for another process that prepares {folder}"):
+        with locked(folder, f"Waiting for another process that prepares {folder}"):
             if builder.is_prepared():  # by the other process
                 builder.info.read_from_directory(builder.data_path)
                 return
             print(f"Preparing {builder.name} in {folder}", flush=True)
             with _quiet():
                 builder.download_and_prepare()
-    except (OSError, RuntimeError) as error:  # array_record raises RuntimeError if a disk is full
+    except (OSError, RuntimeError) as error:  # array_record raises RuntimeError on a full disk
         raise UserError(f"cannot write prepared data to {folder}: {reason(error)}") from error
 
 
 @contextlib.contextmanager
-def _acquired(lock: FileLock, message: str) -> Iterator[None]:
-    """Hold a lock. Print the message if another process holds it."""
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(message, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep tfds's messages, which are for authors of builders, off the terminal."""
+    """Silence the messages of tfds, which address authors of builders."""
     absl_logging.set_verbosity(absl_logging.ERROR)
     tfds.disable_progress_bar()
     with contextlib.redirect_stdout(io.StringIO()):

@@ -1,7 +1,7 @@
-"""The built-in sample: textured shapes before photographs, with masks as Pascal VOC has them.
+"""The built-in sample for segmentation: textured shapes in front of photographs.
 
-The images are generated, always the same, without a network. Only the shape determines the class; colors,
-textures, sizes and angles are random.
+The label maps are like those of Pascal VOC. A random generator with a fixed seed draws each image. Only the
+shape determines the class: colors, textures, sizes and angles are random.
 """
 
 import numpy as np
@@ -15,25 +15,27 @@ from jaxcolor.data.photographs import TRAIN_SHARE, load_photographs
 SHAPES = ("background", "disc", "square", "triangle", "star", "ring", "cross")
 SIZE: Size = (180, 240)
 COUNTS = {"train": 200, "validation": 60}
-LARGEST, SMALLEST = 0.32, 0.14  # radii, as parts of the image's height
-BORDER = 2  # pixels of void around a shape
+SMALLEST, LARGEST = 0.14, 0.32  # radii, as shares of the image's height
+BORDER = 2  # pixels of void on each side of a shape's edge
 
 Plane = Float[np.ndarray, "height width"]
+Mask = Bool[np.ndarray, "height width"]
 
 
 class ShapeImages:
-    """A split of the sample; an `Examples`. An image is generated on every access."""
+    """A split of the sample, which implements `Examples`. Every access draws its image anew."""
 
     def __init__(self, split: str):
         self.split = split
         self.sizes = [SIZE] * COUNTS[split]
         self.fingerprint = f"shapes-1-{split}"
-        # As for colorization, the left part of each photograph is for training, the right for validation.
-        self._backgrounds = [
-            photo[:, :edge] if split == "train" else photo[:, edge:]
-            for photo in load_photographs()
-            for edge in [int(photo.shape[1] * TRAIN_SHARE)]
-        ]
+        # As for colorization, the left part of each photograph is for training, the right one for validation.
+        self._backgrounds = []
+        for photograph in load_photographs():
+            boundary = int(photograph.shape[1] * TRAIN_SHARE)
+            self._backgrounds.append(
+                photograph[:, :boundary] if split == "train" else photograph[:, boundary:]
+            )
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -43,23 +45,23 @@ class ShapeImages:
             raise IndexError(index)
         rng = np.random.default_rng((list(COUNTS).index(self.split), index))
         image = _background(self._backgrounds[rng.integers(len(self._backgrounds))], rng)
-        mask = np.zeros(SIZE, np.uint8)
+        label_map = np.zeros(SIZE, np.uint8)
         for _ in range(rng.integers(1, 5)):
             label = rng.integers(1, len(SHAPES))
             inside = _draw_shape(SHAPES[label], rng)
             image[inside] = _texture(rng)[inside]
-            mask[ndimage.binary_dilation(inside, iterations=BORDER)] = VOID
-            mask[ndimage.binary_erosion(inside, iterations=BORDER)] = label
+            label_map[ndimage.binary_dilation(inside, iterations=BORDER)] = VOID
+            label_map[ndimage.binary_erosion(inside, iterations=BORDER)] = label
         smooth = ndimage.gaussian_filter(image, (0.6, 0.6, 0))
         noisy = smooth + rng.normal(0, 4, smooth.shape)
         name = f"{self.split}-{index:03}"
-        return Example(name, noisy.round().clip(0, 255).astype(np.uint8), mask)
+        return Example(name, noisy.round().clip(0, 255).astype(np.uint8), label_map)
 
 
 def _background(
     photograph: UInt8[np.ndarray, "_ _ 3"], rng: np.random.Generator
 ) -> Float[np.ndarray, "_ _ 3"]:
-    """A random part of a photograph, as large as a image of the sample."""
+    """Return a random part of a photograph, resized to `SIZE`."""
     height, width = photograph.shape[:2]
     largest = min(height / SIZE[0], width / SIZE[1])
     scale = largest * rng.uniform(0.5, 1)
@@ -69,8 +71,8 @@ def _background(
     return np.asarray(image, np.float64)
 
 
-def _draw_shape(shape: str, rng: np.random.Generator) -> Bool[np.ndarray, "height width"]:
-    """Return which pixels are inside of a shape with random place, size and angle."""
+def _draw_shape(shape: str, rng: np.random.Generator) -> Mask:
+    """Return the pixels inside of a shape with a random place, size and angle."""
     radius = SIZE[0] * rng.uniform(SMALLEST, LARGEST)
     center = [rng.uniform(0.6 * radius, n - 0.6 * radius) for n in SIZE]
     angle = rng.uniform(0, 2 * np.pi)
@@ -80,33 +82,34 @@ def _draw_shape(shape: str, rng: np.random.Generator) -> Bool[np.ndarray, "heigh
     return INSIDE[shape](x, y)
 
 
-def _disc(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+def _disc(x: Plane, y: Plane) -> Mask:
     return x**2 + y**2 < 0.8
 
 
-def _ring(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+def _ring(x: Plane, y: Plane) -> Mask:
     return _disc(x, y) & (x**2 + y**2 > 0.25)
 
 
-def _square(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+def _square(x: Plane, y: Plane) -> Mask:
     return np.maximum(abs(x), abs(y)) < 0.75
 
 
-def _triangle(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+def _triangle(x: Plane, y: Plane) -> Mask:
     return np.maximum(-y, y / 2 + abs(x) * np.sqrt(3) / 2) < 0.5
 
 
-def _star(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
-    """With five points: the distance to its edge is linear between a point and a notch, seen as angles."""
+def _star(x: Plane, y: Plane) -> Mask:
+    # Five points at radius 1, and notches at radius 0.4 between them.
     turn = 2 * np.pi / 5
     angle = abs((np.arctan2(y, x) % turn) - turn / 2)
     return np.hypot(x, y) < 1 - 0.6 * np.sin(2.5 * (turn / 2 - angle))
 
 
-def _cross(x: Plane, y: Plane) -> Bool[np.ndarray, "height width"]:
+def _cross(x: Plane, y: Plane) -> Mask:
     return (np.minimum(abs(x), abs(y)) < 0.28) & (np.maximum(abs(x), abs(y)) < 0.9)
 
 
+# The pixels inside of each shape, given their coordinates in a frame where the shape's radius is about 1.
 INSIDE = {
     "disc": _disc, "square": _square, "triangle": _triangle, "star": _star, "ring": _ring, "cross": _cross,
 }  # fmt: skip

@@ -1,8 +1,8 @@
-"""Pascal VOC's segmentations as a tensorflow-datasets builder without TensorFlow.
+"""Pascal VOC's segmentation data as a tensorflow-datasets builder without TensorFlow.
 
-The archive of 2012 (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/) holds VOCdevkit/VOC2012/JPEGImages,
-SegmentationClass (PNGs with a palette; the index is the class, 255 is void) and
-ImageSets/Segmentation/{train,val,trainval}.txt. tfds's own `voc` has no masks.
+The archive of 2012 (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/) has the folders JPEGImages,
+SegmentationClass (palette PNGs whose indices are labels, with 255 for void) and ImageSets/Segmentation (the
+names of each split) in VOCdevkit/VOC2012. The builder `voc` of tfds does not read the mask files.
 """
 
 import io
@@ -39,13 +39,13 @@ ADVICE = (
 
 @dataclass
 class ArchiveConfig(tfds.core.BuilderConfig):
-    """An archive on disk. Its `name` is its md5, so archives are not confused."""
+    """An archive on disk. `name` is its md5, so each archive has its own records."""
 
     archive: Path | None = None
 
 
 class VocSegmentation(tfds.core.GeneratorBasedBuilder):
-    """Images and label maps of one archive. Images stay as they are; label maps become gray PNGs."""
+    """Image files of one archive, unchanged, and its mask files as gray PNGs."""
 
     VERSION = tfds.core.Version("1.0.0")
 
@@ -65,38 +65,30 @@ class VocSegmentation(tfds.core.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        assert self.builder_config.archive, "only a finished preparation does without its archive"
+        assert self.builder_config.archive, "preparing needs an archive"
         return {split: self._generate_examples(split) for split in ("train", "val")}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
         for key, (name, image, mask) in enumerate(read_archive(self.builder_config.archive, split)):
             size = decode_image(image, f"{name}.jpg").shape[:2]
-            indices = decode_label_map(mask, f"{name}.png", MAX_CLASSES)
-            check_sizes(size, indices.shape, f"{name}.png")
-            # Gray, because tfds may decode with OpenCV, which replaces palette indices by colors.
+            label_map = decode_label_map(mask, f"{name}.png", MAX_CLASSES)
+            check_sizes(size, label_map.shape, f"{name}.png")
+            # tfds may decode with OpenCV, which replaces palette indices by colors.
             gray = io.BytesIO()
-            Image.fromarray(indices).save(gray, format="png", compress_level=1)
-            yield (
-                key,
-                {
-                    "name": name,
-                    "image": io.BytesIO(image),
-                    "mask": io.BytesIO(gray.getvalue()),
-                    "height": size[0],
-                    "width": size[1],
-                },
-            )
+            Image.fromarray(label_map).save(gray, format="png", compress_level=1)
+            files = {"image": io.BytesIO(image), "mask": io.BytesIO(gray.getvalue())}
+            yield key, files | {"name": name, "height": size[0], "width": size[1]}
 
 
 def read_archive(archive: Path, split: str) -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield name, image file and mask file of each example. Raises `UserError` for a wrong archive."""
+    """Yield the name, image file and mask file of each example. Raises `UserError` for any other file."""
     try:
         with tarfile.open(archive) as tar:
             files = {PurePosixPath(m.name).parts[-2:]: m for m in tar.getmembers() if m.isfile()}
 
             def read(folder: str, name: str) -> bytes:
                 if (folder, name) not in files:
-                    raise UserError(f"{archive} does not have the layout of VOC: it has no {folder}/{name}")
+                    raise UserError(f"{archive} is not an archive of VOC: it has no {folder}/{name}")
                 return tar.extractfile(files[folder, name]).read()  # type: ignore[union-attr]
 
             names = read("Segmentation", f"{split}.txt").decode().split()
@@ -111,7 +103,7 @@ def read_archive(archive: Path, split: str) -> Iterator[tuple[str, bytes, bytes]
 
 
 class VocRecords:
-    """A split of a prepared builder; an `Examples`."""
+    """A split of a prepared builder, which implements `Examples`."""
 
     def __init__(self, builder: VocSegmentation, split: str, classes: int):
         skip = tfds.decode.SkipDecoding()
@@ -145,10 +137,10 @@ class VocRecords:
 def load_voc(
     train_split: str, classes: int, archive: Path | None = None, data_dir: Path | None = None
 ) -> tuple[VocRecords, VocRecords, str]:
-    """Return the train split, the split `val`, and the md5 of the archive.
+    """Return the train split, the split `val`, and the archive's md5.
 
-    Without `archive` it is the official one: prepared in `data_dir` (None: tfds's own folder), or downloaded
-    from a mirror. Raises `UserError` if it is not available.
+    The default archive is the official one, which is downloaded unless `data_dir` (None: the default
+    folder of tfds) has it. Raises `UserError` if it is not available.
     """
     md5 = file_hash(archive) if archive else OFFICIAL_MD5
     builder = _builder(md5, archive, data_dir)
@@ -159,12 +151,11 @@ def load_voc(
 
 
 def is_available(data_dir: Path | None = None) -> bool:
-    """Return whether the official archive is prepared or downloaded in `data_dir`, or a server has it."""
+    """Return whether `data_dir` has the official archive, prepared or downloaded, or a server has it."""
     builder = _builder(OFFICIAL_MD5, None, data_dir)
-    here = is_downloaded(MIRRORS[0], f"md5:{OFFICIAL_MD5}", _downloads(builder))
-    if builder.is_prepared() or here:
+    if builder.is_prepared() or is_downloaded(MIRRORS[0], f"md5:{OFFICIAL_MD5}", _downloads(builder)):
         return True
-    with ThreadPoolExecutor(len(MIRRORS)) as pool:  # at once, because each may take seconds to fail
+    with ThreadPoolExecutor(len(MIRRORS)) as pool:  # in parallel, because a server may take seconds to answer
         return any(pool.map(is_reachable, MIRRORS))
 
 

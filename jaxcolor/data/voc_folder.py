@@ -1,28 +1,20 @@
-"""Images and masks in a folder with the layout of Pascal VOC.
+"""Images and mask files in a folder with the layout of Pascal VOC.
 
-The images are FOLDER/JPEGImages/NAME.jpg and the masks FOLDER/SegmentationClass/NAME.png. The names of a
-split are in FOLDER/ImageSets/Segmentation/{train,val,trainval}.txt, one per line. FOLDER may also be the
-VOCdevkit around it.
+The image files are JPEGImages/NAME.jpg and the mask files SegmentationClass/NAME.png. The names of a split
+are in ImageSets/Segmentation/{train,val,trainval}.txt, one per line.
 """
 
 import hashlib
 from pathlib import Path
 
-from jaxcolor.data.examples import (
-    Example,
-    Size,
-    check_sizes,
-    decode_image,
-    decode_label_map,
-    read_size,
-)
+from jaxcolor.data.examples import Example, Size, check_sizes, decode_image, decode_label_map, read_size
 from jaxcolor.errors import UserError, reason
 
 SPLITS = Path("ImageSets", "Segmentation")
 
 
 class VocFolder:
-    """A split of such a folder; an `Examples`. All its files exist."""
+    """A split of a folder, which implements `Examples`. Raises `UserError` if a file is missing."""
 
     def __init__(self, folder: Path, split: str, classes: int):
         self.folder = find_root(folder)
@@ -54,24 +46,24 @@ class VocFolder:
 
 
 def find_root(folder: Path) -> Path:
-    """Return the folder that contains ImageSets/Segmentation: `folder`, or one inside of it."""
+    """Return the folder that has ImageSets/Segmentation: `folder`, or one below it. Raises `UserError`."""
     found = [path.parents[1] for path in sorted(folder.glob("**/ImageSets/Segmentation"))]
     if len(found) != 1:
         raise UserError(
-            f"{folder} has {len(found) or 'no'} ImageSets/Segmentation: --voc-dir must be one folder of "
-            "VOC's layout, with JPEGImages, SegmentationClass and ImageSets/Segmentation/{train,val}.txt"
+            f"{folder} has {len(found) or 'no'} ImageSets/Segmentation: --voc-dir must be one folder with "
+            "JPEGImages, SegmentationClass and ImageSets/Segmentation/{train,val}.txt"
         )
     return found[0]
 
 
 def read_names(path: Path) -> list[str]:
-    """Return the names in the list of a split."""
+    """Return the names in the file of a split. Raises `UserError` for none, or one twice."""
     try:
         names = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {path}: {reason(error)}") from error
     if not names:
-        raise UserError(f"{path} names no image")
+        raise UserError(f"{path} names no image: write one name per line")
     if len(set(names)) < len(names):
-        raise UserError(f"{path} names a image twice")
+        raise UserError(f"{path} names an image twice: remove one of the lines")
     return names

@@ -46,7 +46,8 @@ class Squares(struct.PyTreeNode):
 
 Source = Upsampled | Concatenated | Squares
 
-# id of an array → a reference to it and its source. The entry goes when the array does.
+# id of an array → a reference to it and its source. The entry goes when the array does. JAX drops the arrays
+# at the end of a trace; those of a trace that raised an error stay until the process ends.
 _notes: dict[int, tuple[weakref.ref, Source]] = {}
 
 

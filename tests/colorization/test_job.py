@@ -204,9 +204,13 @@ def test_a_run_killed_before_its_first_checkpoint_resumes_from_its_origin(
     whole = dataclasses.replace(config, name="whole", seed=1, **{origin: change})
     colorize(whole)
     killed = dataclasses.replace(whole, name="killed")
+
+    def kill(*args: object) -> None:
+        raise KeyboardInterrupt
+
     with monkeypatch.context() as patch:
-        patch.setattr(job_module.ColorizeJob, "train_epoch", None)
-        with pytest.raises(TypeError):
+        patch.setattr(job_module.ColorizeJob, "train_epoch", kill)
+        with pytest.raises(KeyboardInterrupt):
             colorize(killed)
     colorize(dataclasses.replace(killed, resume=True))
     assert metrics_of(killed) == metrics_of(whole)
@@ -297,7 +301,7 @@ def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(
     [
         ({"archive": Path("missing.tar.gz")}, "cannot read .*missing.tar.gz: No such file"),
         ({"archive": None, "dataset": "cifar10", "data_dir": Path("empty")}, "cannot download"),
-        ({"category": "frog"}, "no train images of category frog"),
+        ({"category": "frog"}, "no train images of the category frog"),
         ({"palette": Path("missing.npy")}, "cannot read the palette .*missing.npy"),
         ({"init_from": Path("nothing")}, "there is no run in"),
         ({"evaluate": True}, "there is no run in"),

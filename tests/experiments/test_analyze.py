@@ -40,7 +40,7 @@ def test_a_quick_analysis_and_going_on_with_it(tmp_path: Path) -> None:
 
     done = analyze("--quick", "--runs-dir", tmp_path)
     assert done.returncode == 1
-    assert "exists: continue it with --resume" in done.stderr
+    assert "exists: resume it with --resume" in done.stderr
     assert "Traceback" not in done.stderr
     assert (folder / "report.md").exists()
 

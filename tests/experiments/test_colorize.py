@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from jaxcolor.data.cifar10 import load_cifar10
+
 SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
 
 
@@ -106,12 +108,15 @@ def test_a_read_only_place_is_one_line(options: list) -> None:
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(options: list, tmp_path: Path) -> None:
+def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(
+    options: list, archive: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    load_cifar10("horse", archive, data_dir)  # the prepared data are larger than the disk
     run = [*options, "--epochs", 2]
     env = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "none")}
-    no_file_above_30_kib = ["bash", "-c", 'ulimit -f 30; exec "$@"', "bash"]
-    line = failing(*run, prefix=no_file_above_30_kib, env=env)
-    assert line.startswith("error: cannot ")
+    no_file_above_8_kib = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash"]
+    line = failing(*run, prefix=no_file_above_8_kib, env=env)
+    assert line.startswith("error: cannot write a checkpoint into ")
     assert "File too large" in line
     done = subprocess.run(command(*run, "--resume"), check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1].startswith("final: val_loss=")

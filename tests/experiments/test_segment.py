@@ -27,7 +27,7 @@ def test_train_resume_evaluate_and_predict(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Resuming after epoch 1 of 2" in done.stdout
     scores = done.stdout.splitlines()[-1]
-    done = run(*where, "--evaluate")
+    done = run(*where, "--evaluate", "--checkpoint", "latest")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == scores
     image = tmp_path / "voc/VOCdevkit/VOC2012/JPEGImages/x.jpg"

@@ -1,16 +1,25 @@
-"""The fast path is taken under jit, and never changes a result."""
+"""The fast path is taken under jit, never changes a result, and leaves nothing behind."""
 
 import gc
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
+from jax.interpreters.partial_eval import dce_jaxpr
+from random_arrays import labels, normal
 
-from jaxcolor.layers import Conv2d, argmax, concatenate, cross_entropy, fusion, max_pool, upsample
+from jaxcolor.layers import Conv2d, argmax, concatenate, cross_entropy, fusion, max_pool, score, upsample
 from jaxcolor.layers.fusion import Concatenated, Upsampled, note_source, source_of
 from jaxcolor.models import CNN, UNet
+
+X = normal(0, 2, 16, 16, 1)
+LABELS = labels(1, 5, 2, 16, 16)
+WEIGHTS = jnp.ones(2)
 
 
 def test_sources_are_noted_while_tracing_only() -> None:
@@ -26,60 +35,125 @@ def test_sources_are_noted_while_tracing_only() -> None:
         both = source_of(concatenate([large, large]))
         assert isinstance(both, Concatenated)
         assert all(part is large for part in both.parts)
-        assert source_of(large + 0) is None
         return large
 
     traced(x)
 
 
+def test_a_note_belongs_to_one_array() -> None:
+    """An operation on the array gives another one, also if the operation changes nothing."""
+
+    @jax.jit
+    def traced(x: jax.Array) -> jax.Array:
+        noted = note_source(x + 1, Upsampled(x))
+        for other in (x, noted + 0, noted * 1, noted[:], noted.reshape(noted.shape)):
+            assert other is noted or source_of(other) is None
+        return noted
+
+    traced(jnp.ones((1, 2, 2, 3)))
+
+
+def build(model: nn.Module) -> tuple[Callable[[dict], Any], dict]:
+    """Return a function from parameters to the logits and statistics of a train step, and parameters."""
+    variables = jax.eval_shape(model.init, jax.random.key(0), X)
+    stats = jax.tree.map(lambda leaf: jnp.ones(leaf.shape), variables["batch_stats"])
+
+    def apply(params: dict) -> Any:
+        return model.apply({"params": params, "batch_stats": stats}, X, train=True, mutable=["batch_stats"])
+
+    return apply, jax.tree.map(lambda leaf: normal(0, *leaf.shape), variables["params"])
+
+
 def test_notes_end_with_their_arrays() -> None:
-    jax.jit(lambda x: Conv2d(3).init_with_output(jax.random.key(0), upsample(x))[0])(jnp.ones((1, 4, 4, 1)))
-    jax.clear_caches()
+    apply, params = build(UNet(4, 5))
+
+    def loss(params: dict) -> jax.Array:
+        logits, _ = apply(params)
+        assert source_of(logits)
+        return cross_entropy(logits, LABELS, WEIGHTS)
+
+    assert not fusion._notes
+    with jax.checking_leaks():
+        jax.jit(jax.grad(loss)).trace(params)
     gc.collect()
     assert not fusion._notes
 
 
-@pytest.mark.parametrize("model", [CNN(4, 5), UNet(4, 5)])
-def test_neither_concatenated_nor_upsampled_images_nor_logits_are_computed(model: UNet) -> None:
-    x = jnp.ones((2, 16, 16, 1))
-    labels = jnp.zeros((2, 16, 16), jnp.uint8)
-    variables: Any = model.init(jax.random.key(0), x)
+def shapes_computed(function: Callable[..., Any], *args: Any) -> set[tuple[int, ...]]:
+    """Return the shapes of all arrays that the outputs of a function need."""
+    shapes: set[tuple[int, ...]] = set()
+
+    def visit(jaxpr: jax.extend.core.Jaxpr) -> None:
+        jaxpr, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+        for equation in jaxpr.eqns:
+            shapes.update(getattr(var.aval, "shape", ()) for var in equation.outvars)
+            for inner in jax.extend.core.jaxprs_in_params(equation.params):
+                visit(inner)
+
+    visit(jax.make_jaxpr(function)(*args).jaxpr)
+    return shapes
+
+
+# Layers 4, 5 and 6 of the UNet see 16 channels at 4×4, 8 at 8×8 and 6 at 16×16. The other two are the output
+# of the first convolution, which is pooled, and the logits, which have the shape of the CNN's last input.
+UNREAD = {(2, 4, 4, 16), (2, 8, 8, 8), (2, 16, 16, 6), (2, 16, 16, 4), (2, 16, 16, 5)}
+
+
+@pytest.mark.parametrize(
+    ("model", "unread"), [(UNet(4, 5), UNREAD), (CNN(4, 5), {(2, 16, 16, 4), (2, 16, 16, 5)})]
+)
+@pytest.mark.parametrize(
+    "use",
+    [
+        jax.grad(lambda params, apply: cross_entropy(apply(params)[0], LABELS, WEIGHTS)),
+        lambda params, apply: score(apply(params)[0], LABELS, WEIGHTS),
+        lambda params, apply: argmax(apply(params)[0]),
+    ],
+)
+def test_concatenated_and_upsampled_images_and_joined_squares_are_not_computed(
+    model: nn.Module, unread: set, use: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply, params = build(model)
+    assert not unread & shapes_computed(lambda params: use(params, apply), params)
+    # Without the fast path all of them are.
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert unread <= shapes_computed(lambda params: use(params, apply), params)
+
+
+def test_the_compiler_drops_arrays_that_nobody_reads() -> None:
+    apply, params = build(UNet(4, 5))
 
     def loss(params: dict) -> jax.Array:
-        logits, _ = model.apply(variables | {"params": params}, x, train=True, mutable=["batch_stats"])
-        return cross_entropy(logits, labels, jnp.ones(2))
+        return cross_entropy(apply(params)[0], LABELS, WEIGHTS)
 
-    program = str(jax.jit(jax.grad(loss)).lower(variables["params"]).compile().as_text())
-    # Layer 4 sees 16 channels at 4×4 in the UNet, layer 5 sees 8 at 8×8, and the last layer 6 at 16×16.
-    for shape in ("2,4,4,16", "2,8,8,8]", "2,16,16,6", "2,16,16,5"):
-        assert f"f32[{shape}" not in program, shape
+    program = jax.jit(loss).lower(params).compile().as_text() or ""
+    assert "f32[2,4,4,8]" in program  # the input of layer 3
+    for shape in UNREAD:
+        assert f"f32[{','.join(map(str, shape))}]" not in program, shape
 
 
 @pytest.mark.parametrize("border", [jax.jit, jax.checkpoint])
-def test_results_are_the_same_without_notes(border: object) -> None:
+def test_results_are_the_same_without_notes(border: Callable) -> None:
     """Notes are lost at the border of an inner jit or checkpoint."""
-    x = jax.random.normal(jax.random.key(0), (2, 4, 4, 3))
-    layer = Conv2d(5)
-    variables = layer.init(jax.random.key(0), upsample(x))
+    x, params = normal(0, 2, 4, 4, 3), {"kernel": normal(1, 3, 3, 3, 5) / 6, "bias": normal(2, 5)}
 
     def with_notes(x: jax.Array) -> jax.Array:
-        out: Any = layer.apply(variables, upsample(x))
-        return max_pool(out)
+        large = upsample(x)
+        assert source_of(large)
+        return max_pool(Conv2d(5).apply({"params": params}, large))  # type: ignore[arg-type]
 
     def without(x: jax.Array) -> jax.Array:
-        return border(max_pool)(border(lambda y: layer.apply(variables, y))(border(upsample)(x)))  # type: ignore[operator]
+        large = border(upsample)(x)
+        assert source_of(large) is None
+        out = border(lambda y: Conv2d(5).apply({"params": params}, y))(large)
+        return border(max_pool)(out)
 
-    np.testing.assert_allclose(jax.jit(with_notes)(x), jax.jit(without)(x), atol=1e-5)
-    gradients = [jax.jit(jax.grad(lambda x, f=f: jnp.sin(f(x)).sum()))(x) for f in (with_notes, without)]
-    np.testing.assert_allclose(gradients[0], gradients[1], atol=1e-5)
-
-
-def test_a_note_belongs_to_one_array() -> None:
     @jax.jit
-    def traced(x: jax.Array) -> jax.Array:
-        noted = note_source(x + 1, Upsampled(x))
-        assert source_of(jax.lax.stop_gradient(noted)) is not source_of(noted) or noted is noted
-        assert source_of(noted * 1) is None
-        return argmax(noted)
+    def compute(x: jax.Array) -> list[Any]:
+        def loss(x: jax.Array, f: Callable) -> tuple[jax.Array, jax.Array]:
+            return jnp.sin(out := f(x)).sum(), out
 
-    traced(jnp.ones((1, 2, 2, 3)))
+        return [jax.grad(loss, has_aux=True)(x, f) for f in (with_notes, without)]
+
+    found, expected = compute(x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected)

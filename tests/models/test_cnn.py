@@ -1,30 +1,35 @@
-from typing import Any
-
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
+from flax import linen as nn
+from plain_networks import check_softmax, check_train_step
 
-from jaxcolor.layers.conv import plain
-from jaxcolor.models.cnn import Block
+from jaxcolor.models import CNN, DilatedUNet, UNet
+
+SIZES = [(1, 2, 3, 1), (3, 32, 24, 1), (3, 32, 24, 3), (5, 8, 10, 1), (7, 4, 16, 3)]
 
 
-@pytest.mark.parametrize("resize", ["halve", "keep", "double"])
-def test_a_block_is_convolution_resizing_batchnorm_and_relu(resize: Any) -> None:
-    """The output and the running averages equal those in the assignment's order of the layers."""
-    x = jax.random.normal(jax.random.key(0), (3, 4, 6, 2))
-    block = Block(5, resize=resize)
-    variables: Any = jax.jit(lambda: block.init(jax.random.key(1), x, train=False))()
-    out, updates = jax.jit(lambda: block.apply(variables, x, train=True, mutable=["batch_stats"]))()
+@pytest.mark.parametrize(("k", "nf", "nc", "nic"), SIZES)
+def test_the_cnn_has_the_published_number_of_parameters(k: int, nf: int, nc: int, nic: int) -> None:
+    # The published formula for one input channel, with NF·NIC for its NF. Biases, scale and shift are
+    # 18 NF + 4 NC.
+    expected = k**2 * (nc**2 + nc * nf + 8 * nf**2 + nf * nic) + 4 * nc + 18 * nf
+    shapes = jax.eval_shape(CNN(nf, nc, k).init, jax.random.key(0), jnp.zeros((1, 8, 8, nic)))
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == expected
 
-    conv = plain.conv2d(x, variables["params"]["conv"]["kernel"], variables["params"]["conv"]["bias"])
-    if resize == "halve":
-        conv = conv.reshape(3, 2, 2, 3, 2, 5).max(axis=(2, 4))
-    if resize == "double":
-        conv = conv.repeat(2, axis=1).repeat(2, axis=2)
-    values = np.asarray(conv, np.float64).reshape(-1, 5)
-    expected = (conv - values.mean(0)) / np.sqrt(values.var(0) + 1e-5)
-    np.testing.assert_allclose(out, jnp.maximum(expected, 0), atol=1e-5)
-    running = updates["batch_stats"]["norm"]
-    np.testing.assert_allclose(running["mean"], 0.1 * values.mean(0), atol=1e-6)
-    np.testing.assert_allclose(running["variance"], 0.9 + 0.1 * values.var(0, ddof=1), rtol=1e-5)
+
+@pytest.mark.usefixtures("each_option")
+def test_a_train_step_equals_the_plain_definition() -> None:
+    check_train_step(CNN(2, 5), skips=False)
+
+
+def test_outputs_are_arrays_everywhere() -> None:
+    check_softmax(CNN(2, 5), skips=False)
+
+
+@pytest.mark.parametrize("model", [CNN(), UNet(), DilatedUNet()])
+@pytest.mark.parametrize("shape", [(30, 32), (32, 34), (7, 7)])
+def test_sides_that_do_not_divide_by_4_are_refused(model: nn.Module, shape: tuple[int, int]) -> None:
+    message = f"images of {shape[0]}×{shape[1]} pixels: both sides must divide by 4"
+    with pytest.raises(ValueError, match=message):
+        model.init(jax.random.key(0), jnp.zeros((1, *shape, 1)))

@@ -1,5 +1,5 @@
 import re
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,6 +19,7 @@ from jaxcolor.segmentation.task import (
     cross_entropy_sum,
     evaluate_step,
     features_after,
+    network_input,
     predict,
     train_step,
 )
@@ -27,7 +28,11 @@ from jaxcolor.training.state import TrainState, create_state
 
 CLASSES = 3
 WEIGHTS = jnp.array([1.0, 2.0, 0.5])
+RATE = 0.1
+# Tests that use this optimizer and this function share compiled programs.
+SGD = optax.sgd(RATE)
 STEP = jax.jit(train_step, static_argnums=(0, 1, 2))
+FEATURES = jax.jit(features_after, static_argnums=0)
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +42,19 @@ def model(tiny: str) -> DeepLabV3:
 
 @pytest.fixture(scope="module")
 def variables(model: DeepLabV3) -> dict:
-    return jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 48, 3)))
+    return initialize(model)
 
 
-@cache
-def adam(rate: float) -> optax.GradientTransformation:
-    """Return one object per rate, with which the tests share compiled programs."""
-    return optax.adam(rate)
+def initialize(model: DeepLabV3) -> dict[str, Any]:
+    return dict(jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 48, 3))))
 
 
-def make_state(model: DeepLabV3, variables: dict, train: Part, rate: float = 0.1) -> TrainState:
-    return create_state(model.apply, variables, adam(rate), TRAINABLE[train])
+def make_state(model: DeepLabV3, variables: dict, train: Part) -> TrainState:
+    return create_state(model.apply, variables, SGD, TRAINABLE[train])
 
 
 def make_batch(images: int = 3, filled: int = 0) -> dict[str, Any]:
+    """Return a batch of random images and label maps. The last `filled` images are padding."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, CLASSES, (images, 32, 48)).astype(np.uint8)
     labels[:, :3] = VOID
@@ -61,20 +65,16 @@ def make_batch(images: int = 3, filled: int = 0) -> dict[str, Any]:
     return {"inputs": inputs, "labels": labels, "valid": valid}
 
 
-def with_interpolations(batch: dict[str, Any]) -> dict[str, Any]:
-    count = len(batch["labels"])
-    rows, columns = interpolation(32, 2), interpolation(48, 3)
-    return batch | {"rows": np.stack([rows] * count), "columns": np.stack([columns] * count)}
-
-
 def test_cross_entropy_on_hand_computed_values() -> None:
     logits = jnp.log(jnp.array([[[[0.2, 0.3, 0.5], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]]]))
     labels = jnp.array([[[1, 0, VOID]]])
-    total, weight = cross_entropy_sum(logits, labels, WEIGHTS)
+    differentiate = jax.value_and_grad(lambda x: cross_entropy_sum(x, labels, WEIGHTS), has_aux=True)
+    (total, weight), gradient = jax.jit(differentiate)(logits)
     assert total == pytest.approx(-2 * np.log(0.3) - np.log(0.7), rel=1e-5)
     assert weight == 3
-    gradient = jax.grad(lambda x: cross_entropy_sum(x, labels, WEIGHTS)[0])(logits)
-    assert not np.any(gradient[0, 0, 2])
+    # The weight times the probability, less 1 for the label.
+    expected = [[0.4, 2 * (0.3 - 1), 1.0], [0.7 - 1, 0.2, 0.1], [0.0, 0.0, 0.0]]
+    np.testing.assert_allclose(gradient[0, 0], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("train", ["last", "head", "all"])
@@ -87,25 +87,27 @@ def test_frozen_leaves_keep_every_bit_and_trainable_ones_change(
     backbone = variables["params"]["backbone"] | {"stem": stem}
     variables = variables | {"params": variables["params"] | {"backbone": backbone}}
     state, rule = make_state(model, variables, train), TRAINABLE[train]
-    step = STEP
     after = state
     for _ in range(2):
-        after, sums = step(train, "images", 0, WEIGHTS, after, make_batch())
+        after, _ = STEP(train, "images", 0, WEIGHTS, after, make_batch())
     assert rule.fingerprint(after.variables) == rule.fingerprint(state.variables)
-    for path, leaf in flatten_dict(after.params).items():
-        moved = np.any(leaf != flatten_dict(state.params)[path])
-        assert moved == rule(path), path
+    before = flatten_dict(state.variables)
+    for path, leaf in flatten_dict(after.variables).items():
+        assert np.any(leaf != before[path]) == rule(path[1:]), path
     assert after.step == 2
-    assert np.isfinite(sums["loss"])
 
 
-def test_the_gradient_of_the_last_layer_is_that_of_the_plain_loss(model: DeepLabV3, variables: dict) -> None:
-    state = create_state(model.apply, variables, optax.sgd(1.0), TRAINABLE["last"])
+def test_a_step_moves_the_last_layer_along_the_gradient_of_the_plain_loss(
+    model: DeepLabV3, variables: dict
+) -> None:
+    state = make_state(model, variables, "last")
     batch = make_batch()
     after, sums = STEP("last", "images", 0, WEIGHTS, state, batch)
+    features = FEATURES("head", state, batch["inputs"])
 
+    @jax.jit
+    @jax.value_and_grad
     def loss(kernel: jax.Array) -> jax.Array:
-        features = features_after("head", state, jnp.asarray(batch["inputs"]))
         logits = features @ kernel + variables["params"]["head"]["classifier"]["bias"]
         large = jax.image.resize(logits, (3, 32, 48, CLASSES), "bilinear", antialias=False)
         counted = jnp.where(batch["labels"] == VOID, 0, WEIGHTS[jnp.minimum(batch["labels"], 2)])
@@ -114,14 +116,16 @@ def test_the_gradient_of_the_last_layer_is_that_of_the_plain_loss(model: DeepLab
         return (losses * counted).sum() / counted.sum()
 
     kernel = variables["params"]["head"]["classifier"]["kernel"]
-    expected, gradient = jax.value_and_grad(loss)(kernel[0, 0])
+    expected, gradient = loss(kernel[0, 0])
     assert sums["loss"] / sums["count"] == pytest.approx(float(expected), rel=1e-5)
+    counts = np.bincount(batch["labels"].ravel(), minlength=256)
+    assert sums["count"] == counts[0] + 2 * counts[1] + 0.5 * counts[2]
     moved = after.params["head"]["classifier"]["kernel"][0, 0]
-    np.testing.assert_allclose(kernel[0, 0] - moved, gradient, atol=1e-5)
+    np.testing.assert_allclose(kernel[0, 0] - moved, RATE * gradient, atol=1e-6)
 
 
 def test_a_batch_that_is_all_void_has_no_loss_and_changes_nothing(model: DeepLabV3, variables: dict) -> None:
-    state = create_state(model.apply, variables, optax.sgd(1.0), TRAINABLE["last"])
+    state = make_state(model, variables, "last")
     batch = make_batch()
     batch["labels"][:] = VOID
     after, sums = STEP("last", "images", 0, WEIGHTS, state, batch)
@@ -134,42 +138,54 @@ def test_training_on_features_equals_training_on_images(
     model: DeepLabV3, variables: dict, train: Part
 ) -> None:
     after = FROZEN[train]
-    state = create_state(model.apply, variables, optax.sgd(0.01), TRAINABLE[train])
-    batch = make_batch()
-    features = batch | {"inputs": features_after(after, state, jnp.asarray(batch["inputs"]))}
-    step = STEP
-    ours, our_sums = step(train, after, 0, WEIGHTS, state, features)
-    plain, sums = step(train, "images", 0, WEIGHTS, state, batch)
-    assert our_sums["loss"] == pytest.approx(float(sums["loss"]), rel=1e-4)
-    kernels = [one.params["head"]["classifier"]["kernel"] for one in (ours, plain, state)]
-    assert np.abs(kernels[0] - kernels[2]).max() > 1e-4
+    state, batch = make_state(model, variables, train), make_batch()
+    features = batch | {"inputs": FEATURES(after, state, batch["inputs"])}
+    ours, our_sums = STEP(train, after, 0, WEIGHTS, state, features)
+    plain, sums = STEP(train, "images", 0, WEIGHTS, state, batch)
+    assert our_sums["loss"] == pytest.approx(float(sums["loss"]), rel=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours.variables, plain.variables)
 
 
-def test_padding_changes_nothing(model: DeepLabV3, variables: dict) -> None:
-    state = make_state(model, variables, "last", 0.001)
-    step = STEP
-    filled = make_batch(3, filled=1)
-    whole = {name: array[:2] for name, array in filled.items()}
-    ours, sums = step("last", "images", 0, WEIGHTS, state, filled)
-    expected, expected_sums = step("last", "images", 0, WEIGHTS, state, whole)
-    assert sums["loss"] == pytest.approx(float(expected_sums["loss"]), rel=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours.params, expected.params)
+def test_images_are_normalized_and_cached_features_become_float32() -> None:
+    images = jnp.asarray([[[[0, 255, 51]]]], jnp.uint8)
+    expected = [(0 - 0.485) / 0.229, (1 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]
+    np.testing.assert_allclose(network_input({"inputs": images}, "images")[0, 0, 0], expected, rtol=1e-5)
+    for dtype in (jnp.float16, jnp.bfloat16):
+        found = network_input({"inputs": jnp.asarray([1.5, -0.25], dtype)}, "backbone")
+        assert found.dtype == jnp.float32
+        assert found.tolist() == [1.5, -0.25]
+
+
+def test_the_contents_of_padding_change_nothing(model: DeepLabV3, variables: dict) -> None:
+    state = make_state(model, variables, "head")
+    batch = make_batch(3, filled=1)
+    other = batch | {"inputs": batch["inputs"].copy()}
+    other["inputs"][2] = 200
+    ours, sums = STEP("head", "images", 0, WEIGHTS, state, batch)
+    expected, expected_sums = STEP("head", "images", 0, WEIGHTS, state, other)
+    assert sums["loss"] == pytest.approx(float(expected_sums["loss"]), rel=1e-6)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours.variables, expected.variables)
+    used, _ = STEP("head", "images", 0, WEIGHTS, state, other | {"valid": np.ones(3, np.float32)})
+    norm = [one.batch_stats["head"]["conv"]["norm"]["mean"] for one in (used, expected)]
+    assert np.abs(norm[0] - norm[1]).max() > 1e-4
 
 
 def test_evaluation_counts_every_pixel_once(model: DeepLabV3, variables: dict) -> None:
     state = make_state(model, variables, "last")
-    batch = with_interpolations(make_batch(3, filled=1))
+    batch = make_batch(3, filled=1)
+    rows, columns = interpolation(32, 2), interpolation(48, 3)
+    batch |= {"rows": np.stack([rows] * 3), "columns": np.stack([columns] * 3)}
     sums = jax.jit(evaluate_step, static_argnums=0)("images", state, batch)
-    confusion = np.asarray(sums["confusion"]).sum(0)
-    assert sums["confusion"].shape == (3, CLASSES, CLASSES)
+    confusion = np.asarray(sums["confusion"])
+    assert confusion.shape == (3, CLASSES, CLASSES)
     assert confusion.sum() == (batch["labels"] != VOID).sum() == sums["count"].sum()
-    expected = np.zeros((CLASSES, CLASSES))
-    for image, labels in zip(batch["inputs"][:2], batch["labels"], strict=False):
-        matrices = jnp.asarray(batch["rows"][0]), jnp.asarray(batch["columns"][0])
-        predicted = np.asarray(predict(state, jnp.asarray(image[None]), *matrices))
+    assert (confusion[2].sum(), sums["count"][2], sums["loss"][2]) == (0, 0, 0)
+    prediction = jax.jit(predict)
+    for image, labels, found in zip(batch["inputs"][:2], batch["labels"], confusion, strict=False):
+        predicted = np.asarray(prediction(state, image[None], rows, columns))
+        expected = np.zeros((CLASSES, CLASSES))
         np.add.at(expected, (labels[labels != VOID], predicted[labels != VOID]), 1)
-    np.testing.assert_array_equal(confusion, expected)
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_the_train_step_compiles_for_a_gpu(
@@ -196,7 +212,7 @@ def test_the_train_step_compiles_for_a_gpu(
 def test_a_train_step_with_the_options_of_users_equals_the_plain_one(
     model: DeepLabV3, variables: dict
 ) -> None:
-    state = create_state(model.apply, variables, optax.sgd(0.1), TRAINABLE["head"])
+    state = make_state(model, variables, "head")
     shipped = compilation.jit(partial(train_step, "head", "images", 0, WEIGHTS))
     (ours, sums), (plain, expected) = (
         shipped(state, make_batch()), STEP("head", "images", 0, WEIGHTS, state, make_batch())
@@ -223,21 +239,24 @@ def test_the_loss_of_the_auxiliary_head_has_weight_one_half(
     tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = DeepLabV3(tiny, CLASSES, 16, aux=True)
-    variables = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 48, 3)))
-    state = create_state(model.apply, variables, optax.sgd(0.0), TRAINABLE["all"])
+    state = make_state(model, initialize(model), "all")
     seen: list[Any] = []
-    original = task.cross_entropy_sum
 
-    def record(*args: Any) -> Any:
-        seen.append(original(*args))
+    def record(*arguments: Any) -> Any:
+        seen.append(cross_entropy_sum(*arguments))
         return seen[-1]
 
     monkeypatch.setattr(task, "cross_entropy_sum", record)
-    batch = jax.tree.map(jnp.asarray, make_batch())
-    loss, (_, weight) = task.batch_loss(state.params, "all", "images", 0, WEIGHTS, state, batch)
-    (main, _), (aux, _) = seen
-    assert float(loss) == pytest.approx(float((main + 0.5 * aux) / weight), rel=1e-6)
-    assert abs(float(aux - main)) > 0.01 * abs(float(main))
+
+    @jax.jit
+    def run(state: TrainState, batch: dict) -> tuple[jax.Array, ...]:
+        loss, (_, weight) = task.batch_loss(state.params, "all", "images", 0, WEIGHTS, state, batch)
+        (main, _), (aux, _) = seen
+        return loss, weight, main, aux
+
+    loss, weight, main, aux = map(float, run(state, make_batch()))
+    assert loss == pytest.approx((main + 0.5 * aux) / weight, rel=1e-6)
+    assert abs(aux - main) > 0.01 * abs(main)
 
 
 def test_dropout_changes_with_the_step_and_the_seed(model: DeepLabV3, variables: dict) -> None:

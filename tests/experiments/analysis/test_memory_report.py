@@ -35,7 +35,7 @@ def test_what_no_size_changes_has_one_row(tmp_path: Path) -> None:
     assert "| kept, 10² | 1 MB | 2 MB | 8 MB | 100 kB |" in text
     assert "| kept, 20² | 4 MB | 8 MB | 32 MB | 400 kB |" in text
     assert "| kept ∝ | side^2.00 | side^2.00 | side^2.00 | side^2.00 |" in text
-    assert "| cached a image, 30² |  |  |  | 4.5 kB |" in text
+    assert "| cached per image, 30² |  |  |  | 4.5 kB |" in text
     assert read_size(tmp_path / "memory.png")[0] > 400
 
 

@@ -1,41 +1,42 @@
-from functools import partial
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_arrays import normal
 
-from jaxcolor.layers.conv.general import (
-    convolve,
-    convolve_by_taps,
-    convolve_depthwise,
-    depthwise_by_shifts,
-    share_inside,
-)
+from jaxcolor.layers.conv import general, plain
+from jaxcolor.layers.conv.general import convolve, convolve_by_taps, convolve_depthwise, share_inside
 from jaxcolor.layers.conv.plain import Padding
-from jaxcolor.layers.conv.plain import convolve as plain_convolve
+from jaxcolor.training import compilation
 
 
-def plain(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
-    reach = dilation * (kernel.shape[0] // 2)
-    return jax.lax.conv_general_dilated(
-        x, kernel, (1, 1), ((reach, reach),) * 2, rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"), precision=jax.lax.Precision.HIGHEST,
-    )  # fmt: skip
+def check_equal(fast: Callable, definition: Callable, x: jax.Array, kernel: jax.Array) -> None:
+    """Compare values, and gradients for image and kernel."""
+
+    def compute(x: jax.Array, kernel: jax.Array) -> list[Any]:
+        def loss(x: jax.Array, kernel: jax.Array, convolution: Callable) -> Any:
+            out = convolution(x, kernel)
+            weights = jnp.arange(out.size).reshape(out.shape).astype(jnp.float32) / out.size
+            return jnp.sum(jnp.sin(out) * weights), out
+
+        return [jax.grad(loss, (0, 1), has_aux=True)(x, kernel, f) for f in (fast, definition)]
+
+    found, expected = compilation.jit(compute)(x, kernel)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-5), found, expected)
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 3, 5, 6, 12])
 @pytest.mark.parametrize("size", [(6, 5), (1, 7)])
 def test_tap_by_tap_equals_the_convolution(dilation: int, size: tuple[int, int]) -> None:
-    x = jax.random.normal(jax.random.key(0), (2, *size, 3))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 4))
-
-    def loss(convolution: object) -> object:
-        return lambda x, kernel: jnp.sum(jnp.sin(convolution(x, kernel, dilation)))  # type: ignore[operator]
-
-    np.testing.assert_allclose(convolve_by_taps(x, kernel, dilation), plain(x, kernel, dilation), atol=1e-5)
-    ours, expected = (jax.grad(loss(c), (0, 1))(x, kernel) for c in (convolve_by_taps, plain))  # type: ignore[arg-type]
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), ours, expected)
+    check_equal(
+        lambda x, kernel: convolve_by_taps(x, kernel, dilation),
+        lambda x, kernel: plain.convolve(x, kernel, 1, ((dilation, dilation),) * 2, dilation),
+        normal(0, 2, *size, 3),
+        normal(1, 3, 3, 3, 4),
+    )
 
 
 def test_share_of_taps_inside_of_the_image() -> None:
@@ -44,35 +45,63 @@ def test_share_of_taps_inside_of_the_image() -> None:
     assert share_inside(3, 40, (1, 28, 28, 1)) == pytest.approx(1 / 9)
 
 
-def test_strides_and_other_paddings_use_xla() -> None:
-    x = jax.random.normal(jax.random.key(0), (1, 7, 7, 2))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 2, 2))
-    assert convolve(x, kernel, 2, ((1, 1), (1, 1)), 1).shape == (1, 4, 4, 2)
-    assert convolve(x, kernel, 1, ((0, 0), (0, 0)), 2).shape == (1, 3, 3, 2)
-    same = convolve(x, kernel, 1, ((6, 6), (6, 6)), 6)
-    np.testing.assert_allclose(same, plain(x, kernel, 6), atol=1e-5)
+@pytest.mark.parametrize(
+    ("stride", "reach", "dilation", "by_taps"),
+    [
+        (1, 4, 4, True),  # 13 of the 21 taps of a row are inside, so (13/21)² = 38 % of all
+        (1, 3, 3, False),  # 15 of 21, so 51 % of all
+        (2, 4, 4, False),
+        (1, 3, 4, False),
+    ],
+)
+def test_mostly_padding_is_computed_tap_by_tap(
+    stride: int, reach: int, dilation: int, by_taps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the convolution keeps the size of the image."""
+    x, kernel = normal(0, 1, 7, 7, 2), normal(1, 3, 3, 2, 2)
+    padding = ((reach, reach), (reach, reach))
+    calls: list[int] = []
+
+    def record(x: jax.Array, kernel: jax.Array, dilation: int) -> jax.Array:
+        calls.append(dilation)
+        return convolve_by_taps(x, kernel, dilation)
+
+    monkeypatch.setattr(general, "convolve_by_taps", record)
+    out = convolve(x, kernel, stride, padding, dilation)
+    assert calls == ([dilation] if by_taps else [])
+    expected = plain.convolve(x, kernel, stride, padding, dilation)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    calls.clear()
+    np.testing.assert_allclose(convolve(x, kernel, stride, padding, dilation), expected, atol=1e-5)
+    assert not calls
 
 
-@pytest.mark.parametrize("size", [3, 5])
-@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize(
+    ("size", "stride", "dilation"), [(3, 1, 1), (5, 2, 1), (3, 1, 2), (5, 1, 2), (3, 2, 1)]
+)
 @pytest.mark.parametrize("padding", [((2, 2), (2, 2)), ((1, 2), (0, 1))])
 def test_a_depthwise_convolution_equals_the_grouped_one(
     size: int, stride: int, dilation: int, padding: Padding
 ) -> None:
-    x = jax.random.normal(jax.random.key(0), (2, 11, 12, 3))
-    kernel = jax.random.normal(jax.random.key(1), (size, size, 1, 3))
+    check_equal(
+        lambda x, kernel: convolve_depthwise(x, kernel, stride, padding, dilation),
+        lambda x, kernel: plain.convolve(x, kernel, stride, padding, dilation, groups=3),
+        normal(0, 2, 11, 12, 3),
+        normal(1, size, size, 1, 3),
+    )
 
-    grouped = partial(plain_convolve, groups=3)
 
-    def loss(x: jax.Array, kernel: jax.Array, convolution: object) -> jax.Array:
-        return jnp.sum(jnp.sin(convolution(x, kernel, stride, padding, dilation)))  # type: ignore[operator]
+@pytest.mark.shipped
+def test_both_equal_the_plain_ones_with_the_options_of_users() -> None:
+    def fast(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        return convolve_depthwise(convolve_by_taps(x, kernel, 2), kernel[:, :, :1], 1, ((2, 2), (2, 2)), 2)
 
-    for a, b in zip(
-        jax.value_and_grad(loss, (0, 1))(x, kernel, depthwise_by_shifts),
-        jax.value_and_grad(loss, (0, 1))(x, kernel, grouped),
-        strict=True,
-    ):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4, rtol=1e-5), a, b)
+    def definition(x: jax.Array, kernel: jax.Array) -> jax.Array:
+        out = plain.convolve(x, kernel, 1, ((2, 2), (2, 2)), 2)
+        return plain.convolve(out, kernel[:, :, :1], 1, ((2, 2), (2, 2)), 2, groups=4)
+
+    check_equal(fast, definition, normal(0, 2, 5, 6, 4), normal(1, 3, 3, 4, 4) / 6)
 
 
 def test_depthwise_on_a_gpu_is_one_grouped_convolution(monkeypatch: pytest.MonkeyPatch) -> None:

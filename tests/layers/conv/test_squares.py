@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from random_arrays import normal
 
 from jaxcolor.layers.conv.squares import OF_IMAGE, OF_UPSAMPLED, cut, join, side_by_side, spread, windows
 
@@ -28,7 +29,7 @@ SQUARES = jnp.asarray([[1.0, 2, 5, 5], [4, 3, 5, 5]]).reshape(1, 2, 4, 1)
 
 @pytest.mark.parametrize("offset", [0, 1])
 def test_join_is_the_inverse_of_cut(offset: int) -> None:
-    x = jax.random.normal(jax.random.key(0), (2, 4, 6, 3))
+    x = normal(0, 2, 4, 6, 3)
     squares = cut(x, offset)
     assert squares.pixels.shape == (2, 2 + offset, 3 + offset, 4, 3)
     np.testing.assert_array_equal(join(squares), x)

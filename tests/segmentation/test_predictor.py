@@ -1,0 +1,146 @@
+"""`jaxcolor.load` and `--predict` on a segmentation run."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import tiny_backbone
+from PIL import Image
+from pth_files import write_weights
+from trained_segmenter import Trained
+
+import jaxcolor
+from jaxcolor.errors import UserError
+from jaxcolor.images import LabelMap
+from jaxcolor.models.deeplabv3 import DeepLabV3
+from jaxcolor.segmentation import loader as loader_module
+from jaxcolor.segmentation.job import build_job
+from jaxcolor.segmentation.predictor import LabelPredictor, Segmenter
+from jaxcolor.segmentation.preprocess import normalize
+from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.run import load_run
+from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.state import create_state
+
+CLASSES = ("class 0", "class 1", "class 2")
+
+
+def change_record(run: Path, **settings: Any) -> None:
+    """Change settings in the config.json of a run."""
+    record = RunFolder(run).read_config()
+    record["settings"] |= settings
+    RunFolder(run).write_config(record)
+
+
+def random_image(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_a_loaded_network_predicts_as_its_job_without_the_data(
+    tiny: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader_module, "cache_folder", lambda: trained.cache)
+    config = trained.copy(tmp_path)
+    assert config.voc_dir
+    path = config.voc_dir / "VOCdevkit/VOC2012/JPEGImages/x.jpg"
+    image = np.asarray(Image.open(path))
+    asked = dataclasses.replace(config, evaluate=True, checkpoint="latest")
+    job, state, epoch = load_run(asked, build_job)
+    assert epoch == 2
+    expected = job._label(state, image, (48, 64))  # type: ignore[attr-defined]
+    assert len(np.unique(expected)) > 1
+
+    change_record(config.folder, voc_dir="/missing")
+    model = jaxcolor.load(config.folder, "latest")
+    assert isinstance(model, Segmenter)
+    found = model.predict(image)
+    assert isinstance(found, LabelMap)
+    assert found.classes == CLASSES
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(model.predict(path), expected)
+    both = model.predict(np.stack([image, image[:, ::-1]]))
+    assert both.classes == CLASSES
+    np.testing.assert_array_equal(both[0], expected)
+    np.testing.assert_array_equal(both[1], model.predict(image[:, ::-1]))
+    # The network sees at least 32 pixels per side.
+    assert model.predict(image[:1, :5]).shape == (1, 5)
+
+
+def test_best_and_latest_are_different_checkpoints(tiny: str, trained: Trained, tmp_path: Path) -> None:
+    config = trained.copy(tmp_path)
+    job, state, _ = load_run(dataclasses.replace(config, evaluate=True), build_job)
+    classifier = state.params["head"]["classifier"] | {"bias": jnp.asarray([0.0, 0.0, 1e6])}
+    head = state.params["head"] | {"classifier": classifier}
+    checkpoints = Checkpoints(config.folder / "checkpoints", job.trainable)
+    checkpoints.save(3, state.replace(params=state.params | {"head": head}), val_loss=99.0)
+    checkpoints.close()
+    image = random_image(48, 64)
+    assert np.all(jaxcolor.load(config.folder, "latest").predict(image) == 2)
+    assert not np.all(jaxcolor.load(config.folder).predict(image) == 2)
+
+
+def test_frozen_weights_must_be_those_of_the_training(tiny: str, trained: Trained, tmp_path: Path) -> None:
+    config = trained.copy(tmp_path / "runs")
+    other = write_weights(tmp_path / "own.pth", tiny_backbone.weights(seed=3))
+    for weights in (str(other), None):
+        change_record(config.folder, weights=weights)
+        with pytest.raises(UserError, match="on other weights than .*.pth: give the file own.pth"):
+            jaxcolor.load(config.folder)
+    # A copy with the same contents is the same file.
+    assert config.weights
+    other.write_bytes(config.weights.read_bytes())
+    change_record(config.folder, weights=str(other))
+    jaxcolor.load(config.folder)
+
+
+def test_labels_are_the_largest_logits_at_the_size_of_the_image(tiny: str) -> None:
+    model = DeepLabV3(tiny, 3, 16)
+    variables: Any = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 96, 3)))
+    state = create_state(model.apply, variables, optax.identity())
+    image = random_image(50, 70)
+    found = LabelPredictor(model)(state, image, (64, 96))
+    assert found.dtype == np.uint8
+    resized = np.asarray(Image.fromarray(image).resize((96, 64), Image.Resampling.BILINEAR))
+    logits: Any = jax.jit(model.apply)(variables, normalize(jnp.asarray(resized[None])))
+    large = jax.image.resize(logits, (1, 50, 70, 3), "bilinear", antialias=False)
+    np.testing.assert_array_equal(found, large[0].argmax(-1))
+    assert len(np.unique(found)) > 1
+
+
+@pytest.mark.parametrize(
+    ("image_size", "shape", "seen"),
+    [
+        ((48,), (50, 70), (48, 67)),
+        ((48, 80), (50, 70), (48, 80)),
+        ((), (50, 70), (50, 70)),
+        ((), (20, 70), (32, 70)),
+    ],
+)
+def test_the_network_sees_images_at_the_size_of_the_settings(
+    tiny: str, image_size: tuple, shape: tuple, seen: tuple
+) -> None:
+    segmenter = Segmenter(DeepLabV3(tiny, 2, 16), {"params": {}}, ("a", "b"), image_size)
+    sizes = []
+
+    def label(state: Any, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+        sizes.append(size)
+        return np.zeros(image.shape[:2], np.uint8)
+
+    segmenter._label = label  # type: ignore[assignment]
+    assert segmenter.predict(random_image(*shape)).shape == shape
+    assert sizes == [seen]
+
+
+def test_a_prediction_names_its_largest_classes(tiny: str) -> None:
+    segmenter = Segmenter(DeepLabV3(tiny, 3, 16), {"params": {}}, ("sky", "cat", "dog"), ())
+    labels = np.repeat(np.array([[2, 0, 2, 2]], np.uint8), 32, axis=0).repeat(8, axis=1)
+    segmenter._label = lambda state, image, size: labels  # type: ignore[assignment]
+    images, line = segmenter.render(random_image(32, 32))
+    assert line == "dog 75 %, sky 25 %; "
+    assert images.keys() == {"-mask", "-overlay"}
+    np.testing.assert_array_equal(images["-mask"], labels)
