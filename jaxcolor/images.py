@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcolor.data.classes import voc_colors
-from jaxcolor.data.examples import decode_image
+from jaxcolor.data.image_files import read_image, to_rgb
 from jaxcolor.files import write_atomically
 
 ImageLike = str | Path | Image.Image | np.ndarray
@@ -18,13 +18,14 @@ ImageLike = str | Path | Image.Image | np.ndarray
 def as_images(value: ImageLike) -> tuple[UInt8[np.ndarray, "n height width 3"], bool]:
     """Return a batch of RGB images, and whether `value` is one image rather than a batch.
 
-    `value` is a path, a Pillow image, or a uint8 array: [height, width] or [height, width, 1] (gray),
-    [height, width, 3] (RGB), [height, width, 4] (RGB and alpha, which is dropped), or a batch [n, height,
-    width, 1, 3 or 4]. Raises `ValueError` for other arrays, and `UserError` for a file that is no image.
+    `value` is a path or a Pillow image, which are read as `read_image` does, or a uint8 array: [height,
+    width] or [height, width, 1] (gray), [height, width, 3] (RGB), [height, width, 4] (RGB and alpha, which
+    is dropped), or a batch [n, height, width, 1, 3 or 4]. Raises `ValueError` for other arrays, and
+    `UserError` for a file that is no image.
     """
     if isinstance(value, str | Path):
-        return decode_image(Path(value), str(value))[None], True
-    array = np.asarray(value.convert("RGB") if isinstance(value, Image.Image) else value)
+        return read_image(Path(value).expanduser())[None], True
+    array = to_rgb(value, "the image") if isinstance(value, Image.Image) else np.asarray(value)
     if array.ndim == 2:
         array = array[..., None]
     if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] not in (1, 3, 4):

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
-
-from jaxcolor.data.examples import decode_image
+from jaxcolor.data.image_files import image_suffixes, read_image
 from jaxcolor.errors import UserError
 from jaxcolor.images import save_image
 from jaxcolor.loading import load
@@ -24,7 +22,7 @@ def predict_files(config: RunConfig) -> list[Path]:
     problems: list[str] = []
     for path in paths:
         try:
-            images, line = model.render(decode_image(path, str(path)))
+            images, line = model.render(read_image(path))
         except UserError as error:
             problems.append(str(error))
             continue
@@ -45,7 +43,7 @@ def find_files(given: Sequence[Path]) -> list[Path]:
     for path in given:
         path = path.expanduser()
         if path.is_dir():
-            suffixes = Image.registered_extensions()
+            suffixes = image_suffixes()
             found = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
             if not found:
                 raise UserError(f"the folder {path} holds no image files")

@@ -16,7 +16,8 @@ import tyro
 from torch import Tensor, nn
 
 from jaxcolor.cli import run_script
-from jaxcolor.data.examples import VOID, Examples
+from jaxcolor.data.examples import Examples
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.data.shapes import SHAPES, ShapeImages
 from jaxcolor.segmentation.preprocess import MEAN, STANDARD_DEVIATION, resize_image, resize_label_map
 from jaxcolor.training.batches import epoch_order

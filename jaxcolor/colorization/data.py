@@ -13,9 +13,10 @@ from jaxtyping import Array, UInt8
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.palette import Palette, nearest_color
 from jaxcolor.colorization.preprocess import network_input
-from jaxcolor.data.cifar10 import is_available, load_cifar10
+from jaxcolor.data.cifar10 import is_available, last_prepared, load_cifar10
 from jaxcolor.data.photographs import load_sample
 from jaxcolor.errors import UserError
+from jaxcolor.training.run_folder import RunFolder
 
 NO_CIFAR10 = """\
 ┌──────────────────────────────────────────────────────────────────────────────┐
@@ -41,11 +42,18 @@ class LabeledImages(NamedTuple):
     labels: UInt8[np.ndarray, "n height width"]
 
 
-def load_dataset(config: ColorizeConfig) -> Dataset:
-    """Load the images that the settings name. Raises `UserError` if they are not available."""
+def load_dataset(config: ColorizeConfig, earlier: RunFolder | None = None) -> Dataset:
+    """Load the images that the settings name. `earlier` is the run to resume or read, or None.
+
+    Raises `UserError` if the images are not available.
+    """
     name = config.dataset
+    md5 = earlier.read_config()["dataset"].get("archive_md5") if earlier else None
     if name == "auto":
         available = config.archive is not None or is_available(config.data_dir)
+        if not available and (md5 := last_prepared(config.data_dir)):
+            print(f"CIFAR-10 cannot be downloaded now: using the archive with md5 {md5}, prepared earlier")
+            available = True
         name = "cifar10" if available else "sample"
         if not available and config.category not in ("horse", "all"):
             raise UserError(
@@ -55,7 +63,7 @@ def load_dataset(config: ColorizeConfig) -> Dataset:
         if not available:
             print(NO_CIFAR10, file=sys.stderr, flush=True)
     if name == "cifar10":
-        train, validation, md5 = load_cifar10(config.category, config.archive, config.data_dir)
+        train, validation, md5 = load_cifar10(config.category, config.archive, config.data_dir, md5)
         facts: dict[str, Any] = {"name": name, "category": config.category, "archive_md5": md5}
     else:
         train, validation = load_sample()

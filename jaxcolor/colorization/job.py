@@ -65,7 +65,7 @@ def colorize(config: ColorizeConfig) -> Metrics | None:
 def build_job(config: ColorizeConfig, folder: RunFolder, existing: RunFolder | None) -> "ColorizeJob":
     """Build a job from its settings. `existing` is the run to resume or read, or None."""
     build_network(config)  # before the data is loaded, since a wrong setting is an error
-    dataset = load_dataset(config)
+    dataset = load_dataset(config, existing)
     if config.activations >= len(dataset.validation):
         last = len(dataset.validation) - 1
         raise UserError(f"--activations {config.activations}: choose a validation image from 0 to {last}")

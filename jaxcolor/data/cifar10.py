@@ -6,12 +6,13 @@ The archive (https://www.cs.toronto.edu/~kriz/cifar.html) has the files `data_ba
 """
 
 import io
+import itertools
 import lzma
 import sys
 import tarfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -20,8 +21,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcolor.data.classes import CATEGORIES
-from jaxcolor.data.download import download, file_hash, is_downloaded, is_reachable
-from jaxcolor.data.prepare import make_builder, prepare
+from jaxcolor.data.download import download, is_downloaded, is_reachable
+from jaxcolor.data.prepare import find_builder, prepare, prepared_before
 from jaxcolor.errors import UserError, reason
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -30,14 +31,9 @@ OFFICIAL_COUNTS = {"train": 50_000, "test": 10_000}
 ADVICE = "give a local copy with --archive FILE, or train on the built-in images with --dataset sample"
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
+# Files of CIFAR-10's other archives.
+OTHER_VERSIONS = {"data_batch_1": "Python version", "data_batch_1.mat": "Matlab version"}
 FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
-
-
-@dataclass
-class ArchiveConfig(tfds.core.BuilderConfig):
-    """An archive on disk. `name` is its md5, so each archive has its own records."""
-
-    archive: Path | None = None
 
 
 class Cifar10Binary(tfds.core.GeneratorBasedBuilder):
@@ -72,30 +68,20 @@ class Cifar10Binary(tfds.core.GeneratorBasedBuilder):
 
 
 def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
-    """Return the records of each split of an archive. Raises `UserError` for any other file."""
-    batches = {}
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                path = PurePosixPath(member.name)
-                if member.isfile() and path.parent.name == "cifar-10-batches-bin":
-                    batches[path.name] = tar.extractfile(member).read()  # type: ignore[union-attr]
-    except (EOFError, zlib.error, lzma.LZMAError, tarfile.ReadError) as error:
-        raise UserError(
-            f"{archive} is truncated or not a tar archive ({reason(error)}): "
-            f"delete it and download {URL} again"
-        ) from error
-    except OSError as error:
-        raise UserError(f"cannot read {archive}: {reason(error)}") from error
+    """Return the records of each split of an archive, or of the folder into which it was unpacked.
 
+    The files may lie in any folder. Raises `UserError` for any other archive.
+    """
+    batches = read_files(archive, {*itertools.chain(*FILES.values()), *OTHER_VERSIONS})
+    if version := next((name for name in OTHER_VERSIONS if name in batches), None):
+        raise UserError(f"{archive} is CIFAR-10's {OTHER_VERSIONS[version]}: take the binary version, {URL}")
     missing = [name for names in FILES.values() for name in names if name not in batches]
     if missing:
         raise UserError(
-            f"{archive} is not a CIFAR-10 archive in binary layout: "
-            f"it has no cifar-10-batches-bin/{missing[0]}; download {URL}"
+            f"{archive} is not a CIFAR-10 archive in binary layout: it has no {missing[0]}; download {URL}"
         )
     for name, data in batches.items():
-        if name.endswith(".bin") and len(data) % RECORD_BYTES:
+        if len(data) % RECORD_BYTES:
             raise UserError(f"{archive}: {name} does not consist of {RECORD_BYTES}-byte records")
     records = {
         split: np.frombuffer(b"".join(batches[name] for name in names), np.uint8).reshape(-1, RECORD_BYTES)
@@ -109,24 +95,66 @@ def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
     return records
 
 
+def read_files(archive: Path, names: Collection[str]) -> dict[str, bytes]:
+    """Return the files of an archive or a folder that have these names. Raises `UserError`."""
+    found: dict[str, bytes] = {}
+    try:
+        for name, read in _files(archive):
+            if name in names:
+                if name in found:
+                    raise UserError(f"{archive} has two files {name}: give the folder of one of them")
+                found[name] = read()
+    except (EOFError, zlib.error, lzma.LZMAError, tarfile.ReadError) as error:
+        raise UserError(
+            f"{archive} is truncated or not a tar archive ({reason(error)}): "
+            f"delete it and download {URL} again"
+        ) from error
+    except OSError as error:
+        raise UserError(f"cannot read {archive}: {reason(error)}") from error
+    return found
+
+
+def _files(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield the name of each file, and a function that reads it."""
+    if archive.is_dir():
+        for path in sorted(archive.rglob("*")):
+            if path.is_file():
+                yield path.name, path.read_bytes
+        return
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.isfile():
+                yield PurePosixPath(member.name).name, partial(_read_member, tar, member)
+
+
+def _read_member(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    assert file, "the member is a file"
+    return file.read()
+
+
 def load_cifar10(
-    category: str, archive: Path | None = None, data_dir: Path | None = None
+    category: str, archive: Path | None = None, data_dir: Path | None = None, md5: str | None = None
 ) -> tuple[UInt8[np.ndarray, "train 32 32 3"], UInt8[np.ndarray, "test 32 32 3"], str]:
     """Return the train images and the test images, in the order of the archive, and the archive's md5.
 
-    `category` is one of `CATEGORIES`, or "all". The default archive is the official one, which is downloaded
-    unless `data_dir` (None: the default folder of tfds) has it. Raises `UserError` if it is not available.
+    `category` is one of `CATEGORIES`, or "all". `md5` is that of an earlier run's archive, or None. The
+    default archive is the official one, which is downloaded unless `data_dir` (None: the default folder of
+    tfds) has it. Raises `UserError` if the archive is not available.
     """
-    md5 = file_hash(archive) if archive else OFFICIAL_MD5
-    builder = _builder(md5, archive, data_dir)
+    builder = find_builder(Cifar10Binary, OFFICIAL_MD5, archive, data_dir, md5)
     if archive is None and not builder.is_prepared():
-        builder = _builder(md5, download(URL, f"md5:{OFFICIAL_MD5}", _downloads(builder), ADVICE), data_dir)
+        if builder.builder_config.name != OFFICIAL_MD5:
+            raise UserError(f"the archive with md5 {md5} is not prepared here: give it with --archive FILE")
+        file = download(URL, f"md5:{OFFICIAL_MD5}", _downloads(builder), ADVICE)
+        builder = find_builder(Cifar10Binary, OFFICIAL_MD5, file, data_dir)
     prepare(builder)
+    md5 = builder.builder_config.name
     counts = {split: builder.info.splits[split].num_examples for split in FILES}
-    if archive and md5 != OFFICIAL_MD5:
+    if md5 != OFFICIAL_MD5:
         print(
-            f"warning: {archive} is not the official archive (md5 {md5}, official {OFFICIAL_MD5}); "
-            f"it holds {counts['train']:,} of {OFFICIAL_COUNTS['train']:,} train and "
+            f"warning: {archive or 'the prepared archive'} is not the official archive (md5 {md5}, official "
+            f"{OFFICIAL_MD5}); it holds {counts['train']:,} of {OFFICIAL_COUNTS['train']:,} train and "
             f"{counts['test']:,} of {OFFICIAL_COUNTS['test']:,} test images; used as it is",
             file=sys.stderr,
         )
@@ -136,7 +164,7 @@ def load_cifar10(
 
 def is_available(data_dir: Path | None = None) -> bool:
     """Return whether `data_dir` has the official images, prepared or downloaded, or the server has them."""
-    builder = _builder(OFFICIAL_MD5, None, data_dir)
+    builder = find_builder(Cifar10Binary, OFFICIAL_MD5, None, data_dir)
     return (
         builder.is_prepared()
         or is_downloaded(URL, f"md5:{OFFICIAL_MD5}", _downloads(builder))
@@ -144,12 +172,13 @@ def is_available(data_dir: Path | None = None) -> bool:
     )
 
 
+def last_prepared(data_dir: Path | None = None) -> str | None:
+    """Return the md5 of the archive that `data_dir` has records of, the last one if there are several."""
+    return prepared_before(find_builder(Cifar10Binary, OFFICIAL_MD5, None, data_dir))
+
+
 def _downloads(builder: Cifar10Binary) -> Path:
     return Path(builder.data_path).parents[2] / "downloads"
-
-
-def _builder(md5: str, archive: Path | None, data_dir: Path | None) -> Cifar10Binary:
-    return make_builder(Cifar10Binary, ArchiveConfig(name=md5, archive=archive), data_dir)
 
 
 def _read(builder: Cifar10Binary, split: str, category: str) -> np.ndarray:

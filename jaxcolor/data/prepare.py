@@ -1,18 +1,28 @@
-"""Prepare the records of a tensorflow-datasets builder, once per machine."""
+"""Prepare the records of a tensorflow-datasets builder, once per machine, and find them again."""
 
 import contextlib
+import hashlib
 import io
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 
+from jaxcolor.data.download import file_hash
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import locked
 
 Builder = TypeVar("Builder", bound=tfds.core.GeneratorBasedBuilder)
+
+
+@dataclass
+class ArchiveConfig(tfds.core.BuilderConfig):
+    """An archive on disk. `name` is its md5, so each archive has its own records."""
+
+    archive: Path | None = None
 
 
 def make_builder(cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: Path | None) -> Builder:
@@ -25,6 +35,40 @@ def make_builder(cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: 
             return cls(config=config, data_dir=data_dir, file_format="array_record")
     except OSError as error:
         raise UserError(f"cannot use the data folder {data_dir or 'of tfds'}: {reason(error)}") from error
+
+
+def find_builder(
+    cls: type[Builder], official_md5: str, archive: Path | None, data_dir: Path | None, md5: str | None = None
+) -> Builder:
+    """Return the builder of an archive.
+
+    `md5` is that of an earlier run's archive, or None. It replaces an archive that is gone, because its
+    records may still be here. Without both, the builder is that of the official archive.
+    """
+    if md5 and not (archive and archive.exists()):
+        earlier = make_builder(cls, ArchiveConfig(name=md5), data_dir)
+        if earlier.is_prepared() or archive is None:
+            return earlier
+    md5 = archive_hash(archive) if archive else official_md5
+    return make_builder(cls, ArchiveConfig(name=md5, archive=archive), data_dir)
+
+
+def archive_hash(archive: Path) -> str:
+    """Return the md5 of an archive, or of the names and contents of all files in a folder."""
+    if not archive.is_dir():
+        return file_hash(archive)
+    digest = hashlib.md5()
+    for path in sorted(path for path in archive.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(archive).as_posix()} {file_hash(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def prepared_before(builder: tfds.core.GeneratorBasedBuilder) -> str | None:
+    """Return the md5 of the archive whose records were prepared last where `builder` would write its own."""
+    version = Path(builder.data_path)
+    folders = [folder for folder in version.parents[1].glob(f"*/{version.name}") if folder.is_dir()]
+    latest = max(folders, key=lambda folder: folder.stat().st_mtime, default=None)
+    return latest.parent.name if latest else None
 
 
 def prepare(builder: tfds.core.GeneratorBasedBuilder) -> None:

@@ -9,7 +9,9 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from jaxcolor.data.examples import VOID, Example, Size
+from jaxcolor.data.examples import Example
+from jaxcolor.data.image_files import Size
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.data.photographs import TRAIN_SHARE, load_photographs
 
 SHAPES = ("background", "disc", "square", "triangle", "star", "ring", "cross")

@@ -1,24 +1,32 @@
 """Pascal VOC's segmentation data as a tensorflow-datasets builder without TensorFlow.
 
-The archive of 2012 (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/) has the folders JPEGImages,
-SegmentationClass (palette PNGs whose indices are labels, with 255 for void) and ImageSets/Segmentation (the
-names of each split) in VOCdevkit/VOC2012. The builder `voc` of tfds does not read the mask files.
+The archive of 2012 (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/) has the layout of
+`jaxcolor.data.voc_layout` in VOCdevkit/VOC2012. The masks are palette PNGs whose indices are labels, with
+255 for void. The builder `voc` of tfds does not read them.
 """
 
+import contextlib
+import copy
+import hashlib
 import io
+import lzma
 import tarfile
-from collections.abc import Iterator
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from PIL import Image
 
-from jaxcolor.data.download import download, file_hash, is_downloaded, is_reachable
-from jaxcolor.data.examples import Example, Size, check_sizes, decode_image, decode_label_map
-from jaxcolor.data.prepare import make_builder, prepare
+from jaxcolor.data.download import download, is_downloaded, is_reachable
+from jaxcolor.data.examples import Example, check_sizes
+from jaxcolor.data.image_files import Size, read_image, read_size
+from jaxcolor.data.label_maps import Color, LabelFormat, read_label_map, read_palette
+from jaxcolor.data.prepare import find_builder, prepare, prepared_before
+from jaxcolor.data.voc_layout import IMAGES, LISTS, MASKS, VocLayout, find_root
 from jaxcolor.errors import UserError, reason
 
 FILE = "VOCtrainval_11-May-2012.tar"
@@ -29,31 +37,24 @@ MIRRORS = (
     f"http://pjreddie.com/media/files/{FILE}",
 )
 OFFICIAL_MD5 = "6cd6e144f989b92b3379bac3b3de84fd"
-SPLITS = {"train": ("train",), "val": ("val",), "trainval": ("train", "val")}
-MAX_CLASSES = 255
+LISTED, ALL = ("train", "val"), "unsplit"  # the records' splits, with and without lists in the archive
+SPLITS = {"train": ("train",), "val": ("val",), "trainval": LISTED}
 ADVICE = (
     "give a local copy with --archive FILE, an unpacked one with --voc-dir FOLDER, or train on generated "
     "images with --dataset sample"
 )
 
 
-@dataclass
-class ArchiveConfig(tfds.core.BuilderConfig):
-    """An archive on disk. `name` is its md5, so each archive has its own records."""
-
-    archive: Path | None = None
-
-
 class VocSegmentation(tfds.core.GeneratorBasedBuilder):
-    """Image files of one archive, unchanged, and its mask files as gray PNGs."""
+    """Image files and mask files of one archive, unchanged."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
             "name": tfds.features.Text(),
             "image": tfds.features.Image(shape=(None, None, 3)),
-            "mask": tfds.features.Image(shape=(None, None, 1)),
+            "mask": tfds.features.Image(shape=(None, None, None)),
             "height": np.int32,
             "width": np.int32,
         }
@@ -66,97 +67,156 @@ class VocSegmentation(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         assert self.builder_config.archive, "preparing needs an archive"
-        return {split: self._generate_examples(split) for split in ("train", "val")}
+        with open_archive(self.builder_config.archive) as layout:
+            splits = LISTED if layout.lists.keys() >= set(LISTED) else (ALL,)
+        return {split: self._generate_examples(split) for split in splits}
 
     def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
-        for key, (name, image, mask) in enumerate(read_archive(self.builder_config.archive, split)):
-            size = decode_image(image, f"{name}.jpg").shape[:2]
-            label_map = decode_label_map(mask, f"{name}.png", MAX_CLASSES)
-            check_sizes(size, label_map.shape, f"{name}.png")
-            # tfds may decode with OpenCV, which replaces palette indices by colors.
-            gray = io.BytesIO()
-            Image.fromarray(label_map).save(gray, format="png", compress_level=1)
-            files = {"image": io.BytesIO(image), "mask": io.BytesIO(gray.getvalue())}
-            yield key, files | {"name": name, "height": size[0], "width": size[1]}
+        archive = self.builder_config.archive
+        with open_archive(archive) as layout:
+            names = layout.all_names() if split == ALL else layout.names(split)
+            for key, name in enumerate(names):
+                image, mask = layout.pair(name)
+                data = layout.read(image), layout.read(mask)
+                size = read_size(data[0], layout.show(image))
+                check_sizes(size, read_size(data[1], layout.show(mask)), layout.show(mask))
+                files = {"image": io.BytesIO(data[0]), "mask": io.BytesIO(data[1])}
+                yield key, files | {"name": name, "height": size[0], "width": size[1]}
 
 
-def read_archive(archive: Path, split: str) -> Iterator[tuple[str, bytes, bytes]]:
-    """Yield the name, image file and mask file of each example. Raises `UserError` for any other file."""
+@contextlib.contextmanager
+def open_archive(archive: Path) -> Iterator[VocLayout[tarfile.TarInfo]]:
+    """Return the files of an archive while it is open. Raises `UserError` for any other file."""
     try:
         with tarfile.open(archive) as tar:
-            files = {PurePosixPath(m.name).parts[-2:]: m for m in tar.getmembers() if m.isfile()}
+            files = {PurePosixPath(member.name): member for member in tar.getmembers() if member.isfile()}
+            root = find_root(files, archive)
+            inside = {path.relative_to(root): m for path, m in files.items() if path.is_relative_to(root)}
+            lock = threading.Lock()
 
-            def read(folder: str, name: str) -> bytes:
-                if (folder, name) not in files:
-                    raise UserError(f"{archive} is not an archive of VOC: it has no {folder}/{name}")
-                return tar.extractfile(files[folder, name]).read()  # type: ignore[union-attr]
+            def read(member: tarfile.TarInfo) -> bytes:
+                with lock:  # a tar file has one position
+                    return tar.extractfile(member).read()  # type: ignore[union-attr]
 
-            names = read("Segmentation", f"{split}.txt").decode().split()
-            if not names:
-                raise UserError(f"{archive}: {split}.txt names no image")
-            for name in names:
-                yield name, read("JPEGImages", f"{name}.jpg"), read("SegmentationClass", f"{name}.png")
-    except (EOFError, tarfile.TarError, UnicodeDecodeError) as error:
+            yield VocLayout(archive, inside, read, lambda member: f"{archive}: {member.name}")
+    except (EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{archive} is truncated or not a tar archive: {reason(error)}") from error
     except OSError as error:
         raise UserError(f"cannot read {archive}: {reason(error)}") from error
 
 
-class VocRecords:
-    """A split of a prepared builder, which implements `Examples`."""
+class PreparedVoc:
+    """The records of a prepared builder. The records of an archive without lists are not split."""
 
-    def __init__(self, builder: VocSegmentation, split: str, classes: int):
+    def __init__(self, builder: VocSegmentation):
         skip = tfds.decode.SkipDecoding()
-        self.classes = classes
-        self._sources = [
-            builder.as_data_source(part, decoders={"image": skip, "mask": skip}) for part in SPLITS[split]
-        ]
-        self._places = [(s, i) for s, source in enumerate(self._sources) for i in range(len(source))]
-        self.sizes: list[Size] = [
-            (int(r["height"]), int(r["width"])) for r in map(self._record, self._places)
-        ]
-        self.fingerprint = f"{builder.builder_config.name}-{split}"
+        self.md5 = builder.builder_config.name
+        self._sources = {
+            split: builder.as_data_source(split, decoders={"image": skip, "mask": skip})
+            for split in builder.info.splits
+        }
+        self._places = {
+            self.record((split, i))["name"].decode(): (split, i)
+            for split, source in self._sources.items()
+            for i in range(len(source))
+        }
+
+    @property
+    def lists(self) -> set[str]:
+        """The splits that the archive has lists of."""
+        return self._sources.keys() - {ALL}
+
+    def names(self, split: str) -> list[str]:
+        """Return the names of a split. Raises `UserError` if the archive has no list of it."""
+        parts = SPLITS[split]
+        if not self.lists.issuperset(parts):
+            raise UserError(
+                f"the archive has no lists train.txt and val.txt in {LISTS}: add them, or let --split 0.2 "
+                "choose a fifth of all images for validation"
+            )
+        return [name for name, (part, _) in self._places.items() if part in parts]
+
+    def all_names(self) -> list[str]:
+        """Return all names."""
+        return list(self._places)
+
+    def record(self, place: tuple[str, int]) -> dict[str, Any]:
+        """Return a record: the name, the files, and the image's size."""
+        split, index = place
+        return self._sources[split][index]
+
+    def place(self, name: str) -> tuple[str, int]:
+        """Return the place of a record. Raises `UserError` if there is none of that name."""
+        if name not in self._places:
+            raise UserError(f"the archive has no image {name}, which the run was started with")
+        return self._places[name]
+
+
+class RecordExamples:
+    """The examples with some names, which implement `Examples`."""
+
+    def __init__(self, prepared: PreparedVoc, names: Sequence[str], label_format: LabelFormat):
+        self.names = list(names)
+        self.label_format = label_format
+        self._prepared = prepared
+        self._places = [prepared.place(name) for name in names]
+        records = map(prepared.record, self._places)
+        self.sizes: list[Size] = [(int(r["height"]), int(r["width"])) for r in records]
+        self._digest = hashlib.sha256("\n".join([prepared.md5, *names]).encode()).hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        return self._digest + self.label_format.fingerprint
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self.names)
 
     def __getitem__(self, index: int) -> Example:
-        record = self._record(self._places[index])
-        name = record["name"].decode()
-        return Example(
-            name,
-            decode_image(record["image"], f"{name}.jpg"),
-            decode_label_map(record["mask"], f"{name}.png", self.classes),
-        )
+        record, name = self._prepared.record(self._places[index]), self.names[index]
+        image = read_image(record["image"], f"{IMAGES}/{name}")
+        return Example(name, image, read_label_map(record["mask"], self.label_format, f"{MASKS}/{name}"))
 
-    def _record(self, place: tuple[int, int]) -> dict:
-        source, index = place
-        return self._sources[source][index]
+    def palette(self, index: int) -> dict[int, Color]:
+        """Return the colors of the labels in a palette mask."""
+        return read_palette(self._prepared.record(self._places[index])["mask"], self.names[index])
+
+    def with_format(self, label_format: LabelFormat) -> "RecordExamples":
+        """Return the same examples with masks read in another format."""
+        other = copy.copy(self)
+        other.label_format = label_format
+        return other
 
 
 def load_voc(
-    train_split: str, classes: int, archive: Path | None = None, data_dir: Path | None = None
-) -> tuple[VocRecords, VocRecords, str]:
-    """Return the train split, the split `val`, and the archive's md5.
+    archive: Path | None = None, data_dir: Path | None = None, md5: str | None = None
+) -> PreparedVoc:
+    """Return the records of an archive, after preparing them if necessary.
 
-    The default archive is the official one, which is downloaded unless `data_dir` (None: the default
-    folder of tfds) has it. Raises `UserError` if it is not available.
+    `md5` is that of an earlier run's archive, or None. The default archive is the official one, which is
+    downloaded unless `data_dir` (None: the default folder of tfds) has it. Raises `UserError` if the archive
+    is not available.
     """
-    md5 = file_hash(archive) if archive else OFFICIAL_MD5
-    builder = _builder(md5, archive, data_dir)
+    builder = find_builder(VocSegmentation, OFFICIAL_MD5, archive, data_dir, md5)
     if archive is None and not builder.is_prepared():
-        builder = _builder(md5, _download(_downloads(builder)), data_dir)
+        if builder.builder_config.name != OFFICIAL_MD5:
+            raise UserError(f"the archive with md5 {md5} is not prepared here: give it with --archive FILE")
+        builder = find_builder(VocSegmentation, OFFICIAL_MD5, _download(_downloads(builder)), data_dir)
     prepare(builder)
-    return VocRecords(builder, train_split, classes), VocRecords(builder, "val", classes), md5
+    return PreparedVoc(builder)
 
 
 def is_available(data_dir: Path | None = None) -> bool:
     """Return whether `data_dir` has the official archive, prepared or downloaded, or a server has it."""
-    builder = _builder(OFFICIAL_MD5, None, data_dir)
+    builder = find_builder(VocSegmentation, OFFICIAL_MD5, None, data_dir)
     if builder.is_prepared() or is_downloaded(MIRRORS[0], f"md5:{OFFICIAL_MD5}", _downloads(builder)):
         return True
     with ThreadPoolExecutor(len(MIRRORS)) as pool:  # in parallel, because a server may take seconds to answer
         return any(pool.map(is_reachable, MIRRORS))
+
+
+def last_prepared(data_dir: Path | None = None) -> str | None:
+    """Return the md5 of the archive that `data_dir` has records of, the last one if there are several."""
+    return prepared_before(find_builder(VocSegmentation, OFFICIAL_MD5, None, data_dir))
 
 
 def _download(folder: Path) -> Path:
@@ -171,7 +231,3 @@ def _download(folder: Path) -> Path:
 
 def _downloads(builder: VocSegmentation) -> Path:
     return Path(builder.data_path).parents[2] / "downloads"
-
-
-def _builder(md5: str, archive: Path | None, data_dir: Path | None) -> VocSegmentation:
-    return make_builder(VocSegmentation, ArchiveConfig(name=md5, archive=archive), data_dir)

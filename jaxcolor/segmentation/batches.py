@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
-from jaxcolor.data.examples import VOID, Examples
+from jaxcolor.data.examples import Examples
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers.resize import interpolation
 from jaxcolor.segmentation.preprocess import (
     label_map_sizes,

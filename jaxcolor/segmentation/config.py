@@ -18,7 +18,7 @@ class SegmentConfig(RunConfig):
     STRUCTURE: ClassVar = ("backbone", "output_stride", "train", "aux")
     TRAINING: ClassVar = (
         "batch_size", "learning_rate", "schedule", "seed", "precision", "flip", "crop", "image_size",
-        "class_weights", "train_split", "init_from",
+        "class_weights", "train_split", "split", "init_from",
     )  # fmt: skip
 
     backbone: str = "efficientnet-lite0"
@@ -71,7 +71,11 @@ class SegmentConfig(RunConfig):
     archive: Path | None = None
     """A local VOCtrainval_11-May-2012.tar, or another archive with its layout, instead of a download."""
     classes: str | None = None
-    """Classes of --voc-dir or --archive: a file with one name per line, or their number."""
+    """Classes of --voc-dir or --archive: a file with one name per line, their number, or voc. A line may also
+    have the class's color in the masks: NAME RED GREEN BLUE. Default: VOC's names for VOC's images, and
+    numbers for others."""
+    split: float | None = None
+    """Share of the images for validation, chosen at random, for data without lists train.txt and val.txt."""
     train_split: Literal["train", "trainval"] = "train"
     """The list of images to train on; val is for validation."""
     data_dir: Path | None = None
@@ -120,6 +124,10 @@ class SegmentConfig(RunConfig):
             raise UserError("--voc-dir, --archive and --dataset sample exclude each other: choose one")
         if self.classes and not (self.voc_dir or self.archive):
             raise UserError("--classes is for --voc-dir and --archive: leave it out")
+        if self.split is not None:
+            require(0 < self.split < 1, "split", "between 0 and 1", self.split)
+            if self.dataset == "sample" or self.train_split != "train":
+                raise UserError("--split is for data without lists: leave out --dataset and --train-split")
         if self.train_split != "train" and self.dataset == "sample":
             raise UserError("the generated sample has no trainval: leave out --train-split")
         if self.crop and self.image_size:

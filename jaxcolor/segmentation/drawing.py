@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from jaxcolor.data.classes import voc_colors
-from jaxcolor.data.examples import VOID
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.drawing import GAP, MARGIN, column, legend, row, save, save_figure, sheet
 from jaxcolor.segmentation.scores import Confusion
 

@@ -20,7 +20,7 @@ import numpy as np
 from filelock import FileLock
 from jaxtyping import Float, Int
 
-from jaxcolor.data.examples import Size
+from jaxcolor.data.image_files import Size
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
 from jaxcolor.segmentation.batches import Sample

@@ -11,7 +11,8 @@ import optax
 from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int
 
-from jaxcolor.data.examples import VOID
+from jaxcolor.data.label_maps import VOID
+from jaxcolor.data.shapes import SHAPES
 from jaxcolor.errors import UserError
 from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3
 from jaxcolor.predict import predict_files
@@ -60,9 +61,7 @@ def build_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | No
                 "resume it without --epochs, or start a new run with --init-from"
             )
     return_large_arrays()
-    data = load_dataset(config)
-    if not record:
-        data.check()
+    data = load_dataset(config, existing)
     config = resolve(config, data)
     model = build_model(config, len(data.classes))
     pretrained = load_variables(model, config)
@@ -76,13 +75,14 @@ def resolve(config: SegmentConfig, data: Dataset) -> SegmentConfig:
     if config.voc_dir is None and config.archive is None:
         config = dataclasses.replace(config, dataset=data.facts["name"])
     weights = config.class_weights
+    is_known = data.is_voc or data.classes == SHAPES
     shorter_side = (256 if config.dataset == "sample" else 520,)
     backbone = BACKBONES.get(config.backbone)
     return dataclasses.replace(
         config,
         output_stride=config.output_stride or (backbone.output_stride if backbone else None),
         image_size=config.image_size or (() if config.crop else shorter_side),
-        class_weights=weights if weights != "auto" else "sqrt" if config.classes else "none",
+        class_weights=weights if weights != "auto" else "none" if is_known else "sqrt",
     )
 
 
@@ -159,15 +159,17 @@ class SegmentJob:
 
     def announce(self, record: dict[str, Any]) -> str:
         """Return network and images in a line."""
+        void = "" if self.data.counted is None else f", {100 * self.data.void_share:.1f} % void"
         return (
             f"DeepLabV3 on {self.config.backbone}, output stride {self.config.output_stride}: "
             f"{record['trainable_parameters']:,} of {record['parameters']:,} parameters are trainable; "
             f"{self.facts['name']}: {self.facts['train']:,} train and {self.facts['validation']:,} "
-            f"validation images, {len(self.data.classes)} classes"
+            f"validation images, {len(self.data.classes)} classes{void}"
         )
 
     def fill(self, folder: Path) -> None:
-        """Write nothing: the folder of a new run holds only its settings."""
+        """Write the lists of names that --split made."""
+        self.data.write_split(folder)
 
     def finish(self, state: TrainState, evaluation: Evaluation) -> None:
         """Check that the frozen part has not changed, and print the scores."""

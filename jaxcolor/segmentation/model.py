@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxcolor.data.examples import Size
+from jaxcolor.data.image_files import Size
 from jaxcolor.errors import UserError
 from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3, Stage
 from jaxcolor.pretrained.deeplabv3 import Pretrained, load_pretrained

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxcolor.data.examples import Size
+from jaxcolor.data.image_files import Size
 from jaxcolor.images import ImageLike, LabelMap, as_images
 from jaxcolor.layers.resize import interpolation
 from jaxcolor.models.deeplabv3 import DeepLabV3

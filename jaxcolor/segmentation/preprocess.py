@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from PIL import Image
 
-from jaxcolor.data.examples import VOID, Size
+from jaxcolor.data.image_files import Size
+from jaxcolor.data.label_maps import VOID
 
 # Of ImageNet's red, green and blue in 0–1. The weights of all backbones were trained with them.
 MEAN = (0.485, 0.456, 0.406)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from jaxcolor.data.examples import VOID
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers import resize_bilinear
 from jaxcolor.layers.resize import interpolate
 from jaxcolor.models.deeplabv3 import Part, Stage

@@ -118,8 +118,13 @@ def check_same(job: Job, folder: RunFolder) -> None:
                 f"{folder.path} was started with --{name.replace('_', '-')} {was}, not {now}: "
                 "resume it with its own settings, or start a new run with another --name"
             )
-    if record["dataset"] | {"requested": None} != job.facts | {"requested": None}:
+    if identity(record["dataset"]) != identity(job.facts):
         raise UserError(f"{folder.path} was started with other images: start a new run with another --name")
+
+
+def identity(facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of a data set that tell it from others, whatever its name and place."""
+    return {name: value for name, value in facts.items() if name not in ("name", "requested")}
 
 
 def load_weights(job: Job, source: RunFolder, state: TrainState) -> tuple[TrainState, int]:

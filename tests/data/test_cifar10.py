@@ -43,7 +43,7 @@ def test_categories_and_order(archive: Path, data_dir: Path) -> None:
 
 
 def test_a_category_that_is_not_there(archive: Path, data_dir: Path) -> None:
-    with pytest.raises(UserError, match="no train images of category frog"):
+    with pytest.raises(UserError, match="no train images of the category frog"):
         load_cifar10("frog", archive, data_dir)
 
 
@@ -123,8 +123,8 @@ def broken(name: str, archive: Path, tmp_path: Path) -> Path:
         ("empty", "truncated or not a tar archive"),
         ("text", "truncated or not a tar archive"),
         ("cut tar", "truncated or not a tar archive"),
-        ("foreign", r"cifar-10-batches-bin/data_batch_1.bin is missing"),
-        ("cut record", "test_batch.bin is not made of 3073-byte records"),
+        ("foreign", "is not a CIFAR-10 archive in binary layout: it has no data_batch_1.bin"),
+        ("cut record", "test_batch.bin does not consist of 3073-byte records"),
         ("bad label", "a test record has label 10, above 9"),
         ("no records", "holds no test records"),
         ("missing", "cannot read .*No such file"),
@@ -142,9 +142,46 @@ def test_broken_archives_are_refused_in_one_line(
     assert not list((tmp_path / "data").rglob("dataset_info.json"))
 
 
-def test_a_folder_is_no_archive(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="Is a directory"):
-        load_cifar10("horse", tmp_path, tmp_path / "data")
+def test_an_unpacked_archive_is_read_too(archive: Path, tmp_path: Path) -> None:
+    expected = load_cifar10("horse", archive, tmp_path / "data")
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    for folder in ("unpacked", "unpacked/cifar-10-batches-bin"):
+        found = load_cifar10("horse", tmp_path / folder, tmp_path / "data")
+        np.testing.assert_array_equal(found[0], expected[0])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="it has no data_batch_1.bin"):
+        load_cifar10("horse", tmp_path / "empty", tmp_path / "data")
+
+
+@pytest.mark.parametrize("folder", ["", "cifar10/", "a/b/"])
+def test_the_files_may_lie_in_any_folder(folder: str, tmp_path: Path) -> None:
+    files = {f"{folder}{name.split('/')[1]}": data for name, data in archive_files(5, 3).items()}
+    assert len(read_archive(write_tar(tmp_path / "a.tar.gz", files))["train"]) == 7
+    twice = files | {f"copy/{name}": data for name, data in files.items()}
+    with pytest.raises(UserError, match=r"has two files data_batch_1.bin: give the folder of one of them"):
+        read_archive(write_tar(tmp_path / "twice.tar.gz", twice))
+
+
+@pytest.mark.parametrize(
+    ("file", "version"), [("data_batch_1", "Python version"), ("data_batch_1.mat", "Matlab version")]
+)
+def test_the_other_versions_are_recognized(file: str, version: str, tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "other.tar.gz", {f"cifar-10-batches-py/{file}": b"\x80"})
+    with pytest.raises(UserError, match=f"is CIFAR-10's {version}: take the binary version, https"):
+        read_archive(path)
+
+
+def test_an_archive_that_has_moved_is_found_by_its_md5(archive: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copy(archive, tmp_path / "moved.tar.gz"))
+    assert cifar10.last_prepared(tmp_path) is None
+    train, _, md5 = load_cifar10("horse", moved, tmp_path)
+    moved.unlink()
+    assert cifar10.last_prepared(tmp_path) == md5
+    for given in (moved, None):
+        np.testing.assert_array_equal(load_cifar10("horse", given, tmp_path, md5)[0], train)
+    with pytest.raises(UserError, match=r"md5 0123 is not prepared here: give it with --archive FILE"):
+        load_cifar10("horse", None, tmp_path, "0123")
 
 
 def test_without_network_the_official_archive_cannot_be_had(tmp_path: Path) -> None:

@@ -7,21 +7,88 @@ from jaxcolor.errors import UserError
 
 
 def test_the_published_colors() -> None:
-    colors = voc_colors()
-    assert colors[[0, 1, 2, 15, 20, 255]].tolist() == [
-        [0, 0, 0], [128, 0, 0], [0, 128, 0], [192, 128, 128], [0, 64, 128], [224, 224, 192],
+    # From VOC's devkit: aeroplane, bicycle, bird, tv/monitor and void.
+    assert voc_colors()[[0, 1, 2, 3, 20, 255]].tolist() == [
+        [0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 64, 128], [224, 224, 192],
     ]  # fmt: skip
     assert len(VOC_CLASSES) == 21
 
 
-def test_read_classes(tmp_path: Path) -> None:
-    assert read_classes("3") == ("class 0", "class 1", "class 2")
-    (tmp_path / "names.txt").write_text("sky\nroad\n\n")
-    assert read_classes(str(tmp_path / "names.txt")) == ("sky", "road")
-    (tmp_path / "twice.txt").write_text("sky\nsky\n")
-    for given, message in (
-        ("missing.txt", "cannot read missing.txt"), ("1", "2 to 255"), ("256", "2 to 255"),
-        (str(tmp_path / "twice.txt"), "the same name"),
-    ):  # fmt: skip
-        with pytest.raises(UserError, match=message):
-            read_classes(given)
+def read(tmp_path: Path, text: str, encoding: str = "utf-8") -> tuple[tuple[str, ...], tuple]:
+    (tmp_path / "classes.txt").write_bytes(text.encode(encoding))
+    return read_classes(str(tmp_path / "classes.txt"))
+
+
+def test_a_number_and_voc() -> None:
+    assert read_classes("3") == (("class 0", "class 1", "class 2"), ())
+    assert read_classes("voc") == (VOC_CLASSES, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sky\nroad\nold car\n",
+        "# my classes\r\n\r\nsky\r\nroad\r\nold car",
+        "0 sky\n1 road\n2 old car\n",
+        "0: sky\n1: road\n2: old car\n",
+        '"sky"\n"road"\n"old car"\n',
+        "__ignore__\nsky\nroad\nold car\n",
+    ],
+)
+def test_names(tmp_path: Path, text: str) -> None:
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        assert read(tmp_path, text, encoding) == (("sky", "road", "old car"), ())
+
+
+def test_labelmes_labels(tmp_path: Path) -> None:
+    assert read(tmp_path, "__ignore__\n_background_\ncat\n") == (("background", "cat"), ())
+
+
+COLORS = (((0, 0, 0), 0), ((128, 64, 128), 1), ((64, 0, 128), 2))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sky 0 0 0\nroad 128 64 128\nold car 64 0 128\n",
+        "0 0 0 sky\n128 64 128\troad\n64 0 128 old car\n",
+        "name,r,g,b\nsky,0,0,0\nroad,128,64,128\nold car,64,0,128\n",
+        "# label:color_rgb:parts:actions\nsky:0,0,0::\nroad:128,64,128::\nold car:64,0,128::\n",
+    ],
+)
+def test_names_with_colors(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, text) == (("sky", "road", "old car"), COLORS)
+
+
+def test_void_has_a_color_but_is_no_class(tmp_path: Path) -> None:
+    names, colors = read(tmp_path, "sky 0 0 0\nVoid 9 9 9\nroad 128 64 128\n")
+    assert names == ("sky", "road")
+    assert colors == (((0, 0, 0), 0), ((9, 9, 9), 255), ((128, 64, 128), 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must be 2 to 255 classes"),
+        ("sky\n", "must be 2 to 255 classes"),
+        ("sky\nsky\n", "two classes have the same name"),
+        ("sky 0 0 0\nroad 0 0 0\n", "two classes have the same color"),
+        ("sky 0 0 0\nroad\n", "the line 'road' has no color"),
+        ("sky 0 0 0\nroad 0 0 300\n", "must have values up to 255"),
+        ("".join(f"class{i}\n" for i in range(256)), "must be 2 to 255 classes"),
+    ],
+)
+def test_bad_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read(tmp_path, text)
+
+
+@pytest.mark.parametrize("given", ["0", "1", "256", "1000000000"])
+def test_bad_numbers_are_refused(given: str) -> None:
+    with pytest.raises(UserError, match=f"--classes {given} must be 2 to 255 classes"):
+        read_classes(given)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(UserError, match=r"cannot read the classes in none.txt: No such file"):
+        read_classes("none.txt")

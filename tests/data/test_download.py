@@ -58,7 +58,7 @@ def test_the_start_of_a_checksum_is_enough(server: str, tmp_path: Path) -> None:
 
 
 def test_a_wrong_checksum_leaves_nothing(server: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="sent another file than expected"):
+    with pytest.raises(UserError, match="does not have the checksum md5:0+: advice"):
         download(f"{server}/file.bin", "md5:" + "0" * 32, tmp_path / "downloads", "advice")
     assert [path.name for path in (tmp_path / "downloads").glob("[!.]*")] == []
 

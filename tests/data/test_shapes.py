@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxcolor.data.examples import VOID
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.data.shapes import COUNTS, SHAPES, ShapeImages
 
 

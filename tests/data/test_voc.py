@@ -1,15 +1,19 @@
 import sys
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from voc_layout import write_voc, write_voc_tar
+from voc_layout import NAMES, write_voc, write_voc_tar
 
 from jaxcolor.data import voc
 from jaxcolor.data.download import file_hash
-from jaxcolor.data.voc import is_available, load_voc
-from jaxcolor.data.voc_folder import VocFolder
+from jaxcolor.data.label_maps import LabelFormat
+from jaxcolor.data.voc import RecordExamples, is_available, last_prepared, load_voc, open_archive
+from jaxcolor.data.voc_examples import VocExamples, open_folder
 from jaxcolor.errors import UserError
+
+THREE = LabelFormat(3)
 
 
 @pytest.fixture(scope="module")
@@ -17,60 +21,104 @@ def tar(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_voc_tar(tmp_path_factory.mktemp("voc"))
 
 
+def pack(folder: Path) -> Path:
+    with tarfile.open(folder.with_suffix(".tar"), "w") as archive:
+        archive.add(folder / "VOCdevkit", "VOCdevkit")
+    return folder.with_suffix(".tar")
+
+
 def test_the_records_are_those_of_the_folder(tar: Path, tmp_path: Path) -> None:
-    train, validation, md5 = load_voc("train", 3, tar, tmp_path)
-    assert md5 == file_hash(tar)
-    assert (len(train), len(validation)) == (5, 3)
-    folder = VocFolder(tar.parent / "unpacked", "train", 3)
+    prepared = load_voc(tar, tmp_path)
+    assert prepared.md5 == file_hash(tar)
+    assert (prepared.names("train"), prepared.names("val")) == (NAMES["train"], NAMES["val"])
+    assert prepared.names("trainval") == NAMES["train"] + NAMES["val"] == prepared.all_names()
+    train = RecordExamples(prepared, prepared.names("train"), THREE)
+    layout = open_folder(tar.parent / "unpacked")
+    folder = VocExamples(layout, layout.names("train"), THREE)
     assert train.sizes == folder.sizes
     for index in range(5):
+        assert train.palette(index) == folder.palette(index)
         for ours, theirs in zip(train[index], folder[index], strict=True):
             np.testing.assert_array_equal(ours, theirs)
     assert "tensorflow" not in sys.modules
 
 
-def test_trainval_is_both(tar: Path, tmp_path: Path) -> None:
-    both, validation, _ = load_voc("trainval", 3, tar, tmp_path)
-    assert len(both) == 8
-    assert both[7].name == validation[2].name == "z"
+def test_an_open_archive_is_read_as_a_folder_is(tar: Path) -> None:
+    folder = open_folder(tar.parent / "unpacked")
+    with open_archive(tar) as layout:
+        ours = VocExamples(layout, layout.names("val"), THREE)
+        theirs = VocExamples(folder, folder.names("val"), THREE)
+        assert ours.fingerprint == theirs.fingerprint
+        np.testing.assert_array_equal(ours[1].label_map, theirs[1].label_map)
+
+
+def test_names_in_another_order_are_other_data(tar: Path, tmp_path: Path) -> None:
+    prepared = load_voc(tar, tmp_path)
+    some, others = (RecordExamples(prepared, names, THREE) for names in (["x", "b"], ["b", "x"]))
+    assert [some[i].name for i in range(2)] == ["x", "b"]
+    assert some.fingerprint != others.fingerprint
+    assert some.with_format(LabelFormat(2, binary=True)).fingerprint != some.fingerprint
+    with pytest.raises(UserError, match="the archive has no image q"):
+        RecordExamples(prepared, ["q"], THREE)
+
+
+def test_an_archive_without_lists_is_not_split(tmp_path: Path) -> None:
+    folder = write_voc(tmp_path / "mine")
+    for split in NAMES:
+        (folder / "VOCdevkit/VOC2012/ImageSets/Segmentation" / f"{split}.txt").unlink()
+    prepared = load_voc(pack(folder), tmp_path)
+    assert prepared.all_names() == sorted(NAMES["train"] + NAMES["val"])
+    assert not prepared.lists
+    with pytest.raises(UserError, match=r"has no lists train.txt and val.txt .*--split 0.2"):
+        prepared.names("train")
 
 
 def test_labels_out_of_range_are_named(tar: Path, tmp_path: Path) -> None:
-    train, _, _ = load_voc("train", 2, tar, tmp_path)
-    with pytest.raises(UserError, match="a.png has label 2"):
-        train[0]
+    examples = RecordExamples(load_voc(tar, tmp_path), ["a"], LabelFormat(2))
+    with pytest.raises(UserError, match="SegmentationClass/a has label 2"):
+        examples[0]
 
 
 def test_broken_archives(tar: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.tar"
     cut.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2])
-    with pytest.raises(UserError, match="cut.tar is truncated or not a tar archive"):
-        load_voc("train", 3, cut, tmp_path)
+    with pytest.raises(UserError, match="cut.tar"):
+        load_voc(cut, tmp_path)
     cut.write_bytes(b"")
     with pytest.raises(UserError, match="truncated or not a tar archive"):
-        load_voc("train", 3, cut, tmp_path)
+        load_voc(cut, tmp_path)
     broken = write_voc(tmp_path / "broken")
     (broken / "VOCdevkit/VOC2012/SegmentationClass/c.png").unlink()
-    import tarfile
-
-    with tarfile.open(tmp_path / "broken.tar", "w") as archive:
-        archive.add(broken / "VOCdevkit", "VOCdevkit")
-    with pytest.raises(UserError, match="it has no SegmentationClass/c.png"):
-        load_voc("train", 3, tmp_path / "broken.tar", tmp_path)
+    with pytest.raises(UserError, match=r"broken.tar/SegmentationClass has no file c"):
+        load_voc(pack(broken), tmp_path)
     with pytest.raises(UserError, match="cannot read .*missing.tar"):
-        load_voc("train", 3, tmp_path / "missing.tar", tmp_path)
+        load_voc(tmp_path / "missing.tar", tmp_path)
 
 
 def test_without_network_all_mirrors_fail_with_advice(tmp_path: Path) -> None:
     assert not is_available(tmp_path)
+    assert last_prepared(tmp_path) is None
     with pytest.raises(UserError, match="from any of 4 servers: give a local copy with --archive FILE"):
-        load_voc("train", 21, None, tmp_path)
+        load_voc(None, tmp_path)
 
 
 def test_the_official_archive_needs_no_network_once_prepared(
     tar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(voc, "OFFICIAL_MD5", file_hash(tar))
-    load_voc("train", 3, tar, tmp_path)
+    load_voc(tar, tmp_path)
     assert is_available(tmp_path)
-    assert len(load_voc("train", 3, None, tmp_path)[0]) == 5
+    assert len(load_voc(None, tmp_path).names("train")) == 5
+
+
+def test_an_archive_that_has_moved_is_found_by_its_md5(tar: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved.tar"
+    moved.write_bytes(tar.read_bytes())
+    md5 = load_voc(moved, tmp_path).md5
+    moved.unlink()
+    assert load_voc(moved, tmp_path, md5).md5 == md5
+    assert load_voc(None, tmp_path, md5).md5 == md5 == last_prepared(tmp_path)
+    with pytest.raises(UserError, match=r"the archive with md5 0123 is not prepared here: give it"):
+        load_voc(None, tmp_path, "0123")
+    with pytest.raises(UserError, match=r"cannot read .*moved.tar"):
+        load_voc(moved, tmp_path, "0123")

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from voc_layout import write_voc
 
-from jaxcolor.data.examples import VOID, Example
-from jaxcolor.data.voc_folder import VocFolder
+from jaxcolor.data.examples import Example
+from jaxcolor.data.label_maps import VOID, LabelFormat
+from jaxcolor.data.voc_examples import VocExamples, open_folder
 from jaxcolor.errors import UserError
 from jaxcolor.layers.resize import interpolate
 from jaxcolor.segmentation.batches import (
@@ -23,8 +24,9 @@ from jaxcolor.segmentation.batches import (
 
 
 @pytest.fixture
-def examples(tmp_path: Path) -> VocFolder:
-    return VocFolder(write_voc(tmp_path, {"b": (30, 40), "d": (30, 40)}), "train", 3)
+def examples(tmp_path: Path) -> VocExamples:
+    layout = open_folder(write_voc(tmp_path, {"b": (30, 40), "d": (30, 40)}))
+    return VocExamples(layout, layout.names("train"), LabelFormat(3))
 
 
 def test_batches_hold_one_group_each_and_every_image_once() -> None:
@@ -42,7 +44,9 @@ def test_a_batch_is_padded_with_void() -> None:
     np.testing.assert_array_equal(batch["labels"][1], sample.labels)
 
 
-def test_training_labels_have_the_networks_size_and_validation_labels_their_own(examples: VocFolder) -> None:
+def test_training_labels_have_the_networks_size_and_validation_labels_their_own(
+    examples: VocExamples,
+) -> None:
     train = ResizedExamples(examples, (32,), True, None, 0)
     assert train.sizes == [(32, 43)] * 5
     sample = train.sample(1, NO_AUGMENTATION)
@@ -53,14 +57,14 @@ def test_training_labels_have_the_networks_size_and_validation_labels_their_own(
     assert validation.groups()[0] != validation.groups()[1]
 
 
-def test_flips_are_mirrors(examples: VocFolder) -> None:
+def test_flips_are_mirrors(examples: VocExamples) -> None:
     split = ResizedExamples(examples, (), True, None, 0)
     plain, flipped = split.sample(0, NO_AUGMENTATION), split.sample(0, Augmentation(flip=True, epoch=0))
     np.testing.assert_array_equal(flipped.inputs, plain.inputs[:, ::-1])
     np.testing.assert_array_equal(flipped.labels, plain.labels[:, ::-1])
 
 
-def test_crops_follow_from_seed_epoch_and_image(examples: VocFolder) -> None:
+def test_crops_follow_from_seed_epoch_and_image(examples: VocExamples) -> None:
     split = ResizedExamples(examples, (), True, 32, 0)
     assert set(split.sizes) == {(32, 32)}
     first = split.sample(0, NO_AUGMENTATION)
@@ -68,7 +72,7 @@ def test_crops_follow_from_seed_epoch_and_image(examples: VocFolder) -> None:
     assert np.any(first.inputs != split.sample(0, Augmentation(flip=False, epoch=2)).inputs)
 
 
-def test_interpolations_reach_the_size_of_the_label_map(examples: VocFolder) -> None:
+def test_interpolations_reach_the_size_of_the_label_map(examples: VocExamples) -> None:
     split = ResizedExamples(examples, (64, 64), False, None, 0)
     matrices = split.interpolations(1, (8, 8, 5))
     logits = jax.random.normal(jax.random.key(0), (1, 8, 8, 2))
@@ -77,7 +81,9 @@ def test_interpolations_reach_the_size_of_the_label_map(examples: VocFolder) -> 
     np.testing.assert_allclose(large, expected, atol=1e-5)
 
 
-def test_loading_keeps_the_order_and_passes_errors_on(examples: VocFolder) -> None:
+def test_loading_keeps_the_order_and_passes_errors_on(
+    examples: VocExamples, monkeypatch: pytest.MonkeyPatch
+) -> None:
     split = ResizedExamples(examples, (32, 32), True, None, 0)
     batches = [np.array([4, 0]), np.array([2])]
 
@@ -88,11 +94,11 @@ def test_loading_keeps_the_order_and_passes_errors_on(examples: VocFolder) -> No
     assert [batch["index"].tolist() for batch in loaded] == [[4, 0], [2, 2]]
     np.testing.assert_array_equal(loaded[1]["inputs"][0], split.sample(2, NO_AUGMENTATION).inputs)
 
-    class Broken(VocFolder):
-        def __getitem__(self, index: int) -> Example:
-            raise UserError("a.jpg is broken")
+    def fail(self: VocExamples, index: int) -> Example:
+        raise UserError("a.jpg is broken")
 
-    broken = ResizedExamples(Broken(examples.folder, "train", 3), (32, 32), True, None, 0)
+    monkeypatch.setattr(VocExamples, "__getitem__", fail)
+    broken = ResizedExamples(examples, (32, 32), True, None, 0)
     with pytest.raises(UserError, match="a.jpg is broken"):
         list(load_batches(batches, lambda i: broken.sample(i, NO_AUGMENTATION), 2))
 

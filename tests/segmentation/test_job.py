@@ -14,7 +14,7 @@ from trained_segmenter import Trained
 from voc_layout import NAMES, write_voc
 
 import jaxcolor
-from jaxcolor.data.examples import VOID
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.errors import UserError
 from jaxcolor.images import save_image
 from jaxcolor.segmentation import job as job_module

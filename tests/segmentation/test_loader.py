@@ -12,7 +12,7 @@ import pytest
 from voc_layout import write_voc
 
 import jaxcolor
-from jaxcolor.data.examples import VOID
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.segmentation import loader as loader_module
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.data import load_dataset

@@ -1,7 +1,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcolor.data.examples import VOID
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.segmentation.preprocess import (
     label_map_sizes,
     network_sizes,

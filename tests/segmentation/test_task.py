@@ -9,7 +9,7 @@ import optax
 import pytest
 from flax.traverse_util import flatten_dict
 
-from jaxcolor.data.examples import VOID
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers.resize import interpolation
 from jaxcolor.models.deeplabv3 import DeepLabV3, Part
 from jaxcolor.segmentation import task

@@ -1,0 +1,132 @@
+"""Image files of any format that Pillow reads, as uint8 RGB."""
+
+import io
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from jaxcolor.errors import UserError, reason
+
+Size = tuple[int, int]  # height and width, in pixels
+HEIF_SUFFIXES = (".heic", ".heif")
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+ORIENTATION = 0x0112  # EXIF's tag
+TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
+
+# Pillow warns of larger images, because they may be an attack. Its own limit is 89 megapixels.
+Image.MAX_IMAGE_PIXELS = 250_000_000
+
+
+def read_image(source: Path | bytes, name: str = "") -> UInt8[np.ndarray, "height width 3"]:
+    """Return an image file as RGB, upright as its EXIF orientation says, without alpha.
+
+    `source` is a path or the bytes of a file. 16-bit and floating-point images are scaled to 8 bits. The
+    first frame of an animation is used, and a line says so once per file. Raises `UserError` with `name`, by
+    default the path, if the file is broken or not an image.
+    """
+    name = name or str(source)
+    with open_image(source, name) as image:
+        return to_rgb(image, name)
+
+
+def to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """Return a Pillow image as `read_image` does."""
+    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+        _say_once(f"{name} has {image.n_frames} frames: the first one is used")  # type: ignore[attr-defined]
+    load(image, name)
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        return _to_8_bits(np.asarray(image), image.mode, name)[..., None].repeat(3, axis=-1)
+    return np.asarray(image.convert("RGB"))
+
+
+def read_size(source: Path | bytes, name: str = "") -> Size:
+    """Return height and width of an upright image file without decoding it. Raises `UserError`."""
+    name = name or str(source)
+    with open_image(source, name) as image:
+        if image.format == "TIFF":  # some versions of Pillow turn it when it is opened, others when decoded
+            load(image, name)
+            image = ImageOps.exif_transpose(image)
+            return image.height, image.width
+        try:
+            turned = image.getexif().get(ORIENTATION) in TURNED
+        except (OSError, SyntaxError, ValueError):
+            turned = False  # a broken EXIF block does not concern the pixels
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def open_image(source: Path | bytes, name: str) -> Image.Image:
+    """Open an image file with Pillow. Raises `UserError` with `name`."""
+    _register_heif()
+    try:
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    except UnidentifiedImageError as error:
+        if _is_heif(source):
+            raise UserError(f"{name} is a HEIC image: install the package pillow-heif to read it") from error
+        raise UserError(f"{name} is broken, or not an image") from error
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{name} is too large: {reason(error)}") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"cannot read {name}: {reason(error)}") from error
+
+
+def load(image: Image.Image, name: str) -> None:
+    """Decode an opened image. Raises `UserError` with `name` if the file is broken."""
+    try:
+        image.load()
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{name} is too large: {reason(error)}") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise UserError(f"{name} is broken: {reason(error)}") from error
+
+
+def image_suffixes() -> set[str]:
+    """Return the suffixes of image files, in lower case. HEIC is one of them, even if it cannot be read."""
+    _register_heif()
+    return {*Image.registered_extensions(), *HEIF_SUFFIXES}
+
+
+def _to_8_bits(values: np.ndarray, mode: str, name: str) -> UInt8[np.ndarray, "height width"]:
+    """Scale gray values to 0–255.
+
+    The values of a 16-bit image are 0–65535. Those of Pillow's modes I (32 bits) and F (floating point) are
+    0–1 (F alone), 0–255 or 0–65535: the smallest range that holds them.
+    """
+    values = values.astype(np.float64)
+    smallest, largest = values.min(), values.max()  # NaN if any value is NaN
+    ranges = {"F": (1, 255, 65535), "I": (255, 65535)}.get(mode, (65535,))
+    fitting = [white for white in ranges if smallest >= 0 and largest <= white]
+    if not fitting:
+        raise UserError(
+            f"{name} has values from {smallest:g} to {largest:g}: save it with values from 0 to 255"
+        )
+    return np.round(values * (255 / fitting[0])).astype(np.uint8)
+
+
+@cache
+def _say_once(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@cache
+def _register_heif() -> bool:
+    """Let Pillow read HEIC, if the package pillow-heif is installed."""
+    try:
+        from pillow_heif import register_heif_opener  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True
+
+
+def _is_heif(source: Path | bytes) -> bool:
+    if isinstance(source, bytes):
+        start = source[:12]
+    else:
+        with open(source, "rb") as file:
+            start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS

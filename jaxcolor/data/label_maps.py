@@ -1,0 +1,154 @@
+"""Mask files as label maps: the class of each pixel."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, UInt8
+from PIL import ImageOps
+
+from jaxcolor.data.image_files import load, open_image
+from jaxcolor.errors import UserError
+
+VOID = 255  # label of pixels without a class, which losses and scores ignore
+LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
+Color = tuple[int, int, int]  # red, green and blue, 0 to 255
+
+
+@dataclass(frozen=True)
+class LabelFormat:
+    """How the values of mask files become labels.
+
+    `colors` are the label of each color of RGB and palette masks. Without them the values of masks are the
+    labels. With `binary`, 0 and 255 are the classes 0 and 1, and there is no void.
+    """
+
+    classes: int
+    colors: tuple[tuple[Color, int], ...] = ()
+    binary: bool = False
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """The entries that config.json holds, without the number of classes."""
+        entries = {"colors": [[list(color), label] for color, label in self.colors], "binary": self.binary}
+        return {name: value for name, value in entries.items() if value}
+
+    @property
+    def fingerprint(self) -> str:
+        """A short text that differs between formats. It is empty if the values of masks are the labels."""
+        facts = json.dumps(self.facts, sort_keys=True).encode()
+        return f"-{hashlib.sha256(facts).hexdigest()[:16]}" if self.facts else ""
+
+    @classmethod
+    def from_facts(cls, classes: int, facts: Mapping[str, Any]) -> "LabelFormat":
+        """Return the format of a run. `facts` may hold other entries, too."""
+        colors = tuple((tuple(color), label) for color, label in facts.get("colors", ()))
+        return cls(classes, colors, facts.get("binary", False))
+
+
+def read_label_map(
+    source: Path | bytes, label_format: LabelFormat, name: str = ""
+) -> UInt8[np.ndarray, "height width"]:
+    """Return the label of each pixel of a mask file: 0 to `label_format.classes` - 1, or `VOID`.
+
+    `source` is a path or the bytes of a file. The mask is a palette image whose indices are labels, a gray
+    image of 1, 8 or 16 bits or an image with three equal channels, or an image of the colors in
+    `label_format`. 65535 is void, too. EXIF's orientation is applied. Raises `UserError` with `name`, by
+    default the path, for a broken file, a lossy format, and values that are no labels.
+    """
+    name = name or str(source)
+    values = _read_values(source, label_format, name)
+    if label_format.binary:
+        values = np.where(values == 255, 1, np.where(values == 0, 0, values + 256))
+    wrong = np.unique(values[(values < 0) | (values >= label_format.classes) & (values != VOID)])
+    if len(wrong):
+        raise UserError(_explain(wrong, label_format, name))
+    return values.astype(np.uint8)
+
+
+def read_palette(source: Path | bytes, name: str = "") -> dict[int, Color]:
+    """Return the colors of the indices that occur in a palette mask, and nothing for other masks."""
+    name = name or str(source)
+    with open_image(source, name) as image:
+        if image.mode != "P":
+            return {}
+        load(image, name)
+        colors = np.array(image.getpalette("RGB"), int).reshape(-1, 3)
+        used = [index for index, count in enumerate(image.histogram()[: len(colors)]) if count]
+        return {index: tuple(colors[index].tolist()) for index in used}
+
+
+def _read_values(source: Path | bytes, label_format: LabelFormat, name: str) -> Int[np.ndarray, "_ _"]:
+    with open_image(source, name) as image:
+        if image.format in LOSSY:
+            raise UserError(
+                f"{name} is a {image.format} file, which changes the labels of pixels: save masks as PNG"
+            )
+        gray_step = _gray_step(source) if image.format == "PNG" and image.mode == "L" else 1
+        load(image, name)
+        image = ImageOps.exif_transpose(image)
+        if label_format.colors and image.mode in ("P", "PA"):
+            image = image.convert("RGB")
+        if image.mode in ("PA", "LA"):
+            image = image.getchannel(0)
+        if image.mode in ("P", "L", "1", "I") or image.mode.startswith("I;16"):
+            values = np.asarray(image).astype(np.int64) // gray_step
+            return np.where(values == 65535, VOID, values)
+        if image.mode in ("RGB", "RGBA"):
+            return _read_colors(np.asarray(image)[..., :3].astype(np.int64), label_format, name)
+    raise UserError(f"{name} is no mask: its mode is {image.mode}; save the labels as a gray or palette PNG")
+
+
+def _gray_step(png: Path | bytes) -> int:
+    """Return the distance of two gray values of a PNG, because Pillow scales 2 and 4 bits to 8 bits."""
+    if isinstance(png, bytes):
+        header = png[:26]
+    else:
+        with open(png, "rb") as file:
+            header = file.read(26)
+    bits = header[24]  # of the first chunk, IHDR
+    return 255 // (2**bits - 1) if bits < 8 else 1
+
+
+def _read_colors(
+    image: Int[np.ndarray, "_ _ 3"], label_format: LabelFormat, name: str
+) -> Int[np.ndarray, "_ _"]:
+    """Return the labels of colors. Without a table of colors, three equal channels are the label."""
+    if not label_format.colors:
+        if (image == image[..., :1]).all():
+            return image[..., 0]
+        red, green, blue = image[(image != image[..., :1]).any(axis=-1)][0]
+        raise UserError(
+            f"{name} has colors such as {red} {green} {blue}, not labels: give the color of each class with "
+            "--classes FILE, one line NAME RED GREEN BLUE per class"
+        )
+    codes = _codes(image)
+    found, inverse = np.unique(codes, return_inverse=True)
+    table = np.array([color for color, _ in label_format.colors])
+    labels = dict(zip(_codes(table).tolist(), [label for _, label in label_format.colors], strict=True))
+    unknown = [code for code in found.tolist() if code not in labels]
+    if unknown:
+        red, green, blue = unknown[0] >> 16, unknown[0] >> 8 & 255, unknown[0] & 255
+        raise UserError(
+            f"{name} has the color {red} {green} {blue}, which no class has: add its line to the file of "
+            "--classes, NAME RED GREEN BLUE, or void RED GREEN BLUE"
+        )
+    return np.array([labels[code] for code in found.tolist()], np.int64)[inverse.reshape(codes.shape)]
+
+
+def _codes(colors: Int[np.ndarray, "*shape 3"]) -> Int[np.ndarray, "*shape"]:
+    return colors[..., 0] << 16 | colors[..., 1] << 8 | colors[..., 2]
+
+
+def _explain(wrong: Int[np.ndarray, " _"], label_format: LabelFormat, name: str) -> str:
+    if label_format.binary:
+        return f"{name} has the value {wrong[0] - 256}, but the other masks have only 0 and 255: use one kind"
+    highest = label_format.classes - 1
+    return (
+        f"{name} has label {wrong[0]}, but there are {label_format.classes} classes, 0 to {highest}, and "
+        f"void, {VOID}: name all classes with --classes"
+    )

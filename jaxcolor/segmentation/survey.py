@@ -1,0 +1,105 @@
+"""A first look at a split: every file is read once, and labels, palettes and problems are recorded."""
+
+import dataclasses
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int
+
+from jaxcolor.data.examples import Examples
+from jaxcolor.data.label_maps import VOID, Color, LabelFormat
+from jaxcolor.errors import UserError
+
+MaskFileExamples = TypeVar("MaskFileExamples", bound="MaskFiles")
+
+
+@runtime_checkable
+class MaskFiles(Examples, Protocol):
+    """Examples whose label maps are read from mask files."""
+
+    names: list[str]
+
+    def palette(self, index: int) -> dict[int, Color]:
+        """Return the colors of the labels in a palette mask."""
+
+    def with_format(self: MaskFileExamples, label_format: LabelFormat) -> MaskFileExamples:
+        """Return the same examples with masks read in another format."""
+
+
+@dataclass
+class Survey:
+    """What the files of a split hold."""
+
+    pixels: Int[np.ndarray, " 256"] = field(default_factory=lambda: np.zeros(256, np.int64))  # per label
+    masks: Int[np.ndarray, " 256"] = field(default_factory=lambda: np.zeros(256, np.int64))  # with each label
+    example: dict[int, str] = field(default_factory=dict)  # per label, the first name whose mask has it
+    problems: list[str] = field(default_factory=list)  # one line per file that cannot be read
+    palettes: dict[int, tuple[str, Color]] = field(
+        default_factory=dict
+    )  # per label, its first name and color
+    conflict: str | None = None  # the first two masks whose palettes differ
+
+    @property
+    def labels(self) -> set[int]:
+        """The labels that occur, `VOID` among them."""
+        return set(np.flatnonzero(self.pixels).tolist())
+
+    def missing(self, classes: Sequence[str]) -> list[str]:
+        """Return the names of the classes that no mask has."""
+        return [name for label, name in enumerate(classes) if not self.pixels[label]]
+
+    def void_share(self) -> float:
+        """Return the share of the pixels that are void."""
+        return float(self.pixels[VOID] / max(1, self.pixels.sum()))
+
+
+def binary(found: Survey) -> Survey:
+    """Return the survey of binary masks, in which 255 is class 1."""
+    change = {0: 0, VOID: 1}
+    pixels, masks = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    for label, new in change.items():
+        pixels[new], masks[new] = found.pixels[label], found.masks[label]
+    example = {change[label]: name for label, name in found.example.items()}
+    return dataclasses.replace(found, pixels=pixels, masks=masks, example=example)
+
+
+def survey(examples: MaskFiles) -> Survey:
+    """Read every example once."""
+    found = Survey()
+
+    def read(index: int) -> tuple[np.ndarray, dict[int, Color]] | str:
+        try:
+            label_map = examples[index].label_map
+            return np.bincount(label_map.ravel(), minlength=256), examples.palette(index)
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        for index, result in enumerate(pool.map(read, range(len(examples)))):
+            if isinstance(result, str):
+                found.problems.append(result)
+                continue
+            pixels, palette = result
+            found.pixels += pixels
+            found.masks += pixels > 0
+            for label in np.flatnonzero(pixels).tolist():
+                found.example.setdefault(label, examples.names[index])
+            compare_palettes(found, examples.names[index], palette)
+    return found
+
+
+def compare_palettes(found: Survey, name: str, palette: dict[int, Color]) -> None:
+    """Record the colors of a mask's labels, and the first label that has another color in an earlier mask."""
+    for label, color in palette.items():
+        other, earlier = found.palettes.setdefault(label, (name, color))
+        if earlier != color and not found.conflict:
+            found.conflict = (
+                f"label {label} is {_show(earlier)} in the mask {other}, but {_show(color)} in {name}"
+            )
+
+
+def _show(color: Color) -> str:
+    return " ".join(map(str, color))

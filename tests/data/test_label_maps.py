@@ -1,0 +1,145 @@
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxcolor.data.label_maps import VOID, LabelFormat, read_label_map, read_palette
+from jaxcolor.errors import UserError
+
+LABELS = np.array([[0, 1, 2], [2, 255, 1]], np.uint8)
+THREE = LabelFormat(3)
+COLORS = LabelFormat(3, (((0, 0, 0), 0), ((255, 0, 0), 1), ((0, 0, 255), 2), ((255, 255, 255), VOID)))
+IN_COLORS = np.array(
+    [[[0, 0, 0], [255, 0, 0], [0, 0, 255]], [[0, 0, 255], [255, 255, 255], [255, 0, 0]]], np.uint8
+)
+
+
+def encode(image: Image.Image | np.ndarray, format: str = "PNG", **options: Any) -> bytes:
+    file = io.BytesIO()
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(file, format, **options)
+    return file.getvalue()
+
+
+def in_palette(labels: np.ndarray, colors: dict[int, tuple[int, int, int]]) -> Image.Image:
+    image = Image.fromarray(labels)
+    palette = np.zeros((256, 3), np.uint8)
+    for label, color in colors.items():
+        palette[label] = color
+    image.putpalette(palette.tobytes())
+    return image
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encode(LABELS),
+        encode(LABELS.astype(np.uint16)),
+        encode(np.where(LABELS == 255, 65535, LABELS.astype(np.uint16))),
+        encode(LABELS.astype(np.int32), "TIFF"),
+        encode(LABELS[..., None].repeat(3, -1)),
+        encode(np.dstack([LABELS] * 3 + [np.full_like(LABELS, 255)])),
+        encode(Image.fromarray(np.dstack([LABELS, np.full_like(LABELS, 255)]), "LA")),
+        encode(in_palette(LABELS, {0: (9, 9, 9), 1: (255, 0, 0), 2: (0, 0, 9), 255: (1, 1, 1)})),
+        encode(LABELS, "BMP"),
+    ],
+)
+def test_values_are_labels(data: bytes) -> None:
+    found = read_label_map(data, THREE, "mask")
+    np.testing.assert_array_equal(found, LABELS)
+    assert found.dtype == np.uint8
+
+
+def test_1_2_and_4_bits_are_labels() -> None:
+    bits = Image.fromarray(np.array([[0, 255, 255]], np.uint8)).convert("1")
+    assert read_label_map(encode(bits), LabelFormat(2), "mask").tolist() == [[0, 1, 1]]
+    for depth in (2, 4):
+        labels = np.arange(2**depth, dtype=np.uint8)[None]
+        data = gray_png(labels, depth)
+        assert Image.open(io.BytesIO(data)).mode == "L", "Pillow scales the values"
+        np.testing.assert_array_equal(read_label_map(data, LabelFormat(2**depth), "mask"), labels)
+
+
+def gray_png(values: np.ndarray, depth: int) -> bytes:
+    """Return a gray PNG with `depth` bits per pixel, which Pillow cannot write."""
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    height, width = values.shape
+    bits = (values[..., None] >> np.arange(depth)[::-1]) & 1
+    rows = np.packbits(bits.reshape(height, -1), axis=1)
+    raw = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def test_colors_are_labels_by_their_table() -> None:
+    np.testing.assert_array_equal(read_label_map(encode(IN_COLORS), COLORS, "mask"), LABELS)
+    # In a palette image, too, the colors count, in whatever order the palette has them.
+    for order in ({0: 1, 1: 0, 2: 2, 3: 3}, {0: 3, 1: 2, 2: 1, 3: 0}):
+        indices = np.vectorize(order.get)(np.where(LABELS == 255, 3, LABELS)).astype(np.uint8)
+        by_label = {0: (0, 0, 0), 1: (255, 0, 0), 2: (0, 0, 255), 3: (255, 255, 255)}
+        image = in_palette(indices, {order[label]: color for label, color in by_label.items()})
+        np.testing.assert_array_equal(read_label_map(encode(image), COLORS, "mask"), LABELS)
+    with pytest.raises(UserError, match=r"mask has the color 0 128 0, which no class has"):
+        read_label_map(encode(np.full((2, 2, 3), (0, 128, 0), np.uint8)), COLORS, "mask")
+
+
+def test_colors_without_a_table_are_refused_with_advice() -> None:
+    with pytest.raises(UserError, match=r"mask has colors such as 255 0 0, not labels: .*--classes FILE"):
+        read_label_map(encode(IN_COLORS), THREE, "mask")
+
+
+def test_binary_masks() -> None:
+    binary = LabelFormat(2, binary=True)
+    mask = np.array([[0, 255, 255]], np.uint8)
+    assert read_label_map(encode(mask), binary, "mask").tolist() == [[0, 1, 1]]
+    with pytest.raises(UserError, match=r"mask has the value 128, but the other masks have only 0 and 255"):
+        read_label_map(encode(np.array([[0, 128]], np.uint8)), binary, "mask")
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "JPEG2000"])
+def test_lossy_formats_are_refused_with_the_reason(format: str) -> None:
+    data = encode(LABELS, format) if format == "JPEG" else encode(IN_COLORS, format)
+    with pytest.raises(UserError, match=rf"mask is a {format} file, which changes the labels of pixels"):
+        read_label_map(data, THREE, "mask")
+
+
+def test_values_that_are_no_labels_are_named() -> None:
+    with pytest.raises(UserError, match=r"mask has label 3, but there are 3 classes, 0 to 2, and void, 255"):
+        read_label_map(encode(np.array([[0, 3, 255]], np.uint8)), THREE, "mask")
+    with pytest.raises(UserError, match=r"mask has label 300"):
+        read_label_map(encode(np.array([[0, 300]], np.uint16)), LabelFormat(255), "mask")
+    with pytest.raises(UserError, match=r"mask is no mask: its mode is CMYK"):
+        read_label_map(encode(Image.new("CMYK", (2, 2)), "TIFF"), THREE, "mask")
+
+
+def test_masks_are_turned_as_images_are() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encode(np.ascontiguousarray(LABELS.T[::-1]), exif=exif)
+    np.testing.assert_array_equal(read_label_map(data, THREE, "mask"), LABELS)
+
+
+def test_a_palette_has_the_colors_of_the_labels_that_occur() -> None:
+    colors = {0: (1, 2, 3), 1: (4, 5, 6), 2: (7, 8, 9), 3: (99, 99, 99), 255: (255, 255, 255)}
+    assert read_palette(encode(in_palette(LABELS, colors)), "mask") == {
+        label: color for label, color in colors.items() if label != 3
+    }
+    assert read_palette(encode(LABELS), "mask") == {}
+
+
+def test_formats_survive_config_json() -> None:
+    import json
+
+    for label_format in (THREE, COLORS, LabelFormat(2, binary=True)):
+        facts = json.loads(json.dumps(label_format.facts))
+        assert LabelFormat.from_facts(label_format.classes, facts | {"name": "voc"}) == label_format
+    fingerprints = {f.fingerprint for f in (THREE, COLORS, LabelFormat(3, binary=True))}
+    assert len(fingerprints) == 3
+    assert THREE.fingerprint == ""
