@@ -112,9 +112,11 @@ class VocRecords:
             builder.as_data_source(part, decoders={"image": skip, "mask": skip}) for part in SPLITS[split]
         ]
         self._places = [(s, i) for s, source in enumerate(self._sources) for i in range(len(source))]
-        self.sizes: list[Size] = [
-            (int(r["height"]), int(r["width"])) for r in map(self._record, self._places)
-        ]
+        self.names: list[str] = []
+        self.sizes: list[Size] = []
+        for record in map(self._record, self._places):
+            self.names.append(record["name"].decode())
+            self.sizes.append((int(record["height"]), int(record["width"])))
         self.fingerprint = f"{builder.builder_config.name}-{split}"
 
     def __len__(self) -> int:

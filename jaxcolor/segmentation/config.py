@@ -86,7 +86,7 @@ class SegmentConfig(RunConfig):
     overwrite: bool = False
     """Replace the run of this name."""
     evaluate: bool = False
-    """Only print the validation scores of a checkpoint of the run of this name."""
+    """Only print and write the validation scores of a checkpoint of the run of this name."""
     predict: tuple[Path, ...] = ()
     """Only segment these images with a checkpoint of the run of this name, and write them into its folder.
     A folder stands for the image files in it."""

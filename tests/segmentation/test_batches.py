@@ -100,7 +100,8 @@ def test_loading_keeps_the_order_and_passes_errors_on(examples: VocFolder) -> No
 class Many:
     """Images of 480 MB together, generated on access."""
 
-    sizes = [(400, 400)] * 1000
+    names = tuple(map(str, range(1000)))
+    sizes = ((400, 400),) * 1000
     fingerprint = "many"
 
     def __len__(self) -> int:
@@ -108,7 +109,7 @@ class Many:
 
     def __getitem__(self, index: int) -> Example:
         return Example(
-            str(index), np.full((400, 400, 3), index % 256, np.uint8), np.zeros((400, 400), np.uint8)
+            self.names[index], np.full((400, 400, 3), index % 256, np.uint8), np.zeros((400, 400), np.uint8)
         )
 
 
