@@ -29,6 +29,7 @@ Color and segment images with convolutional networks, in JAX and Flax.
 commands:
   colorize    train a network that colors gray images, or color images with it
   segment     train a network that segments images, or segment images with it
+  inspect     report what a folder of images and masks holds, and its problems
   analyze     answer the assignment's questions (in a clone of the repository)
   benchmark   compare jaxcolor with PyTorch (in a clone of the repository)
 
@@ -78,7 +79,17 @@ def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
     segment(config)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"colorize": colorize, "segment": segment}
+def inspect(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run `jaxcolor inspect`."""
+    from jaxcolor.segmentation.config import InspectConfig
+
+    config = tyro.cli(InspectConfig, args=arguments, prog=prog)
+    from jaxcolor.segmentation.inspection import inspect
+
+    inspect(config.data.expanduser(), config.classes, config.sheet)
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"colorize": colorize, "segment": segment, "inspect": inspect}
 STUDIES = ("analyze", "benchmark")  # scripts in experiments/, which the installed package does not contain
 
 

@@ -15,6 +15,7 @@ from jaxcolor.files import write_atomically
 COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
 GAP = 4
 MARGIN = 12
+LINE = 20  # height of a line of text, in pixels
 INK, PAPER = (40, 40, 40), (255, 255, 255)
 
 
@@ -57,16 +58,25 @@ def column(images: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
     return column
 
 
-def sheet(title: str, strips: Mapping[str, Image.Image], gap: int) -> Image.Image:
-    """Return a sheet with a title, and below it each strip to the right of its label."""
+def sheet(
+    title: str, strips: Mapping[str, Image.Image], gap: int, headings: Mapping[str, int] | None = None
+) -> Image.Image:
+    """Return a sheet with a title, and below it each strip to the right of its label.
+
+    `headings` holds the headings of columns, and the distance of each column from the left of the strips.
+    """
     measure = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     labels = max(measure.multiline_textbbox((0, 0), label, font())[2] for label in strips)
     left, top = int(labels) + 2 * MARGIN, 3 * MARGIN
     body = column(list(strips.values()), gap)
     width = max(left + body.width, int(left + measure.textlength(title, font()))) + MARGIN
-    sheet = Image.new("RGB", (width, top + body.height + MARGIN), PAPER)
+    lines = LINE if headings else 0
+    sheet = Image.new("RGB", (width, top + lines + body.height + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
     draw.text((left, top // 2), title, INK, font(), anchor="lm")
+    for heading, distance in (headings or {}).items():
+        draw.text((left + distance, top + LINE // 2 - GAP), heading, INK, font(), anchor="lm")
+    top += lines
     sheet.paste(body, (left, top))
     for label, strip in strips.items():
         draw.multiline_text((MARGIN, top + strip.height // 2), label, INK, font(), anchor="lm")

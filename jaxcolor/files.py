@@ -1,11 +1,13 @@
 """Atomic writes, locks between processes, and the cache folder."""
 
 import contextlib
+import csv
+import io
 import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,6 +42,15 @@ def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, atomically. NaN and infinities become null."""
     data = json.dumps(without_nonfinite(value), indent=2, default=str, allow_nan=False).encode()
     write_atomically(path, lambda file: file.write(data))
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table as CSV, atomically. None, NaN and infinities become empty cells."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(without_nonfinite(list(row)) for row in rows)
+    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
 
 
 def without_nonfinite(value: Any) -> Any:

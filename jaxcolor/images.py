@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxcolor.data.classes import voc_colors
+from jaxcolor.data.colors import class_colors
 from jaxcolor.data.image_files import read_image, to_rgb
 from jaxcolor.files import write_atomically
 
@@ -71,9 +71,9 @@ class LabelMap(np.ndarray):
         self.classes = getattr(source, "classes", ())
 
     def to_image(self) -> Image.Image:
-        """Return a palette image whose pixels are the class indices."""
+        """Return a palette image whose pixels are the class indices, in the colors of the classes."""
         image = Image.fromarray(np.asarray(self))
-        image.putpalette(voc_colors().tobytes())
+        image.putpalette(class_colors(self.classes).tobytes())
         return image
 
     def save(self, path: str | Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcolor.data.classes import voc_colors
+from jaxcolor.data.classes import VOC_CLASSES, voc_colors
+from jaxcolor.data.colors import separated_colors
 from jaxcolor.errors import UserError
 from jaxcolor.images import ColorImage, LabelMap, as_images, save_image
 
@@ -62,8 +63,14 @@ def test_a_label_map_keeps_its_classes(tmp_path: Path) -> None:
     saved = Image.open(tmp_path / "mask.png")
     assert saved.mode == "P"
     np.testing.assert_array_equal(np.asarray(saved), labels)
-    np.testing.assert_array_equal(np.asarray(saved.convert("RGB")), voc_colors()[labels])
+    np.testing.assert_array_equal(np.asarray(saved.convert("RGB")), separated_colors()[labels])
     assert labels._repr_png_()
+
+
+def test_a_label_map_of_vocs_classes_has_vocs_colors() -> None:
+    values = np.arange(256, dtype=np.uint8)[None]
+    image = LabelMap.of(values, VOC_CLASSES).to_image()
+    np.testing.assert_array_equal(np.asarray(image.convert("RGB")), voc_colors()[values])
 
 
 def test_a_file_without_a_known_suffix_is_a_png(tmp_path: Path) -> None:

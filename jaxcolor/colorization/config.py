@@ -37,8 +37,9 @@ class ColorizeConfig(RunConfig):
     downsize_input: bool = False
     """Super-resolution: the input is the color image at a quarter of its resolution."""
 
-    epochs: int = 25
-    """Number of passes over the training images."""
+    epochs: int | None = None
+    """Number of passes over the training images. Default: 25 for CIFAR-10, 10 for the small
+    sample."""
     batch_size: int = 100
     """Images per step."""
     learning_rate: float = 1e-3
@@ -70,7 +71,8 @@ class ColorizeConfig(RunConfig):
     overwrite: bool = False
     """Replace the run of this name."""
     evaluate: bool = False
-    """Only print the validation scores of a checkpoint of the run of this name, and draw its activations."""
+    """Only print and write the validation scores of a checkpoint of the run of this name, and draw its
+    activations."""
     predict: tuple[Path, ...] = ()
     """Only color these images with a checkpoint of the run of this name, and write them into its folder.
     A folder stands for the image files in it."""
@@ -84,8 +86,9 @@ class ColorizeConfig(RunConfig):
     """Index of the validation image whose activations are drawn at the end."""
 
     def __post_init__(self) -> None:
-        for field in ("filters", "epochs", "batch_size", "plot_every"):
+        for field in ("filters", "batch_size", "plot_every"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
+        require(self.epochs is None or self.epochs >= 1, "epochs", "at least 1", self.epochs)
         require(self.kernel_size % 2 == 1 and self.kernel_size > 0, "kernel_size", "odd", self.kernel_size)
         require(self.dilation is None or self.dilation >= 1, "dilation", "at least 1", self.dilation)
         require(2 <= self.colors <= MAX_COLORS, "colors", "2 to 256", self.colors)

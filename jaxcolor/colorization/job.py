@@ -28,6 +28,7 @@ from jaxcolor.colorization.scores import (
     describe_scores,
     score_baselines,
     score_images,
+    write_image_scores,
 )
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, predict, train_step
 from jaxcolor.errors import UserError
@@ -42,12 +43,16 @@ from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Evaluation, Metrics
 from jaxcolor.training.freezing import EVERYTHING
+from jaxcolor.training.history import describe_best
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state, initialize
 
 SAMPLES = 10  # images per grid
 SECONDS_BETWEEN_CURVES = 30  # drawing them takes a fifth of a second
 PREDICTION_BATCH = 100
+# By data set. With more than so many epochs the validation loss of the small sample rises again.
+EPOCHS = {"cifar10": 25, "sample": 10}
+ABOUT_SAMPLE = "These scores are for patches of eight photographs: they say nothing about CIFAR-10."
 PANELS = {
     "loss (cross-entropy per pixel)": {"train_loss": "train", "val_loss": "validation"},
     "accuracy (share of pixels)": {"val_accuracy": "validation"},
@@ -70,8 +75,15 @@ def build_job(config: ColorizeConfig, folder: RunFolder, existing: RunFolder | N
         last = len(dataset.validation) - 1
         raise UserError(f"--activations {config.activations}: choose a validation image from 0 to {last}")
     palette = choose_palette(config, dataset, existing)
-    config = dataclasses.replace(config, colors=len(palette), dataset=dataset.facts["name"])
-    return ColorizeJob(config, dataset, palette, folder)
+    config = resolve(config, dataset, existing)
+    return ColorizeJob(dataclasses.replace(config, colors=len(palette)), dataset, palette, folder)
+
+
+def resolve(config: ColorizeConfig, dataset: Dataset, existing: RunFolder | None) -> ColorizeConfig:
+    """Return the settings with the data set, and the number of epochs that the run or the data decides."""
+    name = dataset.facts["name"]
+    epochs = existing.read_config()["settings"]["epochs"] if existing else EPOCHS[name]
+    return dataclasses.replace(config, dataset=name, epochs=config.epochs or epochs)
 
 
 def choose_palette(config: ColorizeConfig, dataset: Dataset, existing: RunFolder | None) -> Palette:
@@ -135,16 +147,16 @@ class ColorizeJob:
         write_atomically(folder / "palette.png", lambda file: image.save(file, format="png"))
 
     def finish(self, state: TrainState, evaluation: Evaluation) -> None:
-        """Print the scores of the last epoch beside those of the baselines, and write them."""
-        write_json(self.run.path / "scores.json", self.compare(state, evaluation))
+        """Compare the scores of the last epoch with those of the baselines."""
+        self.compare(state, evaluation, self.run.read_metrics()[-1]["epoch"])
 
     def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
-        """Print the scores of a checkpoint, and draw its activations."""
-        self.compare(state, evaluation)
+        """Compare the scores of a checkpoint with those of the baselines, and draw its activations."""
+        self.compare(state, evaluation, epoch)
         self.draw_activations(state, epoch)
 
-    def compare(self, state: TrainState, evaluation: Evaluation) -> dict[str, Any]:
-        """Print the scores of the validation images beside those of the baselines, and return them."""
+    def compare(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
+        """Print the scores of the validation images beside those of the baselines, and write the files."""
         truth = self.truth["validation"]
         baselines = score_baselines(self.truth["train"], truth, self.palette, self.config.downsize_input)
         predicted = self.predict_labels(state, self.arrays["validation"]["inputs"])
@@ -154,11 +166,22 @@ class ColorizeJob:
         original = colorfulness(truth.images)
         print(describe_scores(rows, original))
         print(summarize(rows))
+        if self.config.dataset == "sample":
+            print(ABOUT_SAMPLE)
+        if best := describe_best(self.run.read_metrics(), epoch):
+            print(best)
         metrics = evaluation.metrics
         numbers = f"val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f}"
         print(f"final: {numbers} {self.run.path}", flush=True)
-        scores = {name: row._asdict() for name, row in rows.items()}
-        return {"scores": scores, "colorfulness_of_originals": original}
+        scores = {
+            "epoch": epoch,
+            **metrics,
+            "scores": {name: row._asdict() for name, row in rows.items()},
+            "colorfulness_of_originals": original,
+        }
+        write_json(self.run.path / "scores.json", scores)
+        file = self.run.path / "scores.csv"
+        write_image_scores(file, predicted, truth.labels, truth.images, self.palette)
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all images once. `train_loss` is the mean over the images as they were trained on."""
@@ -191,7 +214,8 @@ class ColorizeJob:
             for split in self.arrays:
                 self.draw_samples(state, split, epoch)
         if last or time.monotonic() - self._curves_drawn > SECONDS_BETWEEN_CURVES:
-            draw_curves(self.run.path / "curves.png", history, PANELS)
+            title = f"{self.run.path.name}: {self.config.model}"
+            draw_curves(self.run.path / "curves.png", title, history, PANELS)
             self._curves_drawn = time.monotonic()
         if last:
             self.draw_activations(state, epoch)
@@ -236,9 +260,10 @@ def summarize(rows: dict[str, ImageScores]) -> str:
     name = BILINEAR if BILINEAR in rows else TABLE
     ours, theirs = 100 * rows[NETWORK].accuracy, 100 * rows[name].accuracy
     which = "more" if ours > theirs else "fewer"
+    amount = "as many pixels right as" if ours == theirs else f"{which} pixels right than"
     what = (
         "the bilinear enlargement of the input"
         if name == BILINEAR
         else "the gray-level table, which gives every gray level its most frequent color"
     )
-    return f"The network colors {which} pixels right than {what}: {ours:.1f} % and {theirs:.1f} %."
+    return f"The network colors {amount} {what}: {ours:.1f} % and {theirs:.1f} %."

@@ -1,19 +1,22 @@
 """Scores of colored images, beside those of baselines that need no network and of a perfect palette."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Float, Integer, UInt8
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from jaxcolor.colorization.data import LabeledImages
 from jaxcolor.colorization.palette import Palette, nearest_color, paint, to_bytes
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
+from jaxcolor.files import write_csv
 
 Images = UInt8[np.ndarray, "n height width 3"]
 Labels = Integer[np.ndarray, "n height width"]
+OfImages = Float[np.ndarray, " n"]
 LEVELS = 256
 IMAGES_AT_ONCE = 1000
 IMAGES_PER_SSIM = 100  # side by side
@@ -47,16 +50,28 @@ def psnr(images: Images, originals: Images) -> float:
         return float(peak_signal_noise_ratio(originals, images, data_range=255))
 
 
-def ssim(images: Images, originals: Images) -> float:
-    """Return the mean structural similarity (Wang et al., 2004) with 7×7 windows; 1 for equal images.
+def psnr_of_images(images: Images, originals: Images) -> OfImages:
+    """Return the peak signal-to-noise ratio of each image in dB, infinite for equal images."""
+    pairs = zip(images, originals, strict=True)
+    return np.array([psnr(image[None], original[None]) for image, original in pairs])
 
-    Many small images are compared as one wide image, without the windows that two of them share.
+
+def ssim(images: Images, originals: Images) -> float:
+    """Return the mean structural similarity of the images."""
+    return float(ssim_of_images(images, originals).mean())
+
+
+def ssim_of_images(images: Images, originals: Images) -> OfImages:
+    """Return the structural similarity (Wang et al., 2004) of each image with 7×7 windows.
+
+    It is 1 for equal images. Many small images are compared as one wide image, without the windows that two of
+    them share.
     """
     n, height, width, _ = images.shape
     window = min(7, height, width)
     window -= 1 - window % 2
     inside = slice(window // 2, -(window // 2))
-    total = 0.0
+    found = []
     for start in range(0, n, IMAGES_PER_SSIM):
         part = slice(start, start + IMAGES_PER_SSIM)
         of_pixels = structural_similarity(
@@ -64,8 +79,8 @@ def ssim(images: Images, originals: Images) -> float:
             win_size=window, channel_axis=-1, data_range=255, full=True,
         )[1]  # fmt: skip
         of_images = of_pixels.reshape(height, -1, width, 3)[inside, :, inside]
-        total += of_images.mean(axis=(0, 2, 3)).sum()
-    return float(total / n)
+        found.append(of_images.mean(axis=(0, 2, 3)))
+    return np.concatenate(found)
 
 
 def _side_by_side(images: Images) -> UInt8[np.ndarray, "height n*width 3"]:
@@ -100,6 +115,17 @@ def score_baselines(
         name: score_images(guess, validation.labels, validation.images, palette)
         for name, guess in guesses.items()
     }
+
+
+def write_image_scores(
+    path: Path, predicted: Labels, labels: Labels, originals: Images, palette: Palette
+) -> None:
+    """Write a row per image: its index, accuracy, PSNR and SSIM. An infinite PSNR is an empty cell."""
+    images = paint(predicted, palette)
+    accuracy = np.mean(predicted == labels, axis=(1, 2))
+    columns = (accuracy, psnr_of_images(images, originals), ssim_of_images(images, originals))
+    rows = [[index, *row] for index, row in enumerate(np.stack(columns, axis=-1).tolist())]
+    write_csv(path, ["image", "accuracy", "psnr", "ssim"], rows)
 
 
 def describe_scores(rows: Mapping[str, ImageScores], original: float) -> str:

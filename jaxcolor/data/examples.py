@@ -24,6 +24,10 @@ class Examples(Protocol):
     """A split of a data set. Every access decodes its example anew."""
 
     @property
+    def names(self) -> Sequence[str]:
+        """Name of each image."""
+
+    @property
     def sizes(self) -> Sequence[Size]:
         """Height and width of each image, in pixels."""
 

@@ -29,6 +29,7 @@ class ShapeImages:
 
     def __init__(self, split: str):
         self.split = split
+        self.names = [f"{split}-{index:03}" for index in range(COUNTS[split])]
         self.sizes = [SIZE] * COUNTS[split]
         self.fingerprint = f"shapes-1-{split}"
         # As for colorization, the left part of each photograph is for training, the right one for validation.
@@ -56,8 +57,7 @@ class ShapeImages:
             label_map[ndimage.binary_erosion(inside, iterations=BORDER)] = label
         smooth = ndimage.gaussian_filter(image, (0.6, 0.6, 0))
         noisy = smooth + rng.normal(0, 4, smooth.shape)
-        name = f"{self.split}-{index:03}"
-        return Example(name, noisy.round().clip(0, 255).astype(np.uint8), label_map)
+        return Example(self.names[index], noisy.round().clip(0, 255).astype(np.uint8), label_map)
 
 
 def _background(

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import tyro
+
 from jaxcolor.errors import UserError
 from jaxcolor.training.config import RunConfig, require
 
@@ -81,6 +83,9 @@ class SegmentConfig(RunConfig):
     data_dir: Path | None = None
     """Folder of prepared data. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
 
+    inspect: bool = False
+    """Only report what --voc-dir or --archive holds, and all its problems, and draw a sheet of examples."""
+
     name: str | None = None
     """Name of the run folder. Default: segment-BACKBONE."""
     runs_dir: Path = Path("runs")
@@ -90,7 +95,7 @@ class SegmentConfig(RunConfig):
     overwrite: bool = False
     """Replace the run of this name."""
     evaluate: bool = False
-    """Only print the validation scores of a checkpoint of the run of this name."""
+    """Only print and write the validation scores of a checkpoint of the run of this name."""
     predict: tuple[Path, ...] = ()
     """Only segment these images with a checkpoint of the run of this name, and write them into its folder.
     A folder stands for the image files in it."""
@@ -134,6 +139,30 @@ class SegmentConfig(RunConfig):
             raise UserError("--crop and --image-size exclude each other: choose one")
 
     @property
+    def data_path(self) -> Path:
+        """The user's folder or archive. Raises `UserError` if there is none."""
+        path = self.voc_dir or self.archive
+        if not path:
+            raise UserError("--inspect needs the data: --voc-dir FOLDER or --archive FILE")
+        return path
+
+    @property
     def folder(self) -> Path:
         """The run folder."""
         return self.runs_dir / (self.name or f"segment-{self.backbone}")
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """Report what a folder of images and masks holds: counts, sizes, classes, and all problems.
+
+    The exit status is 1 if there are problems.
+    """
+
+    data: tyro.conf.Positional[Path]
+    """A folder with the layout of VOC (JPEGImages, SegmentationClass, ImageSets/Segmentation), or a tar
+    archive of one."""
+    classes: str | None = None
+    """Classes, as for `jaxcolor segment`: a file with one name per line, their number, or voc."""
+    sheet: Path | None = None
+    """File of the sheet of examples. Default: inspect-NAME.png in the current folder."""

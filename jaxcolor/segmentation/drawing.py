@@ -1,21 +1,26 @@
-"""The drawings of a segmentation run: predictions beside the truth, and the confusion matrix."""
+"""The drawings of a segmentation run: predictions beside the truth, the confusion matrix, and the legend."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
-from jaxcolor.data.classes import voc_colors
+from jaxcolor.data.colors import class_colors, has_background
 from jaxcolor.data.label_maps import VOID
-from jaxcolor.drawing import GAP, MARGIN, column, legend, row, save, save_figure, sheet
+from jaxcolor.drawing import GAP, MARGIN, PAPER, legend, row, save, save_figure, sheet
 from jaxcolor.segmentation.scores import Confusion
 
-WIDTH = 240  # of a drawn image, in pixels
+WIDTH, HEIGHT = 240, 480  # of the largest image in a sheet, in pixels
 OPACITY = 0.6  # of the colors in an overlay
+PREDICTION_COLUMNS = ("image", "truth", "prediction", "overlay of the prediction")
+EXAMPLE_COLUMNS = ("image", "mask", "overlay")
+UNPAINTED = "background (gray in overlays)"
+NUMBERED = 40  # a confusion matrix of more classes has smaller cells without numbers
 
 ImageArray = UInt8[np.ndarray, "height width 3"]
 Labels = UInt8[np.ndarray, "height width"]
@@ -30,65 +35,114 @@ class Panel(NamedTuple):
     prediction: Labels
 
 
-def in_colors(labels: Labels) -> Image.Image:
-    """Return a label map in the colors of VOC."""
-    return Image.fromarray(voc_colors()[labels])
+def in_colors(labels: Labels, classes: Sequence[str]) -> Image.Image:
+    """Return a label map in the colors of its classes."""
+    return Image.fromarray(class_colors(classes)[labels])
 
 
-def overlay(image: ImageArray, labels: Labels) -> Image.Image:
-    """Blend an image with the colors of its classes. Class 0, the background of VOC, is gray."""
-    blended = Image.blend(Image.fromarray(image), in_colors(labels), OPACITY)
+def overlay(image: ImageArray, labels: Labels, classes: Sequence[str]) -> Image.Image:
+    """Blend an image with the colors of its classes. A background is gray and not painted."""
+    blended = Image.blend(Image.fromarray(image), in_colors(labels, classes), OPACITY)
+    if not has_background(classes):
+        return blended
     gray = Image.fromarray(image).convert("L").convert("RGB")
     return Image.composite(gray, blended, Image.fromarray(np.uint8(255) * (labels == 0)))
 
 
-def overlay_with_legend(image: ImageArray, labels: Labels, classes: Sequence[str]) -> Image.Image:
-    """Return the overlay, with the names of its classes below."""
-    blended = overlay(image, labels)
-    return column([blended, legend(_colors(classes, [labels]), blended.width)], MARGIN)
+def draw_legend(path: Path, classes: Sequence[str]) -> None:
+    """Draw the color of each class, and of void."""
+    colors = legend(_colors(classes, [*range(len(classes)), VOID]), 4 * WIDTH)
+    image = Image.new("RGB", (colors.width + 2 * MARGIN, colors.height + 2 * MARGIN), PAPER)
+    image.paste(colors, (MARGIN, MARGIN))
+    save(path, image)
 
 
 def draw_predictions(path: Path, title: str, panels: Sequence[Panel], classes: Sequence[str]) -> None:
     """Draw a row per image: the image, truth, prediction, and the overlay of the prediction."""
-    strips = {}
-    for label, image, truth, prediction in panels:
-        images = [
-            Image.fromarray(image),
-            in_colors(truth),
-            in_colors(prediction),
-            overlay(image, prediction),
-        ]
-        size = (WIDTH, max(1, round(WIDTH * image.shape[0] / image.shape[1])))
-        how = [Image.Resampling.BILINEAR, *[Image.Resampling.NEAREST] * 2, Image.Resampling.BILINEAR]
-        strips[label] = row([one.resize(size, h) for one, h in zip(images, how, strict=True)])
+    rows = {panel.label: _row(panel.image, [panel.truth, panel.prediction], classes) for panel in panels}
     shown = [labels for panel in panels for labels in (panel.truth, panel.prediction)]
-    strips["classes"] = legend(_colors(classes, shown), 4 * WIDTH)
-    save(path, sheet(f"{title}: image, truth, prediction, overlay", strips, 2 * GAP))
+    _draw_rows(path, title, PREDICTION_COLUMNS, rows, shown, classes)
 
 
-def draw_confusion(path: Path, confusion: Confusion, classes: Sequence[str]) -> None:
-    """Draw the share of the pixels of each true class (row) that was predicted as each class (column)."""
+def draw_examples(
+    path: Path, title: str, examples: Mapping[str, tuple[ImageArray, Labels]], classes: Sequence[str]
+) -> None:
+    """Draw a row per image with its mask: the image, the mask, and their overlay."""
+    rows = {label: _row(image, [labels], classes) for label, (image, labels) in examples.items()}
+    _draw_rows(path, title, EXAMPLE_COLUMNS, rows, [labels for _, labels in examples.values()], classes)
+
+
+def _row(image: ImageArray, label_maps: Sequence[Labels], classes: Sequence[str]) -> Image.Image:
+    """Return an image, label maps, and the overlay of the last one, side by side."""
+    height, width = image.shape[:2]
+    scale = min(WIDTH / width, HEIGHT / height)
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    smooth, sharp = Image.Resampling.BILINEAR, Image.Resampling.NEAREST
+    images = [
+        Image.fromarray(image).resize(size, smooth),
+        *(in_colors(labels, classes).resize(size, sharp) for labels in label_maps),
+        overlay(image, label_maps[-1], classes).resize(size, smooth),
+    ]
+    return row([_in_cell(one) for one in images])
+
+
+def _draw_rows(
+    path: Path,
+    title: str,
+    columns: Sequence[str],
+    rows: Mapping[str, Image.Image],
+    label_maps: Sequence[Labels],
+    classes: Sequence[str],
+) -> None:
+    """Draw a sheet with a legend of the labels that occur."""
+    shown = sorted({int(label) for labels in label_maps for label in np.unique(labels)})
+    colors = legend(_colors(classes, shown), len(columns) * WIDTH)
+    headings = {heading: i * (WIDTH + GAP) for i, heading in enumerate(columns)}
+    save(path, sheet(title, {**rows, "classes": colors}, 2 * GAP, headings))
+
+
+def draw_confusion(path: Path, title: str, confusion: Confusion, classes: Sequence[str]) -> None:
+    """Draw the share of the pixels of each true class (row) that was predicted as each class (column).
+
+    The row of a class without true pixels is hatched. Shares below 0.5 % are blank, except on the diagonal.
+    """
+    count = len(classes)
     totals = confusion.sum(axis=1, keepdims=True)
-    shares = np.divide(confusion, totals, out=np.zeros_like(confusion), where=totals > 0)
-    side = 2 + 0.36 * len(classes)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    shares = np.divide(confusion, totals, out=np.full(confusion.shape, np.nan), where=totals > 0)
+    cell, size = (0.36, 8) if count <= NUMBERED else (0.13, 6)
+    side = 1.4 + 0.065 * max(map(len, classes)) + cell * count
+    figure = Figure(figsize=(max(side + 0.6, 0.075 * len(title)), side + 0.3), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    for i in np.flatnonzero(totals == 0).tolist():
+        axes.add_patch(Rectangle((-0.5, i - 0.5), count, 1, fill=False, hatch="////", edgecolor="#BBBBBB"))
+        box = {"boxstyle": "square,pad=0.2", "facecolor": "white", "edgecolor": "none"}
+        axes.text(i, i, "—", ha="center", va="center", fontsize=size - 1, bbox=box)
     for (i, j), share in np.ndenumerate(shares):
-        if share >= 0.005:
+        if count <= NUMBERED and (share >= 0.005 or (i == j and share >= 0)):
             ink = "white" if share > 0.5 else "black"
             axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=ink)
-    axes.set_xticks(range(len(classes)), classes, rotation=60, ha="right", fontsize=8)
-    axes.set_yticks(range(len(classes)), classes, fontsize=8)
+    axes.set_xticks(range(count), classes, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
+    axes.set_yticks(range(count), classes, fontsize=size)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true (each row adds up to 100 %)")
+    if not totals.all():
+        axes.set_ylabel("true (each row adds up to 100 %; hatched: no such pixels)")
+    axes.set_title(title, fontsize=10)
     figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{100 * share:.0f} %")
     save_figure(path, figure)
 
 
-def _colors(classes: Sequence[str], label_maps: Sequence[Labels]) -> dict[str, tuple[int, int, int]]:
-    """Return the colors of the classes that occur, by name, and of void."""
-    found = sorted({int(label) for labels in label_maps for label in np.unique(labels)})
-    palette = voc_colors().tolist()
-    names = {label: "void" if label == VOID else classes[label] for label in found}
-    return {name: tuple(palette[label]) for label, name in names.items()}
+def _in_cell(image: Image.Image) -> Image.Image:
+    """Return an image in the middle of a cell that has the width of a column."""
+    cell = Image.new("RGB", (WIDTH, image.height), PAPER)
+    cell.paste(image, ((WIDTH - image.width) // 2, 0))
+    return cell
+
+
+def _colors(classes: Sequence[str], labels: Sequence[int]) -> dict[str, tuple[int, int, int]]:
+    """Return the colors of labels, by the name of the class."""
+    names = dict(enumerate(classes)) | {VOID: "void (not scored)"}
+    if has_background(classes):
+        names[0] = UNPAINTED
+    return {names[label]: tuple(class_colors(classes)[label].tolist()) for label in labels}

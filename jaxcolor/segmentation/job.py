@@ -19,22 +19,34 @@ from jaxcolor.predict import predict_files
 from jaxcolor.pretrained.deeplabv3 import Pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.data import Dataset, load_dataset
-from jaxcolor.segmentation.drawing import Panel, draw_confusion, draw_predictions
+from jaxcolor.segmentation.drawing import Panel, draw_confusion, draw_legend, draw_predictions
+from jaxcolor.segmentation.inspection import inspect
 from jaxcolor.segmentation.loader import Loader
 from jaxcolor.segmentation.model import build_model, check_weights, load_variables
 from jaxcolor.segmentation.predictor import LabelPredictor
-from jaxcolor.segmentation.scores import Confusion, scores
+from jaxcolor.segmentation.scores import (
+    METRICS,
+    Confusion,
+    Scores,
+    describe_classes,
+    explain,
+    scores,
+    write_image_scores,
+    write_scores,
+)
 from jaxcolor.segmentation.task import TRAINABLE, evaluate_step, make_train_step
 from jaxcolor.training import run
 from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Evaluation, Metrics
+from jaxcolor.training.history import describe_best
 from jaxcolor.training.memory import return_large_arrays
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
 
 SAMPLES = 3  # images drawn of each kind: some from all over the split, the best and the worst
 POLY_POWER = 0.9
+ABOUT_SAMPLE = "These scores are for generated shapes: they say nothing about VOC."
 PANELS = {
     "loss (cross-entropy per pixel)": {"train_loss": "train", "val_loss": "validation"},
     "mean IoU": {"mean_iou": "validation"},
@@ -46,6 +58,9 @@ def segment(config: SegmentConfig) -> Metrics | None:
     """Train, resume or evaluate a run, and return its last metrics; or segment files. Raises `UserError`."""
     if config.predict:
         predict_files(config)
+        return None
+    if config.inspect:
+        inspect(config.data_path, config.classes)
         return None
     return run.run("segment", config, build_job)
 
@@ -108,10 +123,15 @@ def class_weights(kind: str, counts: Int[np.ndarray, " 256"], classes: int) -> F
 
 @dataclasses.dataclass(frozen=True)
 class Details:
-    """The drawn part of an evaluation."""
+    """The part of an evaluation that is drawn and written to files."""
 
     confusion: Confusion
-    image_scores: Float[np.ndarray, " validation"]  # mean IoU of each image, nan if it is all void
+    image_scores: list[Scores | None]  # of each image, None if it is all void
+
+    @property
+    def mean_ious(self) -> Float[np.ndarray, " validation"]:
+        """The mean IoU of each image, nan if it is all void."""
+        return np.array([found.mean_iou if found else np.nan for found in self.image_scores])
 
 
 class SegmentJob:
@@ -168,7 +188,8 @@ class SegmentJob:
         )
 
     def fill(self, folder: Path) -> None:
-        """Write the lists of names that --split made."""
+        """Draw the legend of masks, overlays and sheets, and write the lists of names that --split made."""
+        draw_legend(folder / "predictions" / "legend.png", self.data.classes)
         self.data.write_split(folder)
 
     def finish(self, state: TrainState, evaluation: Evaluation) -> None:
@@ -180,12 +201,19 @@ class SegmentJob:
         self.show(state, evaluation, self.config.epochs)
 
     def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
-        """Print the IoU of each class, and the scores."""
-        for name, iou in zip(self.data.classes, scores(evaluation.details.confusion).iou, strict=True):
-            print(f"  {name:14} IoU " + ("—" if np.isnan(iou) else f"{100 * iou:5.1f} %"))
-        names = ("val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou")
-        numbers = " ".join(f"{name}={evaluation.metrics[name]:.4f}" for name in names)
+        """Print the IoU of each class, the scores and their meaning, and write them to files."""
+        confusion, classes = evaluation.details.confusion, self.data.classes
+        print(describe_classes(confusion, classes))
+        print(explain(confusion, classes))
+        if self.config.dataset == "sample":
+            print(ABOUT_SAMPLE)
+        if best := describe_best(self.run.read_metrics(), epoch):
+            print(best)
+        numbers = " ".join(f"{name}={evaluation.metrics[name]:.4f}" for name in METRICS)
         print(f"final: {numbers} {self.run.path}", flush=True)
+        write_scores(self.run.path / "scores.json", epoch, evaluation.metrics, confusion, classes)
+        names = self.data.validation.names
+        write_image_scores(self.run.path / "scores.csv", names, evaluation.details.image_scores, classes)
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all images once. `train_loss` is the mean over the pixels, with their weights."""
@@ -194,14 +222,14 @@ class SegmentJob:
 
     def evaluate(self, state: TrainState) -> Evaluation:
         """Return loss and scores over all pixels of the validation images, at their label maps' size."""
-        image_scores = np.full(len(self.data.validation), np.nan)
+        image_scores: list[Scores | None] = [None] * len(self.data.validation)
         indices, batches = self.loader.validation_batches(state)
         remaining = iter(indices)
 
         def on_step(images: int, sums: dict[str, Any]) -> None:
             for index, confusion in zip(next(remaining), sums["confusion"], strict=False):
                 if confusion.any():
-                    image_scores[index] = scores(confusion).mean_iou
+                    image_scores[index] = scores(confusion)
 
         _, sums = self._evaluate(state, batches, on_step=on_step)
         confusion = sums["confusion"].sum(axis=0)
@@ -218,35 +246,38 @@ class SegmentJob:
         self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
     ) -> None:
         """Draw curves and the confusion matrix, and predictions every few epochs and at the end."""
-        draw_curves(self.run.path / "curves.png", history, PANELS)
-        draw_confusion(self.run.path / "confusion.png", evaluation.details.confusion, self.data.classes)
+        name, folder = self.run.path.name, self.run.path
+        network = f"DeepLabV3 on {self.config.backbone}"
+        draw_curves(folder / "curves.png", f"{name}: {network}", history, PANELS)
+        title = f"{name}: confusion of the validation pixels, after epoch {epoch}"
+        draw_confusion(folder / "confusion.png", title, evaluation.details.confusion, self.data.classes)
         if last or epoch % self.config.plot_every == 0:
-            self.draw_samples(state, epoch, evaluation.details.image_scores)
+            self.draw_samples(state, epoch, evaluation.details.mean_ious)
 
     def draw_samples(
-        self, state: TrainState, epoch: int, image_scores: Float[np.ndarray, " validation"]
+        self, state: TrainState, epoch: int, mean_ious: Float[np.ndarray, " validation"]
     ) -> None:
         """Draw image, truth, prediction and overlay of some images, and of the best and the worst."""
         sizes = self.loader.splits["validation"].sizes
         panels = []
-        for kind, indices in choose_samples(image_scores).items():
+        for kind, indices in choose_samples(mean_ious).items():
             for index in indices:
                 name, image, truth = self.data.validation[index]
-                label = f"{kind}{name}\nmean IoU {100 * image_scores[index]:.0f} %"
+                label = f"{kind}{name}\nmean IoU {100 * mean_ious[index]:.0f} %"
                 panels.append(Panel(label, image, truth, self._label(state, image, sizes[index])))
         path = self.run.path / "predictions" / f"validation-epoch-{epoch:03}.png"
         title = f"{self.run.path.name}: validation images, after epoch {epoch}"
         draw_predictions(path, title, panels, self.data.classes)
 
 
-def choose_samples(image_scores: Float[np.ndarray, " validation"]) -> dict[str, list[int]]:
+def choose_samples(mean_ious: Float[np.ndarray, " validation"]) -> dict[str, list[int]]:
     """Return the indices of images to draw, by kind: some from all over the split, the best and the worst.
 
     No image is chosen twice. Images without a score, which are all void, are left out.
     """
-    scored = np.flatnonzero(~np.isnan(image_scores))
+    scored = np.flatnonzero(~np.isnan(mean_ious))
     spread = scored[np.linspace(0, len(scored) - 1, min(SAMPLES, len(scored))).astype(int)].tolist()
-    order = [index for index in scored[np.argsort(image_scores[scored])].tolist() if index not in spread]
+    order = [index for index in scored[np.argsort(mean_ious[scored])].tolist() if index not in spread]
     best = order[::-1][:SAMPLES]
     worst = [index for index in order if index not in best][:SAMPLES]
     return {"": spread, "best: ": best, "worst: ": worst}

@@ -16,7 +16,7 @@ from jaxcolor.layers.resize import interpolation
 from jaxcolor.models.deeplabv3 import DeepLabV3
 from jaxcolor.pretrained.deeplabv3 import load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.drawing import overlay_with_legend
+from jaxcolor.segmentation.drawing import overlay
 from jaxcolor.segmentation.model import build_model, check_weights, feature_shape, variable_shapes
 from jaxcolor.segmentation.preprocess import STEP, network_sizes, resize_image
 from jaxcolor.segmentation.task import TRAINABLE, predict
@@ -78,8 +78,8 @@ class Segmenter:
         shares = np.bincount(labels.ravel(), minlength=len(self.classes)) / labels.size
         largest = [i for i in np.argsort(-shares)[:4] if shares[i]]
         line = ", ".join(f"{self.classes[i]} {100 * shares[i]:.0f} %" for i in largest)
-        overlay = overlay_with_legend(image, np.asarray(labels), self.classes)
-        return {"-mask": labels.to_image(), "-overlay": overlay}, f"{line}; "
+        blended = overlay(image, np.asarray(labels), self.classes)
+        return {"-mask": labels.to_image(), "-overlay": blended}, f"{line}; "
 
 
 def load_segmenter(run: RunFolder, checkpoint: Which) -> Segmenter:

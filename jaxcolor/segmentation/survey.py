@@ -20,8 +20,6 @@ MaskFileExamples = TypeVar("MaskFileExamples", bound="MaskFiles")
 class MaskFiles(Examples, Protocol):
     """Examples whose label maps are read from mask files."""
 
-    names: list[str]
-
     def palette(self, index: int) -> dict[int, Color]:
         """Return the colors of the labels in a palette mask."""
 

@@ -61,7 +61,7 @@ class RunConfig(FolderConfig):
     STRUCTURE: ClassVar[tuple[str, ...]]
     TRAINING: ClassVar[tuple[str, ...]]
 
-    epochs: int
+    epochs: int | None  # None: the data decides
     evaluate: bool
     predict: tuple[Path, ...]
     init_from: Path | None

@@ -1,26 +1,29 @@
 """The curves of a run, drawn from its metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxcolor.drawing import COLORS, save_figure, unadorn
+from jaxcolor.training.history import History, best_epoch
 
 SPLIT_COLORS = {"train": COLORS[0], "validation": COLORS[1]}
 
 
-def draw_curves(
-    path: Path, history: Sequence[Mapping[str, float]], panels: Mapping[str, Mapping[str, str]]
-) -> None:
+def draw_curves(path: Path, title: str, history: History, panels: Mapping[str, Mapping[str, str]]) -> None:
     """Draw one panel per entry of `panels`, axis label → {metric: split}, over the epochs of `history`.
 
-    The values before any training (epoch 0) are in the legend alone: on the axes they would dwarf the others.
+    A dot marks the epoch with the lowest validation loss. The values before any training (epoch 0) are in the
+    legend alone: on the axes they would dwarf the others.
     """
     before = history[0] if history[0]["epoch"] == 0 else {}
     history = [metrics for metrics in history if metrics["epoch"] > 0]
-    figure = Figure(figsize=(4.6 * len(panels), 3.4), layout="constrained")
+    best = best_epoch(history)
+    figure = Figure(figsize=(4.6 * len(panels), 3.9), layout="constrained")
+    figure.suptitle(title, fontsize=10)
     epochs = [metrics["epoch"] for metrics in history]
     for axes, (label, names) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
@@ -30,10 +33,29 @@ def draw_curves(
             legend = f"{split}: {values[-1]:.4f}"
             if name in before:
                 legend += f", at first {before[name]:.4f}"
-            axes.plot(epochs, values, color=SPLIT_COLORS[split], label=legend, marker="o", markersize=2.5)
+            size = 2.5 if len(history) > 1 else 6
+            axes.plot(epochs, values, color=SPLIT_COLORS[split], label=legend, marker="o", markersize=size)
+            if split == "validation":
+                _mark(axes, best, values[epochs.index(best)], SPLIT_COLORS[split])
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xticks(epoch_ticks(epochs[0], epochs[-1]))
         unadorn(axes)
-        axes.legend(frameon=False)
+        # Below the axes, because there is no corner that no curve may reach.
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.17))
     save_figure(path, figure)
+
+
+def epoch_ticks(first: int, last: int) -> list[int]:
+    """Return whole numbers for ticks, the first and the last epoch among them."""
+    between = [int(tick) for tick in MaxNLocator(8, integer=True).tick_values(first, last)]
+    room = (last - first) / 14  # a tick that is nearer to the first or the last would touch its number
+    return [first, *(tick for tick in between if first + room < tick < last - room), *{last} - {first}]
+
+
+def _mark(axes: Axes, epoch: int, value: float, color: str) -> None:
+    """Draw a dot with a ring at an epoch, and its value in the legend."""
+    axes.plot(
+        [epoch], [value], linestyle="none", marker="o", markersize=7, markerfacecolor=color,
+        markeredgecolor="black", zorder=3, label=f"lowest validation loss, epoch {epoch}: {value:.4f}",
+    )  # fmt: skip

@@ -85,7 +85,7 @@ def train(task: str, config: Config, build_job: BuildJob) -> Metrics:
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
         print(f"{job.announce(record)}; on {record['device']}; into {folder.path}", flush=True)
         checkpoints = Checkpoints(folder.checkpoints, job.trainable)
-        state, evaluation = fit(job, state, folder, checkpoints, config.epochs)
+        state, evaluation = fit(job, state, folder, checkpoints, job.config.epochs)
     checkpoints.close()
     job.finish(state, evaluation)
     return folder.read_metrics()[-1]

@@ -12,7 +12,7 @@ from jaxcolor.training.run_folder import RunFolder
 def test_defaults_are_those_of_the_reference() -> None:
     config = ColorizeConfig()
     assert (config.kernel_size, config.filters, config.colors) == (3, 32, 24)
-    assert (config.learning_rate, config.batch_size, config.epochs, config.seed) == (1e-3, 100, 25, 0)
+    assert (config.learning_rate, config.batch_size, config.seed) == (1e-3, 100, 0)
     assert (config.category, config.shuffle, config.downsize_input) == ("horse", "once", False)
 
 

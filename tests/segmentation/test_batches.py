@@ -106,7 +106,8 @@ def test_loading_keeps_the_order_and_passes_errors_on(
 class Many:
     """Images of 480 MB together, generated on access."""
 
-    sizes = [(400, 400)] * 1000
+    names = tuple(map(str, range(1000)))
+    sizes = ((400, 400),) * 1000
     fingerprint = "many"
 
     def __len__(self) -> int:
@@ -114,7 +115,7 @@ class Many:
 
     def __getitem__(self, index: int) -> Example:
         return Example(
-            str(index), np.full((400, 400, 3), index % 256, np.uint8), np.zeros((400, 400), np.uint8)
+            self.names[index], np.full((400, 400, 3), index % 256, np.uint8), np.zeros((400, 400), np.uint8)
         )
 
 

@@ -1,50 +1,138 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image, ImageDraw
 
+from jaxcolor.data.classes import VOC_CLASSES, voc_colors
+from jaxcolor.data.colors import separated_colors
+from jaxcolor.segmentation import drawing
 from jaxcolor.segmentation.drawing import (
     Panel,
     draw_confusion,
+    draw_legend,
     draw_predictions,
     in_colors,
     overlay,
-    overlay_with_legend,
 )
 
-CLASSES = ["background", "cat", "dog"]
+ROADS = ["sky", "road", "car"]
+SHAPES = ["background", "disc", "star"]
 IMAGE = np.full((20, 30, 3), (200, 100, 50), np.uint8)
 LABELS = np.repeat(np.repeat([[0, 1, 2]], 20, axis=0), 10, axis=1).astype(np.uint8)
 
 
-def test_label_maps_have_the_colors_of_voc() -> None:
-    assert in_colors(LABELS).getpixel((15, 0)) == (128, 0, 0)
-    assert in_colors(LABELS).getpixel((25, 0)) == (0, 128, 0)
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts that are drawn with Pillow, in order."""
+    drawn: list[str] = []
+    for name in ("text", "multiline_text"):
+
+        def record(self: Any, place: Any, text: str, *rest: Any, **options: Any) -> None:
+            drawn.append(text)
+
+        monkeypatch.setattr(ImageDraw.ImageDraw, name, record)
+    return drawn
 
 
-def test_an_overlay_tints_classes_and_grays_the_background() -> None:
-    image = np.asarray(overlay(IMAGE, LABELS)).astype(int)
-    assert len(set(image[0, 0])) == 1
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: drawn.append(figure))
+    return drawn
+
+
+def test_label_maps_have_the_colors_of_their_classes() -> None:
+    for classes, colors in ((VOC_CLASSES, voc_colors()), (ROADS, separated_colors())):
+        found = np.asarray(in_colors(LABELS, classes))
+        np.testing.assert_array_equal(found[0, [5, 15, 25]], colors[:3])
+
+
+@pytest.mark.parametrize("classes", [VOC_CLASSES, SHAPES])
+def test_an_overlay_tints_classes_and_grays_the_background(classes: tuple[str, ...]) -> None:
+    image = np.asarray(overlay(IMAGE, LABELS, classes)).astype(int)
+    assert image.shape == IMAGE.shape
+    # Pillow's gray is 0.299 R + 0.587 G + 0.114 B.
+    assert image[0, 5].tolist() == [124, 124, 124]
     # 0.4 of the image and 0.6 of the color of the class.
-    np.testing.assert_allclose(
-        image[0, 15], 0.4 * np.array([200, 100, 50]) + 0.6 * np.array([128, 0, 0]), atol=1
-    )
-    legend = overlay_with_legend(IMAGE, LABELS, CLASSES)
-    assert legend.height > 20
-    assert legend.width >= 30
+    color = voc_colors()[1] if classes == VOC_CLASSES else separated_colors()[1]
+    np.testing.assert_allclose(image[0, 15], 0.4 * np.array([200, 100, 50]) + 0.6 * color, atol=1)
 
 
-def test_predictions_are_drawn_in_rows(tmp_path: Path) -> None:
+def test_an_overlay_paints_class_0_where_it_is_no_background() -> None:
+    image = np.asarray(overlay(IMAGE, LABELS, ROADS)).astype(int)
+    for column, label in ((5, 0), (15, 1), (25, 2)):
+        expected = 0.4 * np.array([200, 100, 50]) + 0.6 * separated_colors()[label]
+        np.testing.assert_allclose(image[0, column], expected, atol=1)
+
+
+def test_the_legend_names_all_classes_and_void(tmp_path: Path, texts: list[str]) -> None:
+    draw_legend(tmp_path / "roads.png", ROADS)
+    assert texts == ["sky", "road", "car", "void (not scored)"]
+    draw_legend(tmp_path / "shapes.png", SHAPES)
+    assert texts[4:] == ["background (gray in overlays)", "disc", "star", "void (not scored)"]
+    with Image.open(tmp_path / "roads.png") as image:
+        colors = {color for _, color in image.getcolors(2**16) or []}
+    assert {tuple(separated_colors()[label].tolist()) for label in (0, 1, 2, 255)} <= colors
+
+
+def test_predictions_are_drawn_in_rows_below_their_headings(tmp_path: Path, texts: list[str]) -> None:
     panels = [Panel(f"{i}", IMAGE, LABELS, LABELS[:, ::-1].copy()) for i in range(3)]
-    draw_predictions(tmp_path / "three.png", "title", panels, CLASSES)
-    draw_predictions(tmp_path / "one.png", "title", panels[:1], CLASSES)
+    draw_predictions(tmp_path / "three.png", "title", panels, ROADS)
+    assert texts == [
+        *ROADS, "title", "image", "truth", "prediction", "overlay of the prediction", "0", "1", "2", "classes"
+    ]  # fmt: skip
+    draw_predictions(tmp_path / "one.png", "title", panels[:1], ROADS)
     with Image.open(tmp_path / "three.png") as three, Image.open(tmp_path / "one.png") as one:
-        assert three.height > one.height + 2 * 160
-        colors = {color for _, color in three.getcolors(2**16) or []}
-        assert {(128, 0, 0), (0, 128, 0), (200, 100, 50)} <= colors
+        # An image of 30×20 pixels is drawn with 240×160, and there are 8 pixels between rows.
+        assert three.height == one.height + 2 * (160 + 8)
+        values = np.asarray(one)
+    top, left = (int(places.min()) for places in np.where((values == (200, 100, 50)).all(-1)))
+    truth, prediction = (values[top + 80, left + i * 244 :][[40, 120, 200]] for i in (1, 2))
+    np.testing.assert_array_equal(truth, separated_colors()[:3])
+    np.testing.assert_array_equal(prediction, separated_colors()[2::-1])
 
 
-def test_a_confusion_matrix_is_drawn_even_without_a_class(tmp_path: Path) -> None:
-    draw_confusion(tmp_path / "c.png", np.array([[3.0, 1, 0], [2, 4, 0], [0, 0, 0]]), CLASSES)
+def test_a_tall_image_stays_in_its_column(tmp_path: Path) -> None:
+    tall = Panel("tall", np.full((5000, 2, 3), 90, np.uint8), *np.zeros((2, 5000, 2), np.uint8))
+    draw_predictions(tmp_path / "sheet.png", "title", [tall], ROADS)
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.height < 600
+
+
+def confusion_texts(axes: Axes) -> dict[tuple[float, float], str]:
+    """The texts in the cells, by row and column."""
+    return {text.get_position()[::-1]: text.get_text() for text in axes.texts}
+
+
+def test_a_confusion_matrix_shows_zeros_on_its_diagonal_and_classes_without_pixels(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    confusion = np.array([[300.0, 100, 0], [599, 0, 1], [0, 0, 0]])
+    draw_confusion(tmp_path / "c.png", "a title", confusion, ROADS)
+    axes = figures[0].axes[0]
+    assert axes.get_title() == "a title"
+    assert confusion_texts(axes) == {(0, 0): "75", (0, 1): "25", (1, 0): "100", (1, 1): "0", (2, 2): "—"}
+    (hatched,) = axes.patches
+    assert isinstance(hatched, Rectangle)
+    assert hatched.get_hatch()
+    assert (hatched.get_xy(), hatched.get_width(), hatched.get_height()) == ((-0.5, 1.5), 3, 1)
+    assert "hatched" in axes.get_ylabel()
+    assert [label.get_text() for label in axes.get_xticklabels()] == ROADS
+    draw_confusion(tmp_path / "c.png", "a title", np.eye(3), ROADS)
+    assert not figures[1].axes[0].patches
+    assert "hatched" not in figures[1].axes[0].get_ylabel()
+
+
+@pytest.mark.parametrize("count", [30, 255])
+def test_confusion_matrices_are_large_enough_for_their_names(tmp_path: Path, count: int) -> None:
+    draw_confusion(tmp_path / "c.png", "title", np.eye(count), [f"class {i}" for i in range(count)])
     with Image.open(tmp_path / "c.png") as image:
-        assert image.width > 200
+        # A number of two digits is about 12 pixels wide, a name at least 9 pixels high.
+        assert image.width / count > (38 if count <= drawing.NUMBERED else 13)
+        assert image.width < 5000
