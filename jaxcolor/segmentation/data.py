@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -99,7 +99,7 @@ def load_dataset(config: SegmentConfig, earlier: RunFolder | None = None) -> Dat
         classes, label_format = choose_classes(given, (train, validation), surveys)
         if label_format.binary:
             surveys = binary(surveys[0]), binary(surveys[1])
-        warn(surveys, classes, label_format)
+        warn(dict(zip(("training", "validation"), surveys, strict=True)), classes, label_format)
         train, validation = train.with_format(label_format), validation.with_format(label_format)
         counted = surveys[0].pixels
         new_split = names if config.split else None
@@ -210,16 +210,16 @@ def choose_classes(
     return names, LabelFormat(len(names), colors)
 
 
-def warn(surveys: Sequence[Survey], classes: Sequence[str], label_format: LabelFormat) -> None:
-    """Print a line for what is likely to be a mistake in the data."""
-    for split, found in zip(("training", "validation"), surveys, strict=True):
+def warn(surveys: Mapping[str, Survey], classes: Sequence[str], label_format: LabelFormat) -> None:
+    """Print a line for what is likely to be a mistake in the data. `surveys` are those of each split."""
+    for split, found in surveys.items():
         if missing := found.missing(classes):
             shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} others" if missing[5:] else "")
             print(f"warning: no {split} mask has the class {shown}", file=sys.stderr, flush=True)
         if found.conflict and not label_format.colors:
             print(
-                f"warning: the palettes of the masks differ: {found.conflict}; the numbers are the labels "
-                "(with colors in the file of --classes, the colors are)",
+                f"warning: the palettes of the {split} masks differ: {found.conflict}; the numbers are the "
+                "labels (with colors in the file of --classes, the colors are)",
                 file=sys.stderr,
                 flush=True,
             )

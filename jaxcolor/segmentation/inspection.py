@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcolor.data.classes import Classes, numbered_classes, read_classes
+from jaxcolor.data.classes import Classes, read_classes
 from jaxcolor.data.image_files import Size
 from jaxcolor.data.label_maps import VOID, LabelFormat
 from jaxcolor.data.voc import open_archive
@@ -34,13 +34,14 @@ class Inspection:
         self.surveys = {split: survey(part) for split, part in self.examples.items()}
         for found in self.surveys.values():
             self.problems += found.problems
-        self.classes: tuple[str, ...] = numbered_classes(2)
+        self.classes: tuple[str, ...] = ()
         with self._noting_problems():
             readable = [split for split, found in self.surveys.items() if found.labels - {VOID}]
             if not readable:
                 raise UserError(f"{layout.where} has no image with a mask that can be read")
-            parts, surveys = ([of[s] for s in readable] for of in (self.examples, self.surveys))
-            self.classes, label_format = choose_classes(classes, parts, surveys)
+            self.classes, label_format = choose_classes(
+                classes, [self.examples[s] for s in readable], [self.surveys[s] for s in readable]
+            )
             if label_format.binary:
                 self.surveys = {split: binary(found) for split, found in self.surveys.items()}
             self.examples = {s: part.with_format(label_format) for s, part in self.examples.items()}
@@ -49,14 +50,17 @@ class Inspection:
         """Return the counts, the sizes, the classes and the problems, as lines."""
         lines = [f"{self.layout.where}: {len(self.layout.images)} images, {len(self.layout.masks)} masks"]
         for split, part in self.examples.items():
-            lines.append(f"{split}: {len(part)} images that can be read; {describe_sizes(part.sizes)}")
-        lines += ["", *class_table(self.classes, self.surveys), ""]
+            lines.append(f"{split}: {len(part)} images that can be read{describe_sizes(part.sizes)}")
+        lines += ["", *class_table(self.classes, self.surveys), ""] if self.classes else [""]
         count = len(self.problems)
         lines.append(f"{count or 'no'} problem{'' if count == 1 else 's'}{':' if count else ''}")
         return "\n".join(lines + [f"  {problem}" for problem in self.problems])
 
-    def draw(self, path: Path) -> None:
-        """Draw a sheet of examples from all over the splits: image, mask, and overlay."""
+    def draw(self, path: Path, title: str) -> None:
+        """Draw a sheet of examples from all over the splits: image, mask, and overlay.
+
+        `classes` must not be empty.
+        """
         drawn = {}
         for split, part in self.examples.items():
             places = np.linspace(0, len(part) - 1, min(len(part), SHOWN // len(self.examples))).astype(int)
@@ -64,13 +68,12 @@ class Inspection:
                 with contextlib.suppress(UserError):  # it is among the problems
                     name, image, label_map = part[index]
                     drawn[f"{split}\n{name}"] = (image, label_map)
-        if drawn:
-            draw_examples(path, f"{self.layout.where.name}: examples", drawn, self.classes)
+        draw_examples(path, title, drawn, self.classes)
 
     def _splits(self) -> dict[str, list[str]]:
         """Return the names of each list, or of all images if there are no lists."""
-        listed = [split for split in ("train", "val") if split in self.layout.lists]
-        splits = {}
+        listed = sorted(self.layout.lists.keys() & {"train", "val"})
+        splits: dict[str, list[str]] = {}
         for split in listed:
             with self._noting_problems():
                 splits[split] = self.layout.names(split)
@@ -117,18 +120,21 @@ def inspect(data: Path, classes: str | None = None, sheet: Path | None = None) -
         )
         inspection = Inspection(layout, given)
         print(inspection.report(), flush=True)
-        inspection.draw(sheet)
-        warn(inspection.surveys, inspection.classes, LabelFormat(2, given.colors if given else ()))
-    print(f"examples: {sheet}", flush=True)
-    if inspection.problems:
-        raise UserError(f"{len(inspection.problems)} problems in {data}: they are listed above")
+        if inspection.classes:
+            warn(inspection.surveys, inspection.classes, LabelFormat(2, given.colors if given else ()))
+            inspection.draw(sheet, f"{name}: examples")
+            print(f"examples: {sheet}", flush=True)
+    if count := len(inspection.problems):
+        raise UserError(f"{data} has {count} problem{'s' if count > 1 else ''}, listed above")
 
 
 def describe_sizes(sizes: Sequence[Size]) -> str:
-    """Return the most frequent sizes with their numbers."""
+    """Return the most frequent sizes with their numbers, for the end of a line."""
+    if not sizes:
+        return ""
     counts = Counter(sizes).most_common()
     shown = ", ".join(f"{height}×{width} ({count})" for (height, width), count in counts[:SIZES])
-    return f"height×width {shown}" + (f" and {len(counts) - SIZES} other sizes" if counts[SIZES:] else "")
+    return f"; height×width {shown}" + (f" and {len(counts) - SIZES} other sizes" if counts[SIZES:] else "")
 
 
 def class_table(classes: Sequence[str], surveys: dict[str, Survey]) -> list[str]:
