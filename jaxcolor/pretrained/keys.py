@@ -1,10 +1,11 @@
 """PyTorch's weights as variables of jaxcolor and back, by one table of keys per network."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax import dtypes
 
 from jaxcolor.errors import UserError
 
@@ -18,10 +19,22 @@ class Place(NamedTuple):
     axes: tuple[int, ...] | None = None
 
 
+class Problem(NamedTuple):
+    """What is wrong with a key, and what is wrong with several such keys."""
+
+    key: str
+    one: str
+    several: str
+
+
 Table = dict[str, Place]
 KERNEL = (2, 3, 1, 0)  # OIHW → HWIO; for a depthwise kernel [channel, 1, h, w] → [h, w, 1, channel], too
 # PyTorch counts batches, and uses the count only for a BatchNorm without momentum. jaxcolor does not count.
 COUNTER = ".num_batches_tracked"
+MISSING = ("is missing", "are missing")
+UNKNOWN = ("is unknown", "are unknown")
+TWICE = ("is there twice", "are there twice")
+NOT_FINITE = ("has numbers that are not finite", "have numbers that are not finite")
 
 
 def conv(key: str, path: KeyPath, bias: bool = False) -> Table:
@@ -44,34 +57,47 @@ def from_torch(
     weights: Mapping[str, np.ndarray],
     table: Table,
     like: Mapping[str, Any],
-    problems: Iterable[str] = (),
-    what: str = "the PyTorch weights",
+    problems: Iterable[Problem] = (),
+    what: str = "the PyTorch weights do not fit this network",
 ) -> dict[str, Any]:
     """Return the variables of a network from PyTorch's weights. `like` has their shapes and dtypes.
 
-    Raises `UserError` with `problems` and with all keys that are missing, unknown, of another shape or not
-    finite.
+    Raises `UserError` with `problems` and with all keys that are missing, unknown, of another shape, not
+    finite or not of floating-point numbers. The error starts with `what`.
     """
     wanted = flatten_dict(dict(like))
     problems = list(problems)
-    problems += [f"{key} is unknown" for key in weights if key not in table and not key.endswith(COUNTER)]
+    problems += [Problem(key, *UNKNOWN) for key in weights if key not in table and not key.endswith(COUNTER)]
     found: dict[KeyPath, np.ndarray] = {}
     for key, (path, axes) in table.items():
         if key not in weights:
-            problems.append(f"{key} is missing")
+            problems.append(Problem(key, *MISSING))
             continue
-        array = weights[key]
+        array, shape = weights[key], wanted[path].shape
+        if not dtypes.issubdtype(array.dtype, np.floating):
+            problems.append(_not_floating(key, array.dtype))
+            continue
         if axes and array.ndim != len(axes):
-            problems.append(f"{key} has {array.ndim} axes, not {len(axes)}")
+            problems.append(_other_shape(key, f"has {array.ndim} axes, not {len(axes)}"))
             continue
         array = array.transpose(axes) if axes else array
-        if array.shape != wanted[path].shape:
-            problems.append(f"{key} has shape {array.shape} in jaxcolor's order, not {wanted[path].shape}")
-        elif not np.isfinite(array).all():
-            problems.append(f"{key} has numbers that are not finite")
-        found[path] = np.ascontiguousarray(array, wanted[path].dtype)
-    report(problems, f"{what} do not fit this network")
+        if array.shape != shape:
+            problems.append(_other_shape(key, f"has shape {array.shape} in jaxcolor's order, not {shape}"))
+            continue
+        with np.errstate(over="ignore"):  # what is too large becomes infinite
+            found[path] = np.ascontiguousarray(array, wanted[path].dtype)
+        if not np.isfinite(found[path]).all():
+            problems.append(Problem(key, *NOT_FINITE))
+    report(problems, what)
     return unflatten_dict(found)
+
+
+def _other_shape(key: str, text: str) -> Problem:
+    return Problem(key, text, "have another shape")
+
+
+def _not_floating(key: str, dtype: np.dtype) -> Problem:
+    return Problem(key, f"has numbers of type {dtype}, not floats", "have numbers that are not floats")
 
 
 def to_torch(
@@ -83,27 +109,51 @@ def to_torch(
     """
     ours = flatten_dict(dict(variables))
     paths = {place.path for place in table.values()}
-    problems = [f"{'/'.join(path)} is unknown" for path in ours if path not in paths]
+    problems = [Problem("/".join(path), *UNKNOWN) for path in ours if path not in paths]
     found = {}
     for key, (path, axes) in table.items():
+        name = "/".join(path)
         if path not in ours:
-            problems.append(f"{'/'.join(path)} is missing")
+            problems.append(Problem(name, *MISSING))
             continue
         array = np.asarray(ours[path])
         if axes and array.ndim != len(axes):
-            problems.append(f"{'/'.join(path)} has {array.ndim} axes, not {len(axes)}")
+            problems.append(_other_shape(name, f"has {array.ndim} axes, not {len(axes)}"))
             continue
         array = array.transpose(np.argsort(axes)) if axes else array
         if array.shape != shapes[key]:
-            problems.append(f"{'/'.join(path)} has, as {key}, shape {array.shape}, not {shapes[key]}")
+            problems.append(_other_shape(name, f"has, as {key}, shape {array.shape}, not {shapes[key]}"))
         found[key] = array.copy()
     report(problems, "the variables do not fit this PyTorch network")
     return found
 
 
-def report(problems: list[str], what: str, shown: int = 10) -> None:
-    """Raise `UserError` with all problems, or with the first `shown` of them."""
-    if problems:
-        problems = sorted(problems)
-        more = [f"and {len(problems) - shown} more"] if len(problems) > shown else []
-        raise UserError(f"{what}: {'; '.join([*problems[:shown], *more])}")
+def report(problems: Iterable[Problem], what: str) -> None:
+    """Raise `UserError` with all problems, of which three or more of a kind are put together."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in sorted(problems):
+        groups.setdefault(problem.several, []).append(problem)
+    texts: list[tuple[str, str]] = []  # each with its first key, in whose order they are shown
+    for several, group in groups.items():
+        keys, first = [problem.key for problem in group], group[0]
+        if len(group) <= 2:
+            texts += [(key, f"{_printable(key)} {one}") for key, one, _ in group]
+        elif len({problem.one for problem in group}) == 1:
+            texts.append((first.key, f"{list_keys(keys)} {several}"))
+        else:
+            more = f"and {len(group) - 1} more {several}"
+            texts.append((first.key, f"{_printable(first.key)} {first.one}, {more}"))
+    if texts:
+        raise UserError(f"{what}: {'; '.join(text for _, text in sorted(texts))}")
+
+
+def list_keys(keys: Sequence[str]) -> str:
+    """Return the first two keys and the number of the others, for a line of text."""
+    more = [f"{len(keys) - 2} more"] if len(keys) > 2 else []
+    *first, last = [*map(_printable, keys[:2]), *more]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _printable(key: str) -> str:
+    """Return a key on one line. A file may hold any."""
+    return key if key.isprintable() else ascii(key)

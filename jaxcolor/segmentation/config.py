@@ -29,7 +29,8 @@ class SegmentConfig(RunConfig):
     train: Literal["last", "head", "all"] = "head"
     """The trainable part: the last layer, everything after the backbone, or everything."""
     weights: Path | None = None
-    """A .pth file of pretrained weights. Default: those published for the backbone."""
+    """A .pth or .safetensors file of pretrained weights: of DeepLabV3, or of the backbone as an ImageNet
+    classifier. Default: those published for the backbone."""
     output_stride: int | None = None
     """Size of the image divided by the size of the features, 8 or 16. Default: 8 for ResNets, 16 for
     EfficientNet."""

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxcolor.data.image_files import Size
 from jaxcolor.errors import UserError
 from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3, Stage
-from jaxcolor.pretrained.deeplabv3 import Pretrained, load_pretrained
+from jaxcolor.pretrained.deeplabv3 import Pretrained, describe, load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 
 EXAMPLE = (1, 64, 64, 3)  # images to initialize with
@@ -27,13 +27,17 @@ def build_model(config: SegmentConfig, classes: int) -> DeepLabV3:
 
 
 def load_variables(model: DeepLabV3, config: SegmentConfig) -> Pretrained:
-    """Return the variables of the network: pretrained, or initialized if the file lacks them."""
+    """Return the variables of the network: pretrained, or initialized if the file lacks them.
+
+    Prints what the file of weights holds.
+    """
     pretrained = load_pretrained(model.architecture, variable_shapes(model), config.weights)
     if config.train == "last" and pretrained.facts["head"] == "new":
         raise UserError(
             f"{pretrained.facts['file']} has no head of a DeepLabV3, and a new head must be trained: "
             "choose --train head, or weights that have a head"
         )
+    print(describe(pretrained.facts), flush=True)
     return Pretrained(with_initialized(model, pretrained.variables, config.seed), pretrained.facts)
 
 

@@ -9,7 +9,7 @@ import optax
 import pytest
 import tiny_backbone
 from PIL import Image
-from pth_files import write_weights
+from pth_files import Fake, write_weights
 from trained_segmenter import Trained
 from voc_layout import NAMES, write_voc
 
@@ -112,6 +112,7 @@ def test_a_run_writes_all_its_files(trained: Trained) -> None:
     assert record["weights"]["backbone"] == "pretrained"
     assert record["weights"]["classifier"] == record["weights"]["head"] == "new"
     assert record["weights"]["file"] == "own.pth"
+    assert "own.pth: the weights; backbone: pretrained, head: new, classifier: new\n" in trained.output
     assert record["dataset"]["classes"] == ["class 0", "class 1", "class 2"]
     # Pixels by class: 4·64, 44·32 and 44·31 per image, without 44 of void.
     frequency = np.array([256, 1408, 1364]) / 3028
@@ -372,6 +373,22 @@ def test_a_broken_file_is_named_before_a_run_is_replaced(
     with pytest.raises(UserError, match=f"{name}.jpg is broken"):
         segment(dataclasses.replace(config, overwrite=True, class_weights="none"))
     assert files_in(config.folder) == before
+
+
+def test_a_checkpoint_of_pytorch_starts_the_same_run(
+    config: SegmentConfig, trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {f"module.{key}": array for key, array in tiny_backbone.weights(seed=2).items()}
+    beside = {"epoch": 3, "args": Fake("argparse", "Namespace", 1)}
+    checkpoint = write_weights(tmp_path / "checkpoint.pth", weights, "model", beside)
+    segment(dataclasses.replace(config, weights=checkpoint))
+    assert (
+        "checkpoint.pth: the weights under 'model', without the prefix 'module.'; backbone: pretrained, "
+        "head: new, classifier: new\n"
+    ) in capsys.readouterr().out
+    record = RunFolder(config.folder).read_config()["weights"]
+    assert (record["entry"], record["prefix"]) == ("model", "module.")
+    assert metrics_of(config) == metrics_of(trained.config)
 
 
 def test_a_run_keeps_its_frozen_weights(config: SegmentConfig, trained: Trained, tmp_path: Path) -> None:
