@@ -22,7 +22,7 @@ from PIL import Image
 
 from jaxcolor.data.classes import CATEGORIES
 from jaxcolor.data.download import download, is_downloaded, is_reachable
-from jaxcolor.data.prepare import find_builder, prepare, prepared_before
+from jaxcolor.data.prepare import can_prepare, find_builder, prepare, prepared_before
 from jaxcolor.errors import UserError, reason
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -140,17 +140,24 @@ def load_cifar10(
 
     `category` is one of `CATEGORIES`, or "all". `md5` is that of an earlier run's archive, or None. The
     default archive is the official one, which is downloaded unless `data_dir` (None: the default folder of
-    tfds) has it. Raises `UserError` if the archive is not available.
+    tfds) has it. Where records cannot be prepared, the archive itself is read. Raises `UserError` if the
+    archive is not available.
     """
     builder = find_builder(Cifar10Binary, OFFICIAL_MD5, archive, data_dir, md5)
     if archive is None and not builder.is_prepared():
         if builder.builder_config.name != OFFICIAL_MD5:
             raise UserError(f"the archive with md5 {md5} is not prepared here: give it with --archive FILE")
-        file = download(URL, f"md5:{OFFICIAL_MD5}", _downloads(builder), ADVICE)
-        builder = find_builder(Cifar10Binary, OFFICIAL_MD5, file, data_dir)
-    prepare(builder)
+        archive = download(URL, f"md5:{OFFICIAL_MD5}", _downloads(builder), ADVICE)
+        builder = find_builder(Cifar10Binary, OFFICIAL_MD5, archive, data_dir)
+    if archive and not can_prepare():
+        records = read_archive(archive)
+        counts = {split: len(rows) for split, rows in records.items()}
+        train, test = (_images(records[split], split, category) for split in FILES)
+    else:
+        prepare(builder)
+        counts = {split: builder.info.splits[split].num_examples for split in FILES}
+        train, test = (_read(builder, split, category) for split in FILES)
     md5 = builder.builder_config.name
-    counts = {split: builder.info.splits[split].num_examples for split in FILES}
     if md5 != OFFICIAL_MD5:
         print(
             f"warning: {archive or 'the prepared archive'} is not the official archive (md5 {md5}, official "
@@ -158,7 +165,6 @@ def load_cifar10(
             f"{counts['test']:,} of {OFFICIAL_COUNTS['test']:,} test images; used as it is",
             file=sys.stderr,
         )
-    train, test = (_read(builder, split, category) for split in FILES)
     return train, test, md5
 
 
@@ -186,8 +192,20 @@ def _read(builder: Cifar10Binary, split: str, category: str) -> np.ndarray:
     source = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
     label = None if category == "all" else CATEGORIES.index(category)
     kept = [r["image"] for r in (source[i] for i in range(len(source))) if label in (None, r["label"])]
-    if not kept:
+    _check_any(len(kept), split, category)
+    return np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in kept])
+
+
+def _images(records: UInt8[np.ndarray, "_ 3073"], split: str, category: str) -> np.ndarray:
+    """Return the images of a category, uint8 [n, 32, 32, 3], from the records of a file."""
+    if category != "all":
+        records = records[records[:, 0] == CATEGORIES.index(category)]
+    _check_any(len(records), split, category)
+    return records[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+
+
+def _check_any(count: int, split: str, category: str) -> None:
+    if not count:
         raise UserError(
             f"the archive has no {split} images of the category {category}: choose another --category"
         )
-    return np.stack([np.asarray(Image.open(io.BytesIO(png))) for png in kept])

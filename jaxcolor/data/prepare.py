@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ def make_builder(cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: 
             return cls(config=config, data_dir=data_dir, file_format="array_record")
     except OSError as error:
         raise UserError(f"cannot use the data folder {data_dir or 'of tfds'}: {reason(error)}") from error
+
+
+def can_prepare() -> bool:
+    """Return whether records can be written here. The package array-record has no build for Windows."""
+    return importlib.util.find_spec("array_record") is not None
 
 
 def find_builder(

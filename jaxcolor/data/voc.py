@@ -25,7 +25,7 @@ from jaxcolor.data.download import download, is_downloaded, is_reachable
 from jaxcolor.data.examples import Example, check_sizes
 from jaxcolor.data.image_files import Size, read_image, read_size
 from jaxcolor.data.label_maps import Color, LabelFormat, read_label_map, read_palette
-from jaxcolor.data.prepare import find_builder, prepare, prepared_before
+from jaxcolor.data.prepare import can_prepare, find_builder, prepare, prepared_before
 from jaxcolor.data.voc_layout import IMAGES, LISTS, MASKS, VocLayout, find_root
 from jaxcolor.errors import UserError, reason
 
@@ -201,6 +201,8 @@ def load_voc(
         if builder.builder_config.name != OFFICIAL_MD5:
             raise UserError(f"the archive with md5 {md5} is not prepared here: give it with --archive FILE")
         builder = find_builder(VocSegmentation, OFFICIAL_MD5, _download(_downloads(builder)), data_dir)
+    if not can_prepare():
+        raise UserError("archives cannot be read here, without array-record: unpack it and give --voc-dir")
     prepare(builder)
     return PreparedVoc(builder)
 

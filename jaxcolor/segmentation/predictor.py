@@ -1,5 +1,6 @@
 """Prediction: a trained network that segments images of any size."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from jaxcolor.training.compilation import jit, set_up
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
 
+MAX_PIXELS = 4_000_000  # of an enlarged image
+
 
 class LabelPredictor:
     """The compiled prediction of a network, for states with any weights."""
@@ -41,6 +44,17 @@ class LabelPredictor:
         shape = feature_shape(self.model, size)
         rows, columns = (interpolation(n, m) for n, m in zip(image.shape[:2], shape[:2], strict=True))
         return np.asarray(self._predict(state, resized[None], rows, columns))
+
+
+def prediction_size(size: Size, resize: Sequence[int]) -> Size:
+    """Return the size at which the network sees an image of any size.
+
+    It is that of `network_sizes`, at least `STEP`. A long and narrow image is enlarged less: to at most
+    `MAX_PIXELS`.
+    """
+    (height, width), *_ = network_sizes([size], resize)
+    scale = min(1, math.sqrt(max(MAX_PIXELS, math.prod(size)) / (height * width)))
+    return max(round(scale * height), STEP), max(round(scale * width), STEP)
 
 
 class Segmenter:
@@ -67,8 +81,7 @@ class Segmenter:
         the names.
         """
         batch, is_one = as_images(images)
-        (height, width), *_ = network_sizes([batch.shape[1:3]], self.image_size)
-        size = (max(height, STEP), max(width, STEP))
+        size = prediction_size(batch.shape[1:3], self.image_size)
         labels = [self._label(self._state, image, size) for image in batch]
         return LabelMap.of(labels[0] if is_one else np.stack(labels), self.classes)
 

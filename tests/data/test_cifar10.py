@@ -172,6 +172,20 @@ def test_the_other_versions_are_recognized(file: str, version: str, tmp_path: Pa
         read_archive(path)
 
 
+def test_without_array_record_the_archive_itself_is_read(
+    archive: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = load_cifar10("horse", archive, data_dir)
+    monkeypatch.setattr(cifar10, "can_prepare", lambda: False)
+    found = load_cifar10("horse", archive, tmp_path)
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert not list(tmp_path.rglob("*.array_record*"))
+    with pytest.raises(UserError, match="no train images of the category frog"):
+        load_cifar10("frog", archive, tmp_path)
+    assert len(load_cifar10("all", archive, tmp_path)[0]) == 54
+
+
 def test_an_archive_that_has_moved_is_found_by_its_md5(archive: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copy(archive, tmp_path / "moved.tar.gz"))
     assert cifar10.last_prepared(tmp_path) is None

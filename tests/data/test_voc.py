@@ -95,6 +95,14 @@ def test_broken_archives(tar: Path, tmp_path: Path) -> None:
         load_voc(tmp_path / "missing.tar", tmp_path)
 
 
+def test_without_array_record_the_folder_is_wanted(
+    tar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voc, "can_prepare", lambda: False)
+    with pytest.raises(UserError, match="unpack it and give --voc-dir"):
+        load_voc(tar, tmp_path)
+
+
 def test_without_network_all_mirrors_fail_with_advice(tmp_path: Path) -> None:
     assert not is_available(tmp_path)
     assert last_prepared(tmp_path) is None

@@ -20,7 +20,7 @@ from jaxcolor.images import LabelMap
 from jaxcolor.models.deeplabv3 import DeepLabV3
 from jaxcolor.segmentation import loader as loader_module
 from jaxcolor.segmentation.job import build_job
-from jaxcolor.segmentation.predictor import LabelPredictor, Segmenter
+from jaxcolor.segmentation.predictor import LabelPredictor, Segmenter, prediction_size
 from jaxcolor.segmentation.preprocess import normalize
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run import load_run
@@ -144,3 +144,23 @@ def test_a_prediction_names_its_largest_classes(tiny: str) -> None:
     assert line == "dog 75 %, sky 25 %; "
     assert images.keys() == {"-mask", "-overlay"}
     np.testing.assert_array_equal(images["-mask"], labels)
+
+
+@pytest.mark.parametrize(
+    ("size", "resize", "expected"),
+    [
+        ((375, 500), (520,), (520, 693)),
+        ((375, 500), (), (375, 500)),
+        ((375, 500), (64, 96), (64, 96)),
+        ((4000, 3000), (), (4000, 3000)),
+        ((1, 1), (520,), (520, 520)),
+        ((3, 4), (), (32, 32)),
+        ((1, 5000), (520,), (32, 141421)),  # 28 rows would be 4 million pixels
+        ((5000, 1), (520,), (141421, 32)),
+        ((1000, 12000), (520,), (520, 6240)),
+    ],
+)
+def test_images_of_any_size_are_predicted_at_a_bounded_size(
+    size: tuple[int, int], resize: tuple[int, ...], expected: tuple[int, int]
+) -> None:
+    assert prediction_size(size, resize) == expected
