@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxcolor.data.classes import voc_colors
 from jaxcolor.data.examples import decode_image
-from jaxcolor.files import write_atomically
+from jaxcolor.files import expand_user, write_atomically
 
 ImageLike = str | Path | Image.Image | np.ndarray
 
@@ -23,7 +23,7 @@ def as_images(value: ImageLike) -> tuple[UInt8[np.ndarray, "n height width 3"], 
     width, 1, 3 or 4]. Raises `ValueError` for other arrays, and `UserError` for a file that is no image.
     """
     if isinstance(value, str | Path):
-        return decode_image(Path(value), str(value))[None], True
+        return decode_image(expand_user(Path(value)), str(value))[None], True
     array = np.asarray(value.convert("RGB") if isinstance(value, Image.Image) else value)
     if array.ndim == 2:
         array = array[..., None]
@@ -44,7 +44,7 @@ class ColorImage(np.ndarray):
 
     def save(self, path: str | Path) -> None:
         """Write an image file in the format of the path's suffix."""
-        save_image(Path(path), Image.fromarray(np.asarray(self)))
+        save_image(expand_user(Path(path)), Image.fromarray(np.asarray(self)))
 
     def _repr_png_(self) -> bytes | None:
         is_image = self.ndim == 3 and self.shape[-1] == 3 and self.dtype == np.uint8
@@ -77,7 +77,7 @@ class LabelMap(np.ndarray):
 
     def save(self, path: str | Path) -> None:
         """Write a palette image (PNG) whose pixels are the class indices."""
-        save_image(Path(path), self.to_image())
+        save_image(expand_user(Path(path)), self.to_image())
 
     def _repr_png_(self) -> bytes | None:
         return self.to_image().convert("RGB")._repr_png_() if self.ndim == 2 else None

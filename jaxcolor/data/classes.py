@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from jaxcolor.errors import UserError, reason
+from jaxcolor.files import expand_user
 
 # CIFAR-10's categories, in the order of its labels.
 Category = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -44,7 +45,9 @@ def read_classes(given: str) -> tuple[str, ...]:
         names = [f"class {i}" for i in range(int(given))]
     else:
         try:
-            names = [line.strip() for line in Path(given).read_text().splitlines() if line.strip()]
+            names = [
+                line.strip() for line in expand_user(Path(given)).read_text().splitlines() if line.strip()
+            ]
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"--classes is a number of classes, or a file with one name per line: cannot read {given}: "
