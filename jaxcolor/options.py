@@ -20,7 +20,7 @@ def read_options(
     cls: type[Settings],
     arguments: Sequence[str] | None = None,
     prog: str | None = None,
-    default: Settings | None = None,
+    default: Any = None,
 ) -> Settings:
     """Return the settings from the command line. Options that are not given keep the value in `default`.
 

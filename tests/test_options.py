@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 from analysis.config import AnalyzeConfig
@@ -73,7 +74,7 @@ def test_paths_may_start_with_the_home_folder(
         if hasattr(settings, name)
     ]  # fmt: skip
     assert len(names) >= 3
-    config = read_options(settings, [f"--{name.replace('_', '-')}=~/{name}" for name in names])
+    config: Any = read_options(settings, [f"--{name.replace('_', '-')}=~/{name}" for name in names])
     assert [getattr(config, name) for name in names] == [tmp_path / name for name in names]
 
 

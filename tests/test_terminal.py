@@ -2,12 +2,14 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import warnings
 from pathlib import Path
 
 import pytest
 
+from jaxcolor.cli import RESUME_ADVICE
 from jaxcolor.errors import UserError
 from jaxcolor.terminal import messages_into, one_line_messages
 
@@ -29,12 +31,14 @@ WITHOUT_UTF8 = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
 
 def run(shell: str, **variables: str) -> subprocess.CompletedProcess:
-    """Run the program with `$PROGRAM` in a line of the shell."""
-    program = f"{sys.executable} -c '{PROGRAM}'"
-    return subprocess.run(
-        ["bash", "-c", shell.replace("$PROGRAM", program)],
-        input=b"", env=os.environ | variables, capture_output=True,
-    )  # fmt: skip
+    """Run the program, `$PROGRAM` in a line of the shell."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "program.py").write_text(PROGRAM)
+        variables = {"PYTHONPATH": os.pathsep.join(sys.path), "PROGRAM": f"{folder}/program.py"} | variables
+        return subprocess.run(
+            ["bash", "-c", shell.replace("$PROGRAM", f"{sys.executable} $PROGRAM")],
+            input=b"", env=os.environ | variables, capture_output=True,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize("variables", [{"PYTHONIOENCODING": "ascii"}, WITHOUT_UTF8])
@@ -92,8 +96,8 @@ def test_a_broken_pipe_is_one_line(also_errors: bool) -> None:
     if process.stderr:
         process.stderr.close()
     assert process.wait() == 141
-    line = "stopped, because nothing reads the output: with --name and --resume a run resumes after its last epoch"
-    assert err == ("" if also_errors else f"{line}\n")
+    line = f"stopped, because nothing reads the output: {RESUME_ADVICE}\n"
+    assert err == ("" if also_errors else line)
 
 
 def test_messages_of_libraries_are_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:

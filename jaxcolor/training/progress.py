@@ -87,5 +87,4 @@ class Progress:
 
 def in_notebook() -> bool:
     """Return whether this process is the kernel of a notebook, whose output is no terminal."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return "IPKernelApp" in getattr(shell, "config", {})
+    return "ipykernel.zmqshell" in sys.modules
