@@ -3,6 +3,7 @@
 from analysis.config import QUICK, AnalyzeConfig
 
 from jaxcolor import cli
+from jaxcolor.training.memory import enough_memory
 
 
 def main() -> None:
@@ -10,7 +11,8 @@ def main() -> None:
     # Imported after parsing, so --help does not wait for JAX.
     from analysis.main import analyze
 
-    analyze(config)
+    with enough_memory(config.memory_advice):
+        analyze(config)
 
 
 if __name__ == "__main__":

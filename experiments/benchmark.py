@@ -1,34 +1,52 @@
 """Compare jaxcolor with plain PyTorch: `python experiments/benchmark.py colorize` or `segment`."""
 
 import sys
+from collections.abc import Sequence
 
-import tyro
 from benchmarks.config import ColorizeBenchmark, SegmentBenchmark
 
-from jaxcolor.cli import run_script
+from jaxcolor.cli import run_command, run_script
+from jaxcolor.options import read_options
+from jaxcolor.training.memory import enough_memory
 
-app = tyro.extras.SubcommandApp()
+USAGE = """\
+usage: benchmark.py COMMAND [OPTIONS]
+
+Compare jaxcolor with plain PyTorch.
+
+commands:
+  colorize   compare colorization: parity certificate, speed and memory
+  segment    compare segmentation: whole runs, and the frozen forward pass
+
+`benchmark.py COMMAND --help` lists the options of a command.
+"""
 
 
-@app.command(name="colorize")
-def colorize(config: tyro.conf.OmitArgPrefixes[ColorizeBenchmark]) -> None:
+def colorize(arguments: Sequence[str], prog: str) -> None:
     """Compare colorization: parity certificate, speed and memory."""
+    config = read_options(ColorizeBenchmark, arguments, prog)
     # Imported after parsing, so --help does not wait for JAX and PyTorch.
     from benchmarks.main import benchmark_colorization
 
-    if not benchmark_colorization(config).get("certificate_holds", True):
+    with enough_memory(config.memory_advice):
+        holds = benchmark_colorization(config).get("certificate_holds", True)
+    if not holds:
         sys.exit("error: the certificate does not hold: see its rows marked TOO FAR")
 
 
-@app.command(name="segment")
-def segment(config: tyro.conf.OmitArgPrefixes[SegmentBenchmark]) -> None:
+def segment(arguments: Sequence[str], prog: str) -> None:
     """Compare segmentation: whole runs with their losses, and the frozen forward pass."""
+    config = read_options(SegmentBenchmark, arguments, prog)
     from benchmarks.main import benchmark_segmentation
 
-    benchmark_segmentation(config)
+    with enough_memory(config.memory_advice):
+        benchmark_segmentation(config)
 
+
+COMMANDS = {"colorize": colorize, "segment": segment}
 
 if __name__ == "__main__":
     run_script(
-        lambda: app.cli(config=(tyro.conf.FlagCreatePairsOff,)), "an interrupted benchmark saves no results"
+        lambda: run_command(COMMANDS, USAGE, "benchmark.py", sys.argv[1:]),
+        "an interrupted benchmark saves no results",
     )

@@ -4,7 +4,10 @@ Settings come from a dataclass; an error that the user can mend is one line.
 """
 
 import _thread
+import contextlib
 import dataclasses
+import difflib
+import functools
 import os
 import runpy
 import signal
@@ -14,9 +17,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tyro
-
 from jaxcolor.errors import UserError, reason
+from jaxcolor.files import expand_user
+from jaxcolor.options import read_options
+from jaxcolor.terminal import flush_streams, one_line_messages, prepare_streams
+from jaxcolor.training.memory import enough_memory
 from jaxcolor.training.run_folder import RunFolder
 
 Config = TypeVar("Config", bound=Any)
@@ -40,20 +45,27 @@ RESUME_ADVICE = "with --name and --resume a run resumes after its last epoch"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `jaxcolor COMMAND …`."""
-    command, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    if command in COMMANDS:
-        run_script(lambda: COMMANDS[command](rest, prog=f"jaxcolor {command}"))
-    elif command in STUDIES:
-        run_script(lambda: run_study(command, rest))
+    given = sys.argv[1:] if arguments is None else arguments
+    run_script(lambda: run_command(COMMANDS | STUDIES, USAGE, "jaxcolor", given))
+
+
+def run_command(
+    commands: Mapping[str, Callable[..., None]], usage: str, prog: str, arguments: Sequence[str]
+) -> None:
+    """Run the command that the first argument names, with the other arguments, or print the usage."""
+    command, *rest = arguments or ["--help"]
+    if command in commands:
+        commands[command](rest, prog=f"{prog} {command}")
     elif command in ("-h", "--help"):
-        print(USAGE, end="")
+        print(usage, end="")
     elif command == "--version":
         from jaxcolor import __version__
 
         print(f"jaxcolor {__version__}")
     else:
-        names = ", ".join([*COMMANDS, *STUDIES])
-        print(f"error: there is no command {command!r}: choose from {names}", file=sys.stderr)
+        close = difflib.get_close_matches(command, commands)
+        hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(commands)}"
+        print(f"error: there is no command {command!r}: {hint}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -65,7 +77,8 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.colorization.job import colorize
 
-    colorize(config)
+    with enough_memory(config.memory_advice):
+        colorize(config)
 
 
 def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -76,34 +89,41 @@ def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.segmentation.job import segment
 
-    segment(config)
+    with enough_memory(config.memory_advice):
+        segment(config)
 
 
 def inspect(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor inspect`."""
+    import tyro
+
     from jaxcolor.segmentation.config import InspectConfig
 
-    config = tyro.cli(InspectConfig, args=arguments, prog=prog)
+    config = tyro.cli(InspectConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.segmentation.inspection import inspect
 
-    inspect(config.data.expanduser(), config.classes, config.sheet)
+    inspect(expand_user(config.data), config.classes, config.sheet and expand_user(config.sheet))
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"colorize": colorize, "segment": segment, "inspect": inspect}
-STUDIES = ("analyze", "benchmark")  # scripts in experiments/, which the installed package does not contain
-
-
-def run_study(name: str, arguments: Sequence[str]) -> None:
+def run_study(name: str, arguments: Sequence[str], prog: str) -> None:
     """Run a script of experiments/. Raises `UserError` outside of a clone of the repository."""
     script = Path(__file__).parents[1] / "experiments" / f"{name}.py"
     if not script.is_file():
         raise UserError(
-            f"jaxcolor {name} needs a clone of the repository: run `pip install -e .` there, "
+            f"{prog} needs a clone of the repository: run `pip install -e .` there, "
             f"then `python experiments/{name}.py`"
         )
     sys.path.insert(0, str(script.parent))
     sys.argv = [str(script), *arguments]
     runpy.run_path(str(script), run_name="__main__")
+
+
+COMMANDS: dict[str, Callable[..., None]] = {"colorize": colorize, "segment": segment, "inspect": inspect}
+# Scripts in experiments/, which the installed package does not contain.
+STUDIES: dict[str, Callable[..., None]] = {
+    name: functools.partial(run_study, name) for name in ("analyze", "benchmark")
+}
 
 
 def parse(
@@ -119,10 +139,7 @@ def parse(
     in the config.json of the run.
     """
 
-    def read(default: Any = None) -> Config:
-        given = {} if default is None else {"default": default}
-        return tyro.cli(cls, args=arguments, prog=prog, config=(tyro.conf.FlagCreatePairsOff,), **given)
-
+    read = functools.partial(read_options, cls, arguments, prog)
     config = read()
     for flag, preset in (presets or {}).items():
         if getattr(config, flag):
@@ -140,21 +157,44 @@ def parse(
 
 
 def run_script(main: Callable[[], None], advice: str = RESUME_ADVICE) -> None:
-    """Run a main function. A `UserError` is one line and exit status 1; Ctrl-C is exit status 130.
+    """Run a main function. An error that the user can fix is one line and exit status 1.
 
-    `advice` is printed after Ctrl-C.
+    Ctrl-C is exit status 130. If the program that reads the output has ended, the status is 141, that of a
+    program which SIGPIPE ends. `advice` is printed in both cases.
     """
     sys.unraisablehook = interrupt_again
+    prepare_streams()
     try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        where = f" {error.filename}" if error.filename else ""
-        sys.exit(f"error: cannot read or write{where}: {reason(error)}")
+        with one_line_messages(), enough_memory("lower the sizes"):
+            main()
+            sys.stdout.flush()
+    except (UserError, OSError) as error:
+        flush_streams()
+        if BrokenPipeError in (type(error), type(error.__cause__)):
+            say(f"stopped, because nothing reads the output: {advice}")
+            sys.exit(141)
+        say(f"error: {describe(error)}")
+        sys.exit(1)
     except KeyboardInterrupt:
-        print(f"\ninterrupted: {advice}", file=sys.stderr)
+        flush_streams()
+        say(f"\ninterrupted: {advice}")
         os._exit(130)  # at once, without waiting for steps that the device still computes
+    finally:
+        flush_streams()
+
+
+def describe(error: UserError | OSError) -> str:
+    """Return what is wrong in a line."""
+    if isinstance(error, UserError):
+        return str(error)
+    where = f" {error.filename}" if error.filename else ""
+    return f"cannot read or write{where}: {reason(error)}"
+
+
+def say(line: str) -> None:
+    """Print a line to standard error, unless that has ended, too."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def interrupt_again(unraisable: "sys.UnraisableHookArgs") -> None:

@@ -12,5 +12,7 @@ def reason(error: BaseException) -> str:
     """Return the first line of another library's error, for the message of a `UserError`."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
+    if isinstance(error, MemoryError):
+        return "too little memory"
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(" :") if lines else type(error).__name__

@@ -14,6 +14,8 @@ from typing import IO, Any
 import platformdirs
 from filelock import FileLock, Timeout
 
+from jaxcolor.errors import UserError
+
 TEMPORARY = ".tmp"
 
 
@@ -22,8 +24,29 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("jaxcolor")
 
 
+def check_writable(folder: Path) -> None:
+    """Create a folder if there is none. Raises `OSError` if no file can be written into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(b"x")
+
+
+def expand_user(path: Path) -> Path:
+    """Return a path with the home of a user in place of `~` or `~NAME`. Raises `UserError` if there is none.
+
+    The shell expands `--runs-dir ~/runs` but not `--runs-dir=~/runs`.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"cannot expand {path}: there is no such user; write ./{path} for a file") from error
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Open a temporary file, call `write` with it, and rename it to `path` when it is complete."""
+    """Open a temporary file, call `write` with it, and rename it to `path` when it is complete.
+
+    An `OSError`, such as that of a full disk, names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
     try:
@@ -33,8 +56,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         os.unlink(name)
+        if isinstance(error, OSError):
+            error.filename = str(path)
         raise
 
 

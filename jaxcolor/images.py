@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxcolor.data.colors import class_colors
 from jaxcolor.data.image_files import read_image, to_rgb
-from jaxcolor.files import write_atomically
+from jaxcolor.files import expand_user, write_atomically
 
 ImageLike = str | Path | Image.Image | np.ndarray
 
@@ -24,7 +24,7 @@ def as_images(value: ImageLike) -> tuple[UInt8[np.ndarray, "n height width 3"], 
     `UserError` for a file that is no image.
     """
     if isinstance(value, str | Path):
-        return read_image(Path(value).expanduser())[None], True
+        return read_image(expand_user(Path(value)))[None], True
     array = to_rgb(value, "the image") if isinstance(value, Image.Image) else np.asarray(value)
     if array.ndim == 2:
         array = array[..., None]
@@ -45,7 +45,7 @@ class ColorImage(np.ndarray):
 
     def save(self, path: str | Path) -> None:
         """Write an image file in the format of the path's suffix."""
-        save_image(Path(path), Image.fromarray(np.asarray(self)))
+        save_image(expand_user(Path(path)), Image.fromarray(np.asarray(self)))
 
     def _repr_png_(self) -> bytes | None:
         is_image = self.ndim == 3 and self.shape[-1] == 3 and self.dtype == np.uint8
@@ -78,7 +78,7 @@ class LabelMap(np.ndarray):
 
     def save(self, path: str | Path) -> None:
         """Write a palette image (PNG) whose pixels are the class indices."""
-        save_image(Path(path), self.to_image())
+        save_image(expand_user(Path(path)), self.to_image())
 
     def _repr_png_(self) -> bytes | None:
         return self.to_image().convert("RGB")._repr_png_() if self.ndim == 2 else None

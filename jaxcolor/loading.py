@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from jaxcolor.errors import UserError
+from jaxcolor.files import expand_user
 from jaxcolor.training.run_folder import find_run
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def load(run: str | Path, checkpoint: Literal["best", "latest"] = "best") -> "Co
     not store, come from the installed package or from the file that the run records; its hash is checked.
     Raises `UserError` if there is no run, no checkpoint, or another file of frozen weights.
     """
-    folder = find_run(Path(run).expanduser())
+    folder = find_run(expand_user(Path(run)))
     task = folder.read_config()["task"]
     if task == "colorize":
         from jaxcolor.colorization.predictor import load_colorizer

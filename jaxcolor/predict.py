@@ -8,6 +8,7 @@ from jaxcolor.errors import UserError
 from jaxcolor.images import save_image
 from jaxcolor.loading import load
 from jaxcolor.training.config import RunConfig
+from jaxcolor.training.memory import enough_memory
 
 
 def predict_files(config: RunConfig) -> list[Path]:
@@ -22,7 +23,8 @@ def predict_files(config: RunConfig) -> list[Path]:
     problems: list[str] = []
     for path in paths:
         try:
-            images, line = model.render(read_image(path))
+            with enough_memory(f"{path} is too large: give a smaller image"):
+                images, line = model.render(read_image(path))
         except UserError as error:
             problems.append(str(error))
             continue
@@ -41,7 +43,6 @@ def find_files(given: Sequence[Path]) -> list[Path]:
     """Return the given files, and the image files in given folders. Raises `UserError` for equal names."""
     paths: list[Path] = []
     for path in given:
-        path = path.expanduser()
         if path.is_dir():
             suffixes = image_suffixes()
             found = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)

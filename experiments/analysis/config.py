@@ -3,7 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
@@ -21,10 +21,13 @@ def network_name(model: str) -> str:
 
 @dataclass(frozen=True)
 class AnalyzeConfig(FolderConfig):
-    """Answer the assignment's questions with tables and plots, from traced, trained and compiled networks.
+    """Answer the assignment's questions with tables and plots.
 
-    Writes runs/analysis/report.md. With --resume, finished trainings and compilations are not repeated.
+    The report is runs/analysis/report.md. --resume skips finished trainings.
     """
+
+    GROUPS: ClassVar = {"analysis": "parts", "training": "model", "data": "dataset", "folder": "name"}
+    MEMORY: ClassVar = ("batch_size", "batch_sizes", "memory_sizes")
 
     parts: tuple[Part, ...] = PARTS
     """Questions: weights, outputs and connections of each layer; pixels x that become a·x + b; skip
@@ -75,6 +78,7 @@ class AnalyzeConfig(FolderConfig):
     """Replace the analysis of this name."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("seeds", "epochs", "batch_size", "updates", "memory_batch_size"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
         for field, least in (("image_size", 4), ("batch_sizes", 1), ("memory_sizes", 32)):

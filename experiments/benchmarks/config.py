@@ -2,22 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
+from jaxcolor.training.config import Settings
 
 SWEEP_BATCH_SIZES = (25, 50, 100, 200, 500, 1000)
 IMAGE_SIDES = (32, 64, 128, 256)  # of --sizes, in pixels
 
 
 @dataclass(frozen=True)
-class ColorizeBenchmark:
+class ColorizeBenchmark(Settings):
     """Compare jaxcolor with the plain PyTorch program: numbers, speed and memory.
 
-    Both programs take turns in one process, on the same images, device and precision. Without options, the
-    benchmark prints the parity certificate and one table of speed per network.
+    Both programs take turns in one process, on the same images and device.
+
+    By default it prints a parity certificate, and a table of speed per network.
     """
+
+    GROUPS: ClassVar = {"network": "model", "measurement": "variants", "data": "dataset", "result": "json"}
+    MEMORY: ClassVar = ("batch_size", "filters")
 
     model: tuple[Literal["cnn", "unet"], ...] = ("unet", "cnn")
     """Networks to time."""
@@ -57,6 +62,7 @@ class ColorizeBenchmark:
     """A JSON file to write all results to."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rounds < 5:
             raise UserError(f"--rounds must be at least 5, not {self.rounds}")
         for field in ("model", "batch_size"):
@@ -77,12 +83,16 @@ class ColorizeBenchmark:
 
 
 @dataclass(frozen=True)
-class SegmentBenchmark:
-    """Compare the training of a segmentation network's last layer with a plain torchvision loop.
+class SegmentBenchmark(Settings):
+    """Compare the training of a network's last layer with a torchvision loop.
 
-    Both use the built-in sample and the same random weights. The benchmark times whole runs from the command
-    line, and the frozen forward pass.
+    Both use the built-in sample and the same random weights.
+
+    It times whole runs from the command line, and the frozen forward pass.
     """
+
+    GROUPS: ClassVar = {"network": "backbone", "measurement": "runs", "result": "json"}
+    MEMORY: ClassVar = ("batch_size", "image_size")
 
     backbone: Literal["resnet50", "resnet101"] = "resnet101"
     """Backbone network."""
@@ -100,6 +110,7 @@ class SegmentBenchmark:
     """A JSON file to write all results to."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.rounds < 5:
             raise UserError(f"--rounds must be at least 5, not {self.rounds}")
         for name, value, least in (

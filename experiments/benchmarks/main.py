@@ -35,7 +35,7 @@ from jaxcolor.colorization.data import load_dataset
 from jaxcolor.colorization.palette import Palette, fit_palette
 from jaxcolor.data.photographs import load_sample
 from jaxcolor.files import write_json
-from jaxcolor.training.compilation import set_matmul_precision
+from jaxcolor.training.compilation import check_platforms, set_matmul_precision
 from jaxcolor.training.memory import keep_freed_memory
 
 PALETTE_SIZE = 24
@@ -50,6 +50,7 @@ def benchmark_colorization(config: ColorizeBenchmark) -> Results:
     """Measure what the settings ask for, print it, and return values that JSON can hold."""
     if config.archive:
         config = dataclasses.replace(config, dataset="cifar10")
+    check_platforms()
     set_matmul_precision(config.precision)
     chosen = choose_variants(config.variants)
     share_resources()
@@ -100,6 +101,7 @@ def benchmark_colorization(config: ColorizeBenchmark) -> Results:
 
 def benchmark_segmentation(config: SegmentBenchmark) -> Results:
     """Measure segmentation, print the results, and return values that JSON can hold."""
+    check_platforms()
     share_resources()
     use_float32()
     results: Results = {"machine": describe_machine(), "settings": dataclasses.asdict(config)}

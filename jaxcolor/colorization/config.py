@@ -13,10 +13,15 @@ MAX_COLORS = 256  # labels are uint8
 
 @dataclass(frozen=True)
 class ColorizeConfig(RunConfig):
-    """Train a network that colors gray images by classifying each pixel into the colors of a palette.
+    """Train a network that colors gray images with the colors of a palette.
 
-    The run folder runs/NAME holds settings, metrics, curves, sample images, palette and checkpoints.
+    The folder runs/NAME holds settings, metrics, drawings and checkpoints.
     """
+
+    GROUPS: ClassVar = {
+        "network": "model", "training": "epochs", "data": "dataset", "run": "name", "prediction": "evaluate"
+    }  # fmt: skip
+    MEMORY: ClassVar = ("batch_size", "filters")
 
     STRUCTURE: ClassVar = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_input")
     TRAINING: ClassVar = (
@@ -70,22 +75,24 @@ class ColorizeConfig(RunConfig):
     """Resume the run of this name after its latest checkpoint, with its settings."""
     overwrite: bool = False
     """Replace the run of this name."""
+    init_from: Path | None = None
+    """Start from the weights, and with the palette, of another run: its name or folder."""
+    plot_every: int = 1
+    """Draw sample images every this many epochs, and after the last one."""
+
     evaluate: bool = False
     """Only print and write the validation scores of a checkpoint of the run of this name, and draw its
     activations."""
     predict: tuple[Path, ...] = ()
     """Only color these images with a checkpoint of the run of this name, and write them into its folder.
     A folder stands for the image files in it."""
-    init_from: Path | None = None
-    """Start from the weights, and with the palette, of another run: its name or folder."""
     checkpoint: Literal["best", "latest"] = "best"
     """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
-    plot_every: int = 1
-    """Draw sample images every this many epochs, and after the last one."""
     activations: int = 0
     """Index of the validation image whose activations are drawn at the end."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("filters", "batch_size", "plot_every"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
         require(self.epochs is None or self.epochs >= 1, "epochs", "at least 1", self.epochs)

@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from jaxcolor.data.label_maps import VOID, Color
 from jaxcolor.data.text import read_lines
 from jaxcolor.errors import UserError
+from jaxcolor.files import expand_user
 
 # CIFAR-10's categories, in the order of its labels.
 Category = Literal["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
@@ -73,7 +74,7 @@ def read_classes(given: str) -> Classes:
     elif given == "voc":
         return Classes(VOC_CLASSES)
     else:
-        classes = _read_file(read_lines(Path(given), f"the classes in {given}"), given)
+        classes = _read_file(read_lines(expand_user(Path(given)), f"the classes in {given}"), given)
     if not 2 <= len(classes.names) <= VOID:
         raise UserError(f"--classes {given} must be 2 to {VOID} classes: names in a file, or their number")
     if len(set(classes.names)) < len(classes.names):

@@ -35,7 +35,10 @@ def make_builder(cls: type[Builder], config: tfds.core.BuilderConfig, data_dir: 
         with _quiet():
             return cls(config=config, data_dir=data_dir, file_format="array_record")
     except OSError as error:
-        raise UserError(f"cannot use the data folder {data_dir or 'of tfds'}: {reason(error)}") from error
+        where = data_dir or "of tensorflow-datasets"
+        raise UserError(
+            f"cannot use the data folder {where}: {reason(error)}; choose another one with --data-dir"
+        ) from error
 
 
 def can_prepare() -> bool:
@@ -96,7 +99,9 @@ def prepare(builder: tfds.core.GeneratorBasedBuilder) -> None:
             with _quiet():
                 builder.download_and_prepare()
     except (OSError, RuntimeError) as error:  # array_record raises RuntimeError on a full disk
-        raise UserError(f"cannot write prepared data to {folder}: {reason(error)}") from error
+        raise UserError(
+            f"cannot write prepared data to {folder}: {reason(error)}; choose another folder with --data-dir"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -14,8 +14,14 @@ from jaxcolor.training.config import RunConfig, require
 class SegmentConfig(RunConfig):
     """Train a DeepLabV3 with a pretrained, frozen backbone to segment images.
 
-    The run folder runs/NAME holds settings, metrics, curves, confusion matrix, predictions and checkpoints.
+    The folder runs/NAME holds settings, metrics, drawings and checkpoints.
     """
+
+    GROUPS: ClassVar = {
+        "network": "backbone", "training": "epochs", "cache": "cache", "data": "dataset", "run": "name",
+        "prediction": "evaluate",
+    }  # fmt: skip
+    MEMORY: ClassVar = ("batch_size", "image_size")
 
     STRUCTURE: ClassVar = ("backbone", "output_stride", "train", "aux")
     TRAINING: ClassVar = (
@@ -46,8 +52,8 @@ class SegmentConfig(RunConfig):
     schedule: Literal["poly", "constant"] = "poly"
     """poly: the learning rate decreases to 0 at the last step, as (1 − step / steps) to the power of 0.9."""
     class_weights: Literal["auto", "sqrt", "none"] = "auto"
-    """sqrt: weight the pixels of a class in the loss by 1 / √(its frequency among the training labels).
-    auto: sqrt with --classes; none for VOC and the sample, where it would favor objects too much."""
+    """sqrt: weight the pixels of a class in the loss by 1 / sqrt(its frequency among the training labels).
+    auto: sqrt, but none for VOC and the sample, where it would favor objects too much."""
     flip: bool = True
     """Mirror training images at random."""
     crop: int | None = None
@@ -61,7 +67,7 @@ class SegmentConfig(RunConfig):
     """Arithmetic of the layers; parameters, statistics and the loss stay float32. tf32 is for GPUs."""
 
     cache: bool = True
-    """Cache the features of the frozen part on disk, instead of computing them in every epoch."""
+    """Cache the features of the frozen part on disk."""
     cache_dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Number format of cached features. The 16-bit formats need half the space and are not exact."""
     cache_limit: float = 30.0
@@ -95,19 +101,21 @@ class SegmentConfig(RunConfig):
     """Resume the run of this name after its latest checkpoint, with its settings."""
     overwrite: bool = False
     """Replace the run of this name."""
+    init_from: Path | None = None
+    """Start from the weights of another run: its name or folder."""
+    plot_every: int = 5
+    """Draw predictions every this many epochs, and after the last one."""
+
     evaluate: bool = False
     """Only print and write the validation scores of a checkpoint of the run of this name."""
     predict: tuple[Path, ...] = ()
     """Only segment these images with a checkpoint of the run of this name, and write them into its folder.
     A folder stands for the image files in it."""
-    init_from: Path | None = None
-    """Start from the weights of another run: its name or folder."""
     checkpoint: Literal["best", "latest"] = "best"
     """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
-    plot_every: int = 5
-    """Draw predictions every this many epochs, and after the last one."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("epochs", "batch_size", "plot_every"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
         require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
@@ -155,9 +163,10 @@ class SegmentConfig(RunConfig):
 
 @dataclass(frozen=True)
 class InspectConfig:
-    """Report what a folder of images and masks holds: counts, sizes, classes, and all problems.
+    """Report what a folder of images and masks holds, and all its problems.
 
-    The exit status is 1 if there are problems.
+    The report has counts, sizes and classes. The exit status is 1 if there are
+    problems.
     """
 
     data: tyro.conf.Positional[Path]

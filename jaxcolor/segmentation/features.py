@@ -80,9 +80,8 @@ class FeatureCache:
         with self._locked():
             if self.is_complete():
                 return
+            self._allocate()
             done = self._batches_done()
-            if not done:
-                self._allocate()
             for number, batch in enumerate(batches):
                 if number >= done:
                     features, labels = compute(batch)
@@ -94,6 +93,11 @@ class FeatureCache:
                     self._unload()
                     self._note(number + 1, complete=number + 1 == len(batches))
                 on_batch(len(batch[0]))
+
+    def reserve(self) -> None:
+        """Reserve the space on the disk. Raises `UserError` if the folder cannot be written."""
+        with self._locked():
+            self._allocate()
 
     def is_complete(self) -> bool:
         return bool(self._read_note().get("complete"))
@@ -129,6 +133,8 @@ class FeatureCache:
 
     def _allocate(self) -> None:
         """Reserve the disk space now. A memory-mapped page that finds the disk full would end the process."""
+        if self._file.is_file() and self._file.stat().st_size == self.bytes:
+            return
         self.__dict__.pop("_map", None)  # of a file that another process has deleted to make room
         try:
             with open(self._file, "wb") as file:

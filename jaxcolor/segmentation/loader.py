@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 import jaxcolor
+from jaxcolor.errors import UserError, reason
 from jaxcolor.files import cache_folder
 from jaxcolor.models.deeplabv3 import DeepLabV3, Stage
 from jaxcolor.segmentation.batches import (
@@ -102,9 +103,15 @@ class Loader:
             )
         folders = [cache.folder for cache in caches.values()]
         needed = sum(cache.bytes for cache in caches.values())
-        problem = make_room(root, folders, needed, int(config.cache_limit * GB))
-        if problem:
+        try:
+            problem = make_room(root, folders, needed, int(config.cache_limit * GB))
             half = "; --cache-dtype float16 halves them" if config.cache_dtype == "float32" else ""
+            if not problem:
+                for cache in caches.values():
+                    cache.reserve()
+        except (OSError, UserError) as error:
+            problem, half = f"cannot cache features in {root} ({reason(error)})", ""
+        if problem:
             print(f"{problem}: frozen features are computed again in every epoch{half}", flush=True)
             return {}
         return caches
@@ -136,8 +143,8 @@ class Loader:
 
         print(f"Computing the frozen features of the {name} images: {cache.bytes / GB:.2g} GB", flush=True)
         start = time.perf_counter()
-        with Progress(cache.copies * len(split), 0, "features") as progress:
-            cache.fill(batches, compute, progress.advance)
+        with Progress(cache.copies * len(split), 0) as progress:
+            cache.fill(batches, compute, lambda images: progress.advance(images, "features"))
         print(f"Computed in {time.perf_counter() - start:.1f} s", flush=True)
 
     def _cache_key(self, split: ResizedExamples, flips: bool, fingerprint: str) -> str:

@@ -4,6 +4,8 @@ Each checkpoint has two items: `weights`, the trainable parameters and running a
 step and the state of the optimizer. Prediction reads the first alone.
 """
 
+import errno
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,7 +52,7 @@ class Checkpoints:
         try:
             self._manager.save(epoch, args=args, metrics={METRIC: val_loss})
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot write a checkpoint into {self.folder}: {reason(error)}") from error
+            raise UserError(f"cannot write a checkpoint into {self.folder}: {cause(error)}") from error
 
     def epoch(self, which: Which) -> int | None:
         """Return the epoch of the latest or best checkpoint, or None if there is none yet."""
@@ -92,3 +94,10 @@ class Checkpoints:
     def _complete(self, variables: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
         leaves = unflatten_dict(flatten_dict(variables) | flatten_dict(weights))
         return {name: leaves.get(name, {}) for name in ("params", "batch_stats")}
+
+
+def cause(error: Exception) -> str:
+    """Return the system's error in a message of tensorstore, which is several hundred characters long."""
+    codes = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
+    causes = [os.strerror(code) for code in codes if os.strerror(code) in str(error)]
+    return causes[0] if causes else reason(error)

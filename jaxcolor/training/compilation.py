@@ -2,14 +2,17 @@
 
 import functools
 import os
+import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
+from jax.extend.backend import backends
 
-from jaxcolor.errors import UserError
-from jaxcolor.files import cache_folder
+from jaxcolor.errors import UserError, reason
+from jaxcolor.files import cache_folder, check_writable
 from jaxcolor.training.memory import keep_freed_memory
 
 # On a CPU the convolutions, matrix products and sums of oneDNN and YNNPACK are faster than XLA's own. The
@@ -47,11 +50,28 @@ def _is_accepted(options: dict[str, bool | str]) -> bool:
 def set_up(precision: str) -> None:
     """Prepare the process for training or prediction with a `precision` of `MATMUL_PRECISION`.
 
-    Raises `UserError` if the device does not have that precision.
+    Raises `UserError` if JAX has no device, or the device does not have that precision.
     """
+    check_platforms()
     set_matmul_precision(precision)
     keep_freed_memory()
     cache_compilations()
+
+
+def check_platforms() -> None:
+    """Raise `UserError` if JAX_PLATFORMS names a platform that is not here."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:  # JAX 0.12 asserts that CUDA's plugin is installed
+        wanted = jax.config.jax_platforms
+        if not wanted:
+            raise
+        jax.config.update("jax_platforms", None)
+        found = ", ".join(sorted(backends()))
+        jax.config.update("jax_platforms", wanted)
+        raise UserError(
+            f"JAX_PLATFORMS is {wanted}, but JAX finds only {found} here: unset JAX_PLATFORMS"
+        ) from error
 
 
 def set_matmul_precision(precision: str) -> None:
@@ -62,16 +82,25 @@ def set_matmul_precision(precision: str) -> None:
 
 
 def cache_compilations() -> None:
-    """Cache compiled programs in the user's cache folder, or in $JAX_COMPILATION_CACHE_DIR."""
-    # This version of XLA cannot serialize programs that call oneDNN: each run compiles them again.
-    warnings.filterwarnings("ignore", "Error writing persistent compilation cache entry.*bad_alloc")
+    """Cache compiled programs in the user's cache folder, or in $JAX_COMPILATION_CACHE_DIR.
+
+    Prints a warning if that cannot be written.
+    """
+    # The folder is writable, but this version of XLA cannot serialize programs that call oneDNN, and a disk
+    # that becomes full leaves broken files: such programs are compiled again by the next run.
+    warnings.filterwarnings("ignore", "Error (reading|writing) persistent compilation cache entry")
     # By default JAX does not cache programs that compile in under a second.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    folder = cache_folder() / "compiled"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return  # without a writable home every run compiles again
-    jax.config.update("jax_compilation_cache_dir", str(folder))
+    place = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(cache_folder() / "compiled")
+    if "://" not in place:
+        try:
+            check_writable(Path(place))
+        except OSError as error:
+            print(
+                f"warning: cannot write into {place} ({reason(error)}): every run compiles anew",
+                file=sys.stderr,
+                flush=True,
+            )
+            jax.config.update("jax_compilation_cache_dir", None)
+            return
+    jax.config.update("jax_compilation_cache_dir", place)

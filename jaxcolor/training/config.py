@@ -2,16 +2,42 @@
 
 import dataclasses
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 from jaxcolor.errors import UserError
+from jaxcolor.files import expand_user
 
 Config = TypeVar("Config", bound="FolderConfig")
 Run = TypeVar("Run", bound="RunConfig")
 
 
-class FolderConfig:
+class Settings:
+    """Base class of frozen dataclasses with the settings of a program.
+
+    Paths may start with `~`. Raises `UserError` if it stands for a user who does not exist.
+    """
+
+    GROUPS: ClassVar[Mapping[str, str]] = {}  # the groups of --help, and the first setting of each
+    MEMORY: ClassVar[tuple[str, ...]] = ()  # the settings that lower the memory
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, Path):
+                object.__setattr__(self, field.name, expand_user(value))
+            elif isinstance(value, tuple):
+                paths = tuple(expand_user(item) if isinstance(item, Path) else item for item in value)
+                object.__setattr__(self, field.name, paths)
+
+    @property
+    def memory_advice(self) -> str:
+        """What to do if there is too little memory."""
+        return f"lower {' or '.join(option(name) for name in self.MEMORY)}"
+
+
+class FolderConfig(Settings):
     """Base class of frozen dataclasses with the settings of a program that writes a folder."""
 
     name: str | None
@@ -62,11 +88,17 @@ class RunConfig(FolderConfig):
     TRAINING: ClassVar[tuple[str, ...]]
 
     epochs: int | None  # None: the data decides
+    batch_size: int
     evaluate: bool
     predict: tuple[Path, ...]
     init_from: Path | None
     checkpoint: Literal["best", "latest"]
     precision: str
+
+    @property
+    def memory_advice(self) -> str:
+        """What to do if there is too little memory."""
+        return "give a smaller image" if self.predict else super().memory_advice
 
     @property
     def dtype(self) -> str:
@@ -104,7 +136,12 @@ class RunConfig(FolderConfig):
 def require(good: bool, field: str, range_: str, value: object) -> None:
     """Raise `UserError` if a setting is outside of its range."""
     if not good:
-        raise UserError(f"--{field.replace('_', '-')} must be {range_}, not {value}")
+        raise UserError(f"{option(field)} must be {range_}, not {value}")
+
+
+def option(field: str) -> str:
+    """Return the option of a setting."""
+    return f"--{field.replace('_', '-')}"
 
 
 def _restored(value: Any, hint: Any) -> Any:

@@ -3,11 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, runtime_checkable
-
-import jax
 
 from jaxcolor.errors import UserError, reason
 from jaxcolor.training.checkpoints import Checkpoints
@@ -75,20 +71,20 @@ def fit(
     with Progress(epochs * task.images, done * task.images) as progress:
         evaluation: Evaluation | None = None
         if done:
-            with enough_memory():
-                evaluation = task.evaluate(state)
+            progress.wait("evaluating")
+            evaluation = task.evaluate(state)
             draw(task, state, done, history, evaluation, last=done == epochs)
         elif task.evaluates_first and not history:
             start = time.perf_counter()
-            with enough_memory():
-                evaluation = task.evaluate(state)
+            progress.wait("evaluating")
+            evaluation = task.evaluate(state)
             _log(run, history, {"epoch": 0, **evaluation.metrics}, start)
             progress.line(describe(history[-1], epochs))
+        progress.wait("compiling")
         for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
             try:
-                with enough_memory():
-                    state, metrics, evaluation = _epoch(task, state, epoch, progress)
+                state, metrics, evaluation = _epoch(task, state, epoch, progress)
             except NonFiniteLossError as error:
                 raise UserError(f"{error} in epoch {epoch}: {_advice(run, checkpoints)}") from error
             _log(run, history, {"epoch": epoch, **metrics}, start)
@@ -112,17 +108,6 @@ def draw(
         task.draw(state, epoch, history, evaluation, last)
     except Exception as error:
         print(f"warning: cannot draw epoch {epoch}: {reason(error)}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def enough_memory() -> Iterator[None]:
-    """Raise `UserError` if the device runs out of memory."""
-    try:
-        yield
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        raise UserError("the device has too little memory: lower --batch-size") from error
 
 
 def describe(metrics: Metrics, epochs: int) -> str:

@@ -1,6 +1,11 @@
-"""How the process treats freed memory. This module does not import JAX."""
+"""How the process treats freed memory, and what it does without enough. This module does not import JAX."""
 
 import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from jaxcolor.errors import UserError
 
 # Options of glibc's mallopt for a process that allocates the same large arrays again and again.
 _KEEP = {
@@ -41,3 +46,27 @@ def _mallopt(options: dict[int, int]) -> bool:
         return False
     accepted = [mallopt(option, value) for option, value in options.items()]
     return all(accepted)
+
+
+@contextmanager
+def enough_memory(advice: str) -> Iterator[None]:
+    """Raise `UserError` with `advice` if the device or the computer runs out of memory."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(f"too little memory: {advice}") from error
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, NumPy or JAX says that there is too little memory."""
+    if isinstance(error, MemoryError):
+        return True
+    jax = sys.modules.get("jax")
+    words = ("resource_exhausted", "out of memory", "out_of_memory")
+    return (
+        jax is not None
+        and isinstance(error, jax.errors.JaxRuntimeError)
+        and any(word in str(error).lower() for word in words)
+    )

@@ -1,10 +1,12 @@
 """A run of either task, from its settings to its folder: train, resume, evaluate, start from another run."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from jaxcolor.errors import UserError
+from jaxcolor.terminal import messages_into
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.compilation import set_up
 from jaxcolor.training.config import RunConfig
@@ -65,6 +67,13 @@ def train(task: str, config: Config, build_job: BuildJob) -> Metrics:
     job = build_job(config, folder, folder if resuming else None)
     if resuming:
         check_same(job, folder)
+    if job.config.batch_size > job.images:
+        print(
+            f"warning: --batch-size {job.config.batch_size} is above the number of training images: "
+            f"a step takes all {job.images}",
+            file=sys.stderr,
+            flush=True,
+        )
     state = job.initial_state
     if config.init_from and not (resuming and Checkpoints(folder.checkpoints).epoch("latest")):
         state, _ = load_weights(job, find_run(config.init_from), state)
@@ -78,7 +87,7 @@ def train(task: str, config: Config, build_job: BuildJob) -> Metrics:
     }
     if not resuming:
         folder.create(record, job.fill, config.overwrite)
-    with folder.locked():
+    with folder.locked(), messages_into(folder.log_file):
         if resuming:
             earlier = folder.read_config()
             parts = [*earlier.get("resumed", []), environment()]
@@ -86,8 +95,8 @@ def train(task: str, config: Config, build_job: BuildJob) -> Metrics:
         print(f"{job.announce(record)}; on {record['device']}; into {folder.path}", flush=True)
         checkpoints = Checkpoints(folder.checkpoints, job.trainable)
         state, evaluation = fit(job, state, folder, checkpoints, job.config.epochs)
-    checkpoints.close()
-    job.finish(state, evaluation)
+        checkpoints.close()
+        job.finish(state, evaluation)
     return folder.read_metrics()[-1]
 
 

@@ -38,6 +38,11 @@ class RunFolder:
         return self.path / "config.json"
 
     @property
+    def log_file(self) -> Path:
+        """The messages of libraries. There is no file without messages."""
+        return self.path / "log.txt"
+
+    @property
     def metrics_file(self) -> Path:
         return self.path / "metrics.jsonl"
 
@@ -108,11 +113,14 @@ class RunFolder:
         return config
 
     def log(self, metrics: dict[str, Any]) -> None:
-        """Append the metrics of an epoch as one line."""
-        with open(self.metrics_file, "ab") as file:
-            file.write(_json(metrics) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        """Append the metrics of an epoch as one line. Raises `UserError` if the disk is full."""
+        try:
+            with open(self.metrics_file, "ab") as file:
+                file.write(_json(metrics) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"cannot write {self.metrics_file}: {reason(error)}") from error
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """Return the logged metrics, one entry per epoch, without a last line that was cut off."""

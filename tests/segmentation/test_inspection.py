@@ -53,7 +53,7 @@ def test_a_report_has_counts_sizes_and_classes(
     # A row each of 4 and 3 examples, with 240 pixels per column.
     assert sheet.height > 7 * 180
     assert sheet.width > 3 * 240
-    colors = {color for _, color in sheet.getcolors(maxcolors=10**6)}
+    colors = {color for _, color in sheet.getcolors(maxcolors=10**6) or []}
     assert {(0, 114, 178), (230, 159, 0), (0, 158, 115), (224, 224, 192)} <= colors
 
 

@@ -20,12 +20,15 @@ print(jax.jit(lambda x: x + 1)(jnp.ones(3)).sum())
 """
 
 
-def run(cache: Path) -> str:
+def run(cache: Path, err: str = "", **variables: str) -> str:
+    """Return the program's output. `err` is a part of its only line of standard error."""
     env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    env["XDG_CACHE_HOME"] = str(cache)
+    env |= {"XDG_CACHE_HOME": str(cache), **variables}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", PROGRAM], env=env, capture_output=True, text=True, check=True
     )
+    assert err in done.stderr
+    assert len(done.stderr.splitlines()) == bool(err)
     return done.stdout
 
 
@@ -38,9 +41,29 @@ def test_compiled_programs_are_cached(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])
-def test_an_unwritable_cache_folder_is_ignored(tmp_path: Path, place: str) -> None:
+def test_an_unwritable_cache_folder_is_a_warning(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
-    assert run(tmp_path / place) == "6.0\n"
+    assert run(tmp_path / place, "warning: cannot write into") == "6.0\n"
+    assert run(tmp_path, "every run compiles", JAX_COMPILATION_CACHE_DIR=str(tmp_path / place)) == "6.0\n"
+    assert run(tmp_path, "", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "mine")) == "6.0\n"
+    assert list((tmp_path / "mine").iterdir())
+
+
+@pytest.mark.parametrize("platform", ["cuda", "nonsense", "nonsense,cuda"])
+def test_a_platform_that_is_not_here_is_one_line(platform: str) -> None:
+    program = "from jaxcolor.cli import run_script; from jaxcolor.training.compilation import set_up; "
+    program += "run_script(lambda: set_up('float32'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"JAX_PLATFORMS": platform},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: JAX_PLATFORMS is {platform}, but JAX finds only ")
+    assert "cpu" in done.stderr
+    assert done.stderr.endswith(" here: unset JAX_PLATFORMS\n")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_options_that_this_version_refuses_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import optax
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from jaxcolor.errors import UserError
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.engine import OnStep
-from jaxcolor.training.fit import Evaluation, describe, enough_memory, fit
+from jaxcolor.training.fit import Evaluation, describe, fit
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
 
@@ -150,13 +149,3 @@ def test_the_line_of_an_epoch() -> None:
     metrics = {"epoch": 3, "train_loss": 1.61234, "val_loss": 2.0, "val_accuracy": 0.5, "seconds": 5.26}
     expected = "epoch  3/25  train_loss 1.6123  val_loss 2.0000  val_accuracy 0.5000  5.3 s"
     assert describe(metrics, epochs=25) == expected
-
-
-def test_too_little_memory_is_one_line_and_other_errors_are_not_hidden() -> None:
-    with (
-        pytest.raises(UserError, match="the device has too little memory: lower --batch-size"),
-        enough_memory(),
-    ):
-        raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
-    with pytest.raises(jax.errors.JaxRuntimeError), enough_memory():
-        raise jax.errors.JaxRuntimeError("INTERNAL: a fault")

@@ -2,9 +2,13 @@ import platform
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
 
+from jaxcolor.errors import UserError, reason
 from jaxcolor.training import memory
+from jaxcolor.training.memory import enough_memory
 
 PAGE_FAULTS = """
 import resource
@@ -71,3 +75,42 @@ def test_without_glibc_memory_options_are_skipped(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(memory.ctypes, "CDLL", no_library)
     assert not memory.keep_freed_memory()
     assert not memory.return_large_arrays()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
+        jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_is_one_line(error: Exception) -> None:
+    with (
+        pytest.raises(UserError, match="^too little memory: lower --filters$"),
+        enough_memory("lower --filters"),
+    ):
+        raise error
+
+
+def test_too_large_arrays_are_one_line() -> None:
+    with pytest.raises(UserError, match="too little memory"), enough_memory("lower --filters"):
+        np.zeros(2**58)
+
+
+@pytest.mark.parametrize(
+    "error", [jax.errors.JaxRuntimeError("INTERNAL: a fault"), ValueError("out of memory")]
+)
+def test_other_errors_are_not_hidden(error: Exception) -> None:
+    with pytest.raises(type(error)), enough_memory("lower --filters"):
+        raise error
+
+
+def test_the_inner_advice_counts() -> None:
+    with (
+        pytest.raises(UserError, match="smaller image"),
+        enough_memory("outer"),
+        enough_memory("smaller image"),
+    ):
+        raise MemoryError
+    assert reason(MemoryError()) == "too little memory"
