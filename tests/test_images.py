@@ -37,7 +37,7 @@ def test_one_image_and_a_batch_are_told_apart() -> None:
 
 def test_a_file_that_is_no_image_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no image")
-    with pytest.raises(UserError, match=r"a\.png is broken, or no image"):
+    with pytest.raises(UserError, match=r"a\.png is broken, or not an image"):
         as_images(tmp_path / "a.png")
 
 
