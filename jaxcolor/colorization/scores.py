@@ -64,8 +64,8 @@ def ssim(images: Images, originals: Images) -> float:
 def ssim_of_images(images: Images, originals: Images) -> OfImages:
     """Return the structural similarity (Wang et al., 2004) of each image with 7×7 windows.
 
-    It is 1 for equal images. Many small images are compared as one wide image, without the windows that two of
-    them share.
+    It is 1 for equal images. Many small images are compared as one wide image, without the windows that two
+    of them share.
     """
     n, height, width, _ = images.shape
     window = min(7, height, width)

@@ -23,6 +23,7 @@ def test_the_records_are_those_of_the_folder(tar: Path, tmp_path: Path) -> None:
     assert (len(train), len(validation)) == (5, 3)
     folder = VocFolder(tar.parent / "unpacked", "train", 3)
     assert train.sizes == folder.sizes
+    assert train.names == folder.names
     for index in range(5):
         for ours, theirs in zip(train[index], folder[index], strict=True):
             np.testing.assert_array_equal(ours, theirs)
