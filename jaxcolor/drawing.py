@@ -25,9 +25,10 @@ def unadorn(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as a PNG file."""
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110))
+def save_figure(path: Path, figure: Figure, crop: bool = False) -> None:
+    """Write a figure as a PNG file. With `crop` its size is that of all that is drawn, also outside of it."""
+    box = "tight" if crop else None
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110, bbox_inches=box))
 
 
 @cache

@@ -1,10 +1,10 @@
 import json
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
-from jaxcolor.files import remove_temporary, write_atomically, write_json
+from jaxcolor.files import remove_temporary, write_atomically, write_csv, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -35,3 +35,9 @@ def test_json_has_null_for_what_is_no_number(tmp_path: Path) -> None:
     write_json(tmp_path / "new" / "scores.json", values)
     text = (tmp_path / "new" / "scores.json").read_text()
     assert json.loads(text) == {"psnr": None, "shares": [0.5, None], "pair": [1, None], "path": str(tmp_path)}
+
+
+def test_a_table_has_empty_cells_for_what_is_no_number(tmp_path: Path) -> None:
+    rows: list[list[Any]] = [["a, b", 0.5, float("nan")], ["ö", None, float("inf")]]
+    write_csv(tmp_path / "new" / "scores.csv", ["name", "x", "y"], rows)
+    assert (tmp_path / "new" / "scores.csv").read_bytes() == 'name,x,y\n"a, b",0.5,\nö,,\n'.encode()

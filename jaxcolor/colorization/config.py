@@ -43,7 +43,7 @@ class ColorizeConfig(RunConfig):
     """Super-resolution: the input is the color image at a quarter of its resolution."""
 
     epochs: int | None = None
-    """Number of passes over the training images. Default: 25 for CIFAR-10, 10 for the small
+    """Number of passes over the training images. Default: 25 for CIFAR-10, 8 for the small
     sample."""
     batch_size: int = 100
     """Images per step."""

@@ -21,6 +21,7 @@ PREDICTION_COLUMNS = ("image", "truth", "prediction", "overlay of the prediction
 EXAMPLE_COLUMNS = ("image", "mask", "overlay")
 UNPAINTED = "background (gray in overlays)"
 NUMBERED = 40  # a confusion matrix of more classes has smaller cells without numbers
+SMALLEST = 2.6  # side of a confusion matrix, in inches
 
 ImageArray = UInt8[np.ndarray, "height width 3"]
 Labels = UInt8[np.ndarray, "height width"]
@@ -110,9 +111,10 @@ def draw_confusion(path: Path, title: str, confusion: Confusion, classes: Sequen
     totals = confusion.sum(axis=1, keepdims=True)
     shares = np.divide(confusion, totals, out=np.full(confusion.shape, np.nan), where=totals > 0)
     cell, size = (0.36, 8) if count <= NUMBERED else (0.13, 6)
-    side = 1.4 + 0.065 * max(map(len, classes)) + cell * count
-    figure = Figure(figsize=(max(side + 0.6, 0.075 * len(title)), side + 0.3), layout="constrained")
-    axes = figure.subplots()
+    side = max(cell * count, SMALLEST)
+    # The figure has the size of the matrix, and grows by what is beside it when it is saved.
+    figure = Figure(figsize=(side, side))
+    axes = figure.add_axes((0, 0, 1, 1))
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     for i in np.flatnonzero(totals == 0).tolist():
         axes.add_patch(Rectangle((-0.5, i - 0.5), count, 1, fill=False, hatch="////", edgecolor="#BBBBBB"))
@@ -124,13 +126,14 @@ def draw_confusion(path: Path, title: str, confusion: Confusion, classes: Sequen
             axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=ink)
     axes.set_xticks(range(count), classes, rotation=60, ha="right", rotation_mode="anchor", fontsize=size)
     axes.set_yticks(range(count), classes, fontsize=size)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true (each row adds up to 100 %)")
-    if not totals.all():
-        axes.set_ylabel("true (each row adds up to 100 %; hatched: no such pixels)")
+    axes.set_xlabel("predicted", fontsize=9)
+    note = "" if totals.all() else "\nhatched rows: no such pixels"
+    axes.set_ylabel(f"true (each row adds up to 100 %){note}", fontsize=9)
     axes.set_title(title, fontsize=10)
-    figure.colorbar(image, ax=axes, shrink=0.8, format=lambda share, _: f"{100 * share:.0f} %")
-    save_figure(path, figure)
+    bar = figure.add_axes((1 + 0.2 / side, 0.1, 0.15 / side, 0.8))
+    figure.colorbar(image, cax=bar, format=lambda share, _: f"{100 * share:.0f} %")
+    bar.tick_params(labelsize=8)
+    save_figure(path, figure, crop=True)
 
 
 def _in_cell(image: Image.Image) -> Image.Image:

@@ -1,5 +1,6 @@
 """Whole runs on a small archive, and what goes wrong with them."""
 
+import csv
 import dataclasses
 import json
 import shutil
@@ -12,7 +13,9 @@ from PIL import Image
 
 from jaxcolor.colorization import job as job_module
 from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.data import Dataset
 from jaxcolor.colorization.job import colorize as run_job
+from jaxcolor.colorization.job import resolve
 from jaxcolor.errors import UserError
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
@@ -49,13 +52,24 @@ def test_a_run_writes_all_its_files(config: ColorizeConfig, capsys: pytest.Captu
     samples = {f"samples/{s}-epoch-{e:03}.png" for s in ("train", "validation") for e in (1, 2)}
     assert files == samples | {
         "config.json", "metrics.jsonl", "curves.png", "palette.npy", "palette.png", "scores.json",
-        "activations/image-0-epoch-002.png"
+        "scores.csv", "activations/image-0-epoch-002.png"
     }  # fmt: skip
     for file in files:
         if file.endswith(".png"):
             assert np.asarray(Image.open(folder / file)).std() > 5, f"{file} is empty"
-    scores = json.loads((folder / "scores.json").read_text())["scores"]
+    written = json.loads((folder / "scores.json").read_text())
+    assert (written["epoch"], written["val_loss"]) == (2, metrics["val_loss"])
+    scores = written["scores"]
+    assert list(scores) == ["majority color", "gray-level table", "this network", "perfect palette"]
     assert scores["this network"]["accuracy"] == pytest.approx(metrics["val_accuracy"], abs=1e-5)
+    rows = list(csv.DictReader((folder / "scores.csv").read_text().splitlines()))
+    assert [row["image"] for row in rows] == [str(index) for index in range(12)]
+    for name in ("accuracy", "ssim"):
+        mean = np.mean([float(row[name]) for row in rows])
+        assert mean == pytest.approx(scores["this network"][name], abs=1e-6)
+    # PSNR is that of the mean squared error.
+    errors = [10 ** (-float(row["psnr"]) / 10) for row in rows]
+    assert -10 * np.log10(np.mean(errors)) == pytest.approx(scores["this network"]["psnr"])
     assert {p.name for p in (folder / "checkpoints").iterdir()} <= {"1", "2"}
 
     logged = run_of(config).read_metrics()
@@ -72,6 +86,7 @@ def test_a_run_writes_all_its_files(config: ColorizeConfig, capsys: pytest.Captu
     assert np.load(folder / "palette.npy").shape == (6, 3)
 
     lines = capsys.readouterr().out.splitlines()
+    assert job_module.ABOUT_SAMPLE not in lines
     assert (
         lines[-1]
         == f"final: val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f} {folder}"
@@ -161,18 +176,54 @@ def test_resume_refuses_a_run_that_lost_its_checkpoints(config: ColorizeConfig) 
 
 def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
     colorize(config)
-    files = (run_of(config).metrics_file, config.folder / "scores.json")
-    before = [file.read_bytes() for file in files]
+    file = run_of(config).metrics_file
+    before = file.read_bytes()
     for which in ("latest", "best"):
         metrics = colorize(dataclasses.replace(config, evaluate=True, checkpoint=which))
         logged = run_of(config).read_metrics()
         expected = logged[-1] if which == "latest" else min(logged, key=lambda m: m["val_loss"])
         assert metrics["val_loss"] == expected["val_loss"]
         assert metrics["val_accuracy"] == expected["val_accuracy"]
+        written = json.loads((config.folder / "scores.json").read_text())
+        assert (written["epoch"], written["val_loss"]) == (expected["epoch"], expected["val_loss"])
     # The batch size does not matter, because padding does not count.
     other = colorize(dataclasses.replace(config, evaluate=True, checkpoint="latest", batch_size=5))
     assert other["val_loss"] == pytest.approx(metrics_of(config)[-1]["val_loss"], rel=1e-5)
-    assert [file.read_bytes() for file in files] == before
+    assert file.read_bytes() == before
+
+
+def test_an_earlier_epoch_with_a_lower_loss_is_named(
+    config: ColorizeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    colorize(config)
+    run = run_of(config)
+    *_, last = run.read_metrics()
+    run.log(last | {"epoch": 3, "val_loss": 9.0})
+    capsys.readouterr()
+    colorize(dataclasses.replace(config, evaluate=True))
+    line = capsys.readouterr().out.splitlines()[-2]
+    best = min(run.read_metrics(), key=lambda metrics: metrics["val_loss"])["epoch"]
+    assert line == f"These scores are those after epoch {best} of 3, the lowest validation loss."
+
+
+def test_the_data_decides_the_number_of_epochs_once(config: ColorizeConfig) -> None:
+    def dataset(name: str) -> Dataset:
+        images = np.zeros((1, 32, 32, 3), np.uint8)
+        return Dataset(images, images, {"name": name})
+
+    auto = dataclasses.replace(config, epochs=None)
+    assert resolve(auto, dataset("cifar10"), None).epochs == 25
+    assert resolve(config, dataset("cifar10"), None).epochs == 2
+    assert resolve(ColorizeConfig(), dataset("sample"), None).epochs == 8
+    assert resolve(ColorizeConfig(epochs=30), dataset("sample"), None).epochs == 30
+    colorize(config)
+    run = run_of(config)
+    # A run keeps its number, unless another one is given.
+    assert resolve(auto, dataset("cifar10"), run).epochs == 2
+    assert resolve(dataclasses.replace(config, epochs=3), dataset("cifar10"), run).epochs == 3
+    colorize(dataclasses.replace(auto, resume=True))
+    assert run.read_config()["settings"]["epochs"] == 2
+    assert len(metrics_of(config)) == 2
 
 
 def test_init_from_reads_weights_and_palette(config: ColorizeConfig) -> None:
@@ -338,9 +389,13 @@ def test_without_cifar10_the_sample_is_used_and_a_message_says_so(
 
     original = data.load_sample
     monkeypatch.setattr(data, "load_sample", lambda: tuple(p[:20] for p in original()))
-    colorize(dataclasses.replace(config, archive=None, data_dir=tmp_path, epochs=1))
-    assert "CIFAR-10 IS NOT HERE" in capsys.readouterr().err
+    monkeypatch.setitem(job_module.EPOCHS, "sample", 1)
+    colorize(dataclasses.replace(config, archive=None, data_dir=tmp_path, epochs=None))
+    output = capsys.readouterr()
+    assert "CIFAR-10 IS NOT HERE" in output.err
+    assert job_module.ABOUT_SAMPLE in output.out.splitlines()
     record = run_of(config).read_config()
+    assert record["settings"]["epochs"] == len(metrics_of(config)) == 1
     assert (record["dataset"]["name"], record["dataset"]["requested"]) == ("sample", "auto")
     assert record["settings"]["dataset"] == "sample"
 

@@ -1,3 +1,6 @@
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
@@ -22,6 +25,8 @@ from jaxcolor.colorization.scores import (
     score_baselines,
     score_images,
     ssim,
+    ssim_of_images,
+    write_image_scores,
 )
 from jaxcolor.data.photographs import load_sample
 
@@ -46,6 +51,7 @@ def test_ssim_is_one_for_equal_images_and_low_for_noise() -> None:
     # Many as one wide image: what each of them has by itself.
     many, others = RNG.integers(0, 256, (2, 2 * IMAGES_PER_SSIM + 3, 12, 9, 3), np.uint8)
     single = [structural_similarity(a, b, channel_axis=-1) for a, b in zip(many, others, strict=True)]
+    np.testing.assert_allclose(ssim_of_images(many, others), single, atol=1e-12)
     assert ssim(many, others) == pytest.approx(np.mean(single), abs=1e-12)
     # Two constant images differ in their luminance alone: (2·μν + c) / (μ² + ν² + c), c = (0.01 · 255)².
     dark, light = (np.full((1, 4, 4, 3), value, np.uint8) for value in (50, 100))
@@ -73,6 +79,21 @@ def test_scores_of_palette_indices() -> None:
     assert (perfect.accuracy, perfect.psnr, perfect.colorfulness) == (1, float("inf"), 0)
     wrong = score_images(1 - labels, labels, originals, palette)
     assert (wrong.accuracy, wrong.psnr) == (0, pytest.approx(20 * np.log10(255 / 128)))
+
+
+def test_each_image_has_a_row_with_its_scores(tmp_path: Path) -> None:
+    palette = np.asarray([[0, 0, 0], [0.5, 0.5, 0.5]], np.float32)
+    labels = np.zeros((2, 8, 8), np.uint8)
+    predicted = labels.copy()
+    predicted[1, :2] = 1  # a quarter of the pixels is wrong, by 128
+    originals = np.zeros((2, 8, 8, 3), np.uint8)
+    write_image_scores(tmp_path / "scores.csv", predicted, labels, originals, palette)
+    with open(tmp_path / "scores.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert first == {"image": "0", "accuracy": "1.0", "psnr": "", "ssim": "1.0"}
+    assert (second["image"], second["accuracy"]) == ("1", "0.75")
+    assert float(second["psnr"]) == pytest.approx(20 * np.log10(255 / 64))
+    assert 0 < float(second["ssim"]) < 1
 
 
 # Two colors of the same gray level, and a darker one.
@@ -136,3 +157,8 @@ def test_the_network_is_compared_in_a_sentence(ours: float, word: str, baseline:
     text = summarize(rows)
     assert f"colors {word} pixels right than the {baseline}" in text
     assert text.endswith(f"{100 * ours:.1f} % and 62.2 %.")
+
+
+def test_a_network_as_good_as_the_baseline_is_not_called_worse() -> None:
+    rows = {TABLE: ImageScores(0.5, 1, 1, 1), NETWORK: ImageScores(0.5, 1, 1, 1)}
+    assert summarize(rows).startswith("The network colors as many pixels right as the gray-level table")

@@ -18,7 +18,8 @@ def test_masks_have_all_classes_and_void_between_them() -> None:
     assert len(examples) == COUNTS["validation"]
     found = np.zeros(256, int)
     for index in range(len(examples)):
-        _, image, mask = examples[index]
+        name, image, mask = examples[index]
+        assert name == examples.names[index]
         assert image.shape == (*examples.sizes[index], 3)
         assert image.dtype == mask.dtype == np.uint8
         found += np.bincount(mask.ravel(), minlength=256)

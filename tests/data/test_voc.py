@@ -36,6 +36,7 @@ def test_the_records_are_those_of_the_folder(tar: Path, tmp_path: Path) -> None:
     layout = open_folder(tar.parent / "unpacked")
     folder = VocExamples(layout, layout.names("train"), THREE)
     assert train.sizes == folder.sizes
+    assert train.names == folder.names
     for index in range(5):
         assert train.palette(index) == folder.palette(index)
         for ours, theirs in zip(train[index], folder[index], strict=True):

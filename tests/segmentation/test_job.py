@@ -1,4 +1,7 @@
+import copy
+import csv
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +48,7 @@ POLY = [1, 0.84867, 0.69425, 0.53589, 0.37204, 0.19937]
 @pytest.fixture(autouse=True)
 def blank_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write an empty image in place of each drawing, because drawing takes as long as training here."""
-    for name in ("draw_curves", "draw_confusion", "draw_predictions"):
+    for name in ("draw_curves", "draw_confusion", "draw_legend", "draw_predictions"):
         monkeypatch.setattr(job_module, name, lambda path, *_: save_image(path, Image.new("L", (1, 1))))
 
 
@@ -95,7 +98,8 @@ def test_a_run_writes_all_its_files(trained: Trained) -> None:
     folder = trained.config.folder
     assert "Computing the frozen features of the train images" in trained.output
     assert "frozen: unchanged" in trained.output
-    assert "class 1        IoU" in trained.output
+    assert "class 1  IoU" in trained.output
+    assert "generated shapes" not in trained.output
     before, first, last = metrics_of(trained.config)
     assert [line["epoch"] for line in (before, first, last)] == [0, 1, 2]
     scored = {"epoch", "val_loss", "pixel_accuracy", "mean_accuracy", "mean_iou"}
@@ -103,7 +107,22 @@ def test_a_run_writes_all_its_files(trained: Trained) -> None:
     assert first.keys() == last.keys() == scored | {"train_loss"}
     assert last["val_loss"] < before["val_loss"]
     assert last == {name: value for name, value in trained.metrics.items() if name != "seconds"}
-    assert drawings_in(folder) == {"curves.png", "confusion.png", "validation-epoch-002.png"}
+    assert drawings_in(folder) == {"curves.png", "confusion.png", "legend.png", "validation-epoch-002.png"}
+    found = json.loads((folder / "scores.json").read_text())
+    assert found["epoch"] == 2
+    assert {name: found[name] for name in scored - {"epoch"}} == {
+        name: last[name] for name in scored - {"epoch"}
+    }
+    # The validation masks have three images of 4·64, 44·32 and 44·31 pixels of each class, besides void.
+    assert [entry["name"] for entry in found["classes"]] == ["class 0", "class 1", "class 2"]
+    assert [entry["pixels"] for entry in found["classes"]] == [3 * 256, 3 * 1408, 3 * 1364]
+    assert np.mean([entry["iou"] for entry in found["classes"]]) == pytest.approx(last["mean_iou"])
+    with open(folder / "scores.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == NAMES["val"]
+    # All images have the same size, and the same number of void pixels.
+    accuracies = [float(row["pixel_accuracy"]) for row in rows]
+    assert np.mean(accuracies) == pytest.approx(last["pixel_accuracy"])
     record = RunFolder(folder).read_config()
     # The convolutions of ASPP, the one after it, 7 BatchNorms of 8 channels, and the classifier; then the two
     # convolutions of the backbone with their BatchNorms.
@@ -183,9 +202,53 @@ def test_a_last_layer_needs_a_pretrained_head(config: SegmentConfig) -> None:
 
 
 def test_evaluate_repeats_the_validation(config: SegmentConfig, trained: Trained) -> None:
+    before = files_in(trained.config.folder)
     evaluated = segment(dataclasses.replace(trained.config, evaluate=True, checkpoint="latest"))
     assert evaluated is not None
     assert evaluated == {name: trained.metrics[name] for name in evaluated}
+    assert files_in(trained.config.folder) == before  # the same scores are written again
+
+
+def test_evaluate_writes_the_scores_of_its_checkpoint(
+    tiny: str,
+    trained: Trained,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(loader_module, "cache_folder", lambda: trained.cache)
+    config = trained.copy(tmp_path / "runs")
+    run = RunFolder(config.folder)
+    for name in ("scores.json", "scores.csv"):
+        (config.folder / name).unlink()
+    # A third epoch with a higher loss.
+    run.log(run.read_metrics()[-1] | {"epoch": 3, "val_loss": 9.0})
+    evaluated = segment(dataclasses.replace(config, evaluate=True))
+    assert evaluated is not None
+    assert evaluated["val_loss"] == trained.metrics["val_loss"]
+    found = json.loads((config.folder / "scores.json").read_text())
+    assert (found["epoch"], found["val_loss"]) == (2, trained.metrics["val_loss"])
+    assert (config.folder / "scores.csv").is_file()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2] == "These scores are those after epoch 2 of 3, the lowest validation loss."
+    assert lines[-1].startswith("final: val_loss=")
+    job = build_job(dataclasses.replace(config, evaluate=True), run, run)
+    job.show(job.initial_state, job.evaluate(job.initial_state), epoch=3)
+    line = capsys.readouterr().out.splitlines()[-2]
+    assert line.startswith("Lowest validation loss after epoch 2 of 3: the checkpoint 'best' holds it")
+
+
+def test_scores_of_the_sample_say_what_they_are(
+    many_sizes: SegmentJob, trained: Trained, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    job = copy.copy(many_sizes)
+    job.run = RunFolder(trained.copy(tmp_path).folder)
+    evaluation = job.evaluate(job.initial_state)
+    job.show(job.initial_state, evaluation, epoch=2)
+    assert job_module.ABOUT_SAMPLE not in capsys.readouterr().out
+    job.config = dataclasses.replace(job.config, dataset="sample", voc_dir=None, classes=None)
+    job.show(job.initial_state, evaluation, epoch=2)
+    assert job_module.ABOUT_SAMPLE in capsys.readouterr().out
 
 
 def test_a_run_starts_from_the_weights_of_another(
@@ -238,8 +301,9 @@ def test_evaluation_scores_label_maps_at_their_own_size(many_sizes: SegmentJob) 
     assert evaluation.metrics["mean_accuracy"] == expected.mean_accuracy
     assert evaluation.metrics["pixel_accuracy"] == expected.pixel_accuracy
     of_images = [scores(one).mean_iou if one.any() else np.nan for one in confusions]
-    np.testing.assert_array_equal(evaluation.details.image_scores, of_images)
-    assert np.flatnonzero(np.isnan(of_images)).tolist() == [1]
+    np.testing.assert_array_equal(evaluation.details.mean_ious, of_images)
+    assert [found is None for found in evaluation.details.image_scores] == [i == 1 for i in range(5)]
+    np.testing.assert_array_equal(evaluation.details.image_scores[4].iou, scores(confusions[4]).iou)
 
 
 def test_samples_are_drawn_with_their_scores(many_sizes: SegmentJob, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,7 +331,7 @@ def test_drawings_come_every_few_epochs_and_at_the_end(
 ) -> None:
     drawn: list[int] = []
     monkeypatch.setattr(many_sizes, "draw_samples", lambda state, epoch, image_scores: drawn.append(epoch))
-    evaluation = Evaluation({}, job_module.Details(np.zeros((3, 3)), np.zeros(5)))
+    evaluation = Evaluation({}, job_module.Details(np.zeros((3, 3)), [None] * 5))
     for epoch in range(1, 13):
         many_sizes.draw(many_sizes.initial_state, epoch, [], evaluation, last=epoch == 12)
     assert drawn == [5, 10, 12]
@@ -326,8 +390,7 @@ def test_predict_writes_masks_and_overlays(
             assert mask.size == size
             assert np.asarray(mask).max() <= 2
         with Image.open(folder / f"{name}-overlay.png") as overlay:
-            assert overlay.width >= size[0]
-            assert overlay.height > size[1]
+            assert overlay.size == size
     assert "large-mask.png" in capsys.readouterr().out
     (tmp_path / "text.jpg").write_text("no image")
     with pytest.raises(UserError, match=r"1 of 2 images have no prediction: .*text.jpg is broken"):
@@ -423,6 +486,17 @@ def test_samples_are_spread_best_and_worst_without_repetition() -> None:
     assert choose_samples(np.asarray([0.5, np.nan])) == {"": [0], "best: ": [], "worst: ": []}
     assert choose_samples(np.asarray([0.5, 0.1, 0.9, 0.7])) == {"": [0, 1, 3], "best: ": [2], "worst: ": []}
     assert choose_samples(np.asarray([np.nan])) == {"": [], "best: ": [], "worst: ": []}
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 9, 10, 30])
+def test_no_sample_is_drawn_twice(count: int) -> None:
+    scores = np.random.default_rng(count).permutation(count) / count
+    chosen = choose_samples(scores)
+    indices = [index for kind in chosen.values() for index in kind]
+    assert len(set(indices)) == len(indices) == min(count, 9)
+    rest = sorted(set(range(count)) - set(chosen[""]), key=lambda index: scores[index])
+    assert chosen["best: "] == rest[::-1][:3]
+    assert chosen["worst: "] == rest[: min(3, max(len(rest) - 3, 0))]
 
 
 def test_defaults_depend_on_the_backbone_and_the_data(config: SegmentConfig) -> None:
