@@ -16,6 +16,9 @@ from jaxtyping import install_import_hook
 if "JAXCOLOR_TEST_SESSION" not in os.environ:
     _CACHE = tempfile.TemporaryDirectory(prefix="jaxcolor-tests-")
     os.environ["JAXCOLOR_TEST_SESSION"] = os.environ["XDG_CACHE_HOME"] = _CACHE.name
+    # JAX reads both when it is imported. A folder that is set after the first compilation is ignored.
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = os.path.join(_CACHE.name, "compiled")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 # The tolerances are for float32 on a CPU.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Compiling takes most of the time of the tests, so programs are compiled without optimization by default.

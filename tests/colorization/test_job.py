@@ -4,11 +4,13 @@ import csv
 import dataclasses
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pytest
+import tiny_network
 from PIL import Image
 
 from jaxcolor.colorization import job as job_module
@@ -17,17 +19,56 @@ from jaxcolor.colorization.data import Dataset
 from jaxcolor.colorization.job import colorize as run_job
 from jaxcolor.colorization.job import resolve
 from jaxcolor.errors import UserError
+from jaxcolor.training import compilation
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def tiny() -> Iterator[str]:
+    """Name of a tiny network."""
+    with tiny_network.installed() as name:
+        yield name
+
+
 @pytest.fixture
-def config(archive: Path, data_dir: Path, tmp_path: Path) -> ColorizeConfig:
-    """A small network and 40 images: two epochs of three steps, the last one padded."""
+def config(tiny: str, archive: Path, data_dir: Path, tmp_path: Path) -> ColorizeConfig:
+    """The tiny network and 40 images: two epochs of three steps, the last one padded."""
+    return make_config(tiny, archive, data_dir, tmp_path / "runs")
+
+
+def make_config(model: str, archive: Path, data_dir: Path, runs_dir: Path) -> ColorizeConfig:
     return ColorizeConfig(
-        filters=4, colors=6, epochs=2, batch_size=16, learning_rate=1e-2,
-        archive=archive, data_dir=data_dir, runs_dir=tmp_path / "runs",
+        model=model, filters=4, colors=6, epochs=2, batch_size=16, learning_rate=1e-2, shuffle="epoch",
+        archive=archive, data_dir=data_dir, runs_dir=runs_dir,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(
+    tiny: str, archive: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> ColorizeConfig:
+    """The settings of a finished run that the tests share. They must not change its files."""
+    config = make_config(tiny, archive, data_dir, tmp_path_factory.mktemp("finished"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compilation, "compiler_options", lambda backend: {})
+        colorize(config)
+    return config
+
+
+Copied: TypeAlias = Callable[..., ColorizeConfig]
+
+
+@pytest.fixture
+def copied(finished: ColorizeConfig, config: ColorizeConfig) -> Copied:
+    """A function that copies the finished run, and returns the settings of the copy. It takes a name."""
+
+    def copy(name: str | None = None) -> ColorizeConfig:
+        copied = dataclasses.replace(config, name=name)
+        shutil.copytree(finished.folder, copied.folder)
+        return copied
+
+    return copy
 
 
 def colorize(config: ColorizeConfig) -> dict[str, float]:
@@ -46,6 +87,7 @@ def metrics_of(config: ColorizeConfig) -> list[dict[str, Any]]:
 
 
 def test_a_run_writes_all_its_files(config: ColorizeConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    config = dataclasses.replace(config, model="unet", shuffle="once")
     metrics = colorize(config)
     folder = config.folder
     files = {str(p.relative_to(folder)) for p in folder.rglob("[!.]*.*") if "checkpoints" not in p.parts}
@@ -94,13 +136,11 @@ def test_a_run_writes_all_its_files(config: ColorizeConfig, capsys: pytest.Captu
     assert sum(line.startswith("epoch ") for line in lines) == 2
 
 
-def test_the_same_seed_gives_the_same_numbers(config: ColorizeConfig) -> None:
-    runs = [
-        dataclasses.replace(config, name=name, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 1))
-    ]
+def test_the_same_seed_gives_the_same_numbers(config: ColorizeConfig, finished: ColorizeConfig) -> None:
+    runs = [dataclasses.replace(config, name=f"seed-{seed}", seed=seed) for seed in (0, 1)]
     for run in runs:
         colorize(run)
-    first, second, other = map(metrics_of, runs)
+    first, second, other = map(metrics_of, (finished, *runs))
     assert first == second
     assert first != other
 
@@ -111,11 +151,12 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(("where", "epoch"), [("evaluate", 1), ("draw", 1), ("draw", 2), ("save", 2)])
 def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
-    config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch, where: str, epoch: int
+    config: ColorizeConfig,
+    finished: ColorizeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+    epoch: int,
 ) -> None:
-    whole = dataclasses.replace(config, name="whole", shuffle="epoch")
-    colorize(whole)
-    stopped = dataclasses.replace(config, name="stopped", shuffle="epoch")
     target = Checkpoints if where == "save" else job_module.ColorizeJob
     original, calls = getattr(target, where), []
 
@@ -128,30 +169,31 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
     with monkeypatch.context() as patch:
         patch.setattr(target, where, stop)
         with pytest.raises(Killed):
-            colorize(stopped)
-    colorize(dataclasses.replace(stopped, resume=True))
-    assert metrics_of(stopped) == metrics_of(whole)
-    names = [{p.name for p in c.folder.rglob("*.png")} for c in (whole, stopped)]
+            colorize(config)
+    colorize(dataclasses.replace(config, resume=True))
+    assert metrics_of(config) == metrics_of(finished)
+    names = [{p.name for p in c.folder.rglob("*.png")} for c in (finished, config)]
     assert names[0] == names[1]
 
 
-def test_resume_with_more_epochs_equals_a_longer_run(config: ColorizeConfig) -> None:
+def test_resume_with_more_epochs_equals_a_longer_run(copied: Copied) -> None:
+    config = copied()
     longer = dataclasses.replace(config, name="longer", epochs=3)
     colorize(longer)
-    colorize(config)
     colorize(dataclasses.replace(config, resume=True, epochs=3))
     assert metrics_of(config) == metrics_of(longer)
     assert run_of(config).read_config()["settings"]["epochs"] == 3
 
 
-def test_resume_of_a_finished_run_changes_nothing(config: ColorizeConfig) -> None:
-    metrics = colorize(config)
-    assert colorize(dataclasses.replace(config, resume=True)) == metrics
+def test_resume_of_a_finished_run_changes_nothing(copied: Copied) -> None:
+    config = copied()
+    before = run_of(config).read_metrics()
+    assert colorize(dataclasses.replace(config, resume=True)) == before[-1]
+    assert run_of(config).read_metrics() == before
 
 
-def test_resume_refuses_other_settings_and_images(config: ColorizeConfig) -> None:
-    config = dataclasses.replace(config, name="run")
-    colorize(dataclasses.replace(config, epochs=1))
+def test_resume_refuses_other_settings_and_images(copied: Copied) -> None:
+    config = copied("run")
     for change in (
         {"seed": 3},
         {"filters": 8},
@@ -163,19 +205,19 @@ def test_resume_refuses_other_settings_and_images(config: ColorizeConfig) -> Non
             colorize(dataclasses.replace(config, resume=True, **change))
     with pytest.raises(UserError, match="was started with other images"):
         colorize(dataclasses.replace(config, resume=True, archive=None, dataset="sample"))
-    assert len(metrics_of(config)) == 1
+    assert len(metrics_of(config)) == 2
 
 
-def test_resume_refuses_a_run_that_lost_its_checkpoints(config: ColorizeConfig) -> None:
-    colorize(config)
+def test_resume_refuses_a_run_that_lost_its_checkpoints(copied: Copied) -> None:
+    config = copied()
     shutil.rmtree(run_of(config).checkpoints)
     with pytest.raises(UserError, match="has the metrics of 2 epochs but no checkpoint"):
         colorize(dataclasses.replace(config, resume=True))
     assert len(metrics_of(config)) == 2
 
 
-def test_evaluate_repeats_the_validation(config: ColorizeConfig) -> None:
-    colorize(config)
+def test_evaluate_repeats_the_validation(copied: Copied) -> None:
+    config = copied()
     file = run_of(config).metrics_file
     before = file.read_bytes()
     for which in ("latest", "best"):
@@ -226,8 +268,9 @@ def test_the_data_decides_the_number_of_epochs_once(config: ColorizeConfig) -> N
     assert len(metrics_of(config)) == 2
 
 
-def test_init_from_reads_weights_and_palette(config: ColorizeConfig) -> None:
-    first = colorize(dataclasses.replace(config, name="first"))
+def test_init_from_reads_weights_and_palette(copied: Copied) -> None:
+    config = copied("first")
+    first = run_of(config).read_metrics()
     second = dataclasses.replace(
         config,
         name="second",
@@ -239,17 +282,17 @@ def test_init_from_reads_weights_and_palette(config: ColorizeConfig) -> None:
     )
     metrics = colorize(second)
     # The steps are tiny: only the running averages change.
-    assert metrics["train_loss"] < config_metrics(config, "first")[0]["train_loss"]
-    assert metrics["val_loss"] == pytest.approx(first["val_loss"], abs=0.3)
+    assert metrics["train_loss"] < first[0]["train_loss"]
+    assert metrics["val_loss"] == pytest.approx(first[-1]["val_loss"], abs=0.3)
     palettes = [np.load(config.runs_dir / name / "palette.npy") for name in ("first", "second")]
     np.testing.assert_array_equal(palettes[0], palettes[1])
 
 
 @pytest.mark.parametrize("origin", ["init_from", "palette"])
 def test_a_run_killed_before_its_first_checkpoint_resumes_from_its_origin(
-    config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: str
+    copied: Copied, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, origin: str
 ) -> None:
-    colorize(dataclasses.replace(config, name="first", epochs=1))
+    config = copied("first")
     np.save(tmp_path / "mine.npy", np.linspace(0, 0.9, 6)[:, None].repeat(3, 1))
     change: Any = {"init_from": Path("first"), "palette": tmp_path / "mine.npy"}[origin]
     whole = dataclasses.replace(config, name="whole", seed=1, **{origin: change})
@@ -267,21 +310,17 @@ def test_a_run_killed_before_its_first_checkpoint_resumes_from_its_origin(
     assert metrics_of(killed) == metrics_of(whole)
 
 
-def config_metrics(config: ColorizeConfig, name: str) -> list[dict[str, Any]]:
-    return run_of(dataclasses.replace(config, name=name)).read_metrics()
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"model": "cnn"}, "model unet, not cnn"),
+        ({"model": "cnn"}, "model tiny, not cnn"),
         ({"filters": 8}, "filters 4, not 8"),
         ({"kernel_size": 5}, "kernel size 3, not 5"),
         ({"downsize_input": True}, "downsize input False, not True"),
     ],
 )
-def test_weights_of_another_network_are_refused(config: ColorizeConfig, change: dict, message: str) -> None:
-    colorize(dataclasses.replace(config, name="first", epochs=1))
+def test_weights_of_another_network_are_refused(copied: Copied, change: dict, message: str) -> None:
+    config = copied("first")
     with pytest.raises(UserError, match=f"holds another network: {message}"):
         colorize(dataclasses.replace(config, name="second", init_from=Path("first"), **change))
     with pytest.raises(UserError, match=f"holds another network: {message}"):
@@ -311,38 +350,36 @@ def test_samples_are_drawn_every_few_epochs(config: ColorizeConfig) -> None:
     assert drawn == [f"train-epoch-{epoch:03}.png" for epoch in (2, 4, 5)]
 
 
-def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(config: ColorizeConfig) -> None:
-    colorize(dataclasses.replace(config, epochs=1))
+def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(copied: Copied) -> None:
+    config = copied()
+    kept = {p.name for p in run_of(config).checkpoints.iterdir()}
+    assert "2" in kept
     # The learning rate is not one that resume may change, so it is changed in the record.
     record = run_of(config).read_config()
     record["settings"]["learning_rate"] = 1e38
     run_of(config).write_config(record)
     with pytest.raises(
         UserError,
-        match=r"loss became (nan|inf) in epoch 2: the checkpoint after epoch 1 is kept",
+        match=r"loss became (nan|inf) in epoch 3: the checkpoint after epoch 2 is kept",
     ):
-        colorize(dataclasses.replace(config, resume=True, epochs=3, learning_rate=1e38))
-    assert [m["epoch"] for m in metrics_of(config)] == [1]
-    assert [p.name for p in run_of(config).checkpoints.iterdir()] == ["1"]
+        colorize(dataclasses.replace(config, resume=True, epochs=4, learning_rate=1e38))
+    assert [m["epoch"] for m in metrics_of(config)] == [1, 2]
+    assert {p.name for p in run_of(config).checkpoints.iterdir()} == kept
 
 
-def test_an_existing_run_is_an_error_before_any_work(
-    config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    colorize(dataclasses.replace(config, epochs=1))
+def test_an_existing_run_is_an_error_before_any_work(copied: Copied, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = copied()
     monkeypatch.setattr(job_module, "load_dataset", None)
     with pytest.raises(UserError, match="exists: resume it with --resume"):
         colorize(config)
 
 
-def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(
-    config: ColorizeConfig, tmp_path: Path
-) -> None:
-    colorize(dataclasses.replace(config, epochs=1))
+def test_overwrite_keeps_the_old_run_until_the_new_one_can_start(copied: Copied, tmp_path: Path) -> None:
+    config = copied()
     missing = dataclasses.replace(config, overwrite=True, archive=tmp_path / "missing.tar.gz")
     with pytest.raises(UserError, match="No such file"):
         colorize(missing)
-    assert len(metrics_of(config)) == 1
+    assert len(metrics_of(config)) == 2
     colorize(dataclasses.replace(config, overwrite=True, seed=5))
     assert run_of(config).read_config()["settings"]["seed"] == 5
 
@@ -400,7 +437,6 @@ def test_without_cifar10_the_sample_is_used_and_a_message_says_so(
     assert record["settings"]["dataset"] == "sample"
 
 
-def test_config_json_is_plain(config: ColorizeConfig) -> None:
-    colorize(dataclasses.replace(config, epochs=1))
-    settings = json.loads(run_of(config).config_file.read_text())["settings"]
-    assert ColorizeConfig.from_json(settings).archive == config.archive
+def test_config_json_is_plain(finished: ColorizeConfig) -> None:
+    settings = json.loads(run_of(finished).config_file.read_text())["settings"]
+    assert ColorizeConfig.from_json(settings).archive == finished.archive

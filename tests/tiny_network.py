@@ -1,0 +1,51 @@
+"""A network of two convolutions that colors images, for tests in which the network does not matter."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxcolor.layers import BatchNorm
+from jaxcolor.models import MODELS
+
+NAME = "tiny"
+
+
+class TinyNetwork(nn.Module):
+    """Return logits from a convolution, BatchNorm, ReLU and a 1×1 convolution."""
+
+    filters: int = 4
+    colors: int = 6
+    kernel_size: int = 3
+    dilation: int = 1
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: Float[Array, "batch height width channel"],
+        *,
+        train: bool = False,
+        valid: Float[Array, " batch"] | None = None,
+    ) -> Float[Array, "batch height width color"]:
+        size = (self.kernel_size, self.kernel_size)
+        x = nn.Conv(self.filters, size, kernel_dilation=self.dilation, dtype=self.dtype, name="first")(x)
+        x = nn.relu(BatchNorm(name="norm")(x, train=train, valid=valid))
+        return nn.Conv(self.colors, (1, 1), dtype=self.dtype, name="last")(x)
+
+
+def install() -> None:
+    """Add the network to the choices of `--model`."""
+    MODELS[NAME] = TinyNetwork
+
+
+@contextmanager
+def installed() -> Iterator[str]:
+    """Add the network for the body of a `with` statement, to which its name is given."""
+    with patch.dict(MODELS):
+        install()
+        yield NAME
