@@ -1,5 +1,7 @@
 """`--predict`: color or segment image files with a run, one at a time."""
 
+import glob
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,14 +16,14 @@ from jaxcolor.training.memory import enough_memory
 def predict_files(config: RunConfig) -> list[Path]:
     """Write the predictions for `config.predict` into the folder of the run, and return their paths.
 
-    A folder stands for the image files in it. A file that cannot be read does not stop the others. Raises
-    `UserError` at the end if there were such files.
+    `config.predict` has files, folders and patterns such as `*.jpg`. A file that cannot be read does not stop
+    the others. Raises `UserError` at the end if there were such files.
     """
     model = load(config.folder, config.checkpoint)
-    paths = find_files(config.predict)
+    files = name_predictions(find_files(config.predict))
     written: list[Path] = []
     problems: list[str] = []
-    for path in paths:
+    for name, path in files.items():
         try:
             with enough_memory(f"{path} is too large: give a smaller image"):
                 images, line = model.render(read_image(path))
@@ -30,28 +32,50 @@ def predict_files(config: RunConfig) -> list[Path]:
             continue
         targets = []
         for suffix, image in images.items():
-            targets.append(config.folder / "predictions" / f"{path.stem}{suffix}.png")
+            targets.append(config.folder / "predictions" / f"{name}{suffix}.png")
             save_image(targets[-1], image)
         print(f"{path}: {line}{' and '.join(map(str, targets))}", flush=True)
         written += targets
     if problems:
-        raise UserError(f"{len(problems)} of {len(paths)} images have no prediction: {'; '.join(problems)}")
+        raise UserError(f"{len(problems)} of {len(files)} images have no prediction: {'; '.join(problems)}")
     return written
 
 
 def find_files(given: Sequence[Path]) -> list[Path]:
-    """Return the given files, and the image files in given folders. Raises `UserError` for equal names."""
+    """Return the given files, the image files in given folders, and the files that fit given patterns.
+
+    Raises `UserError` if there are none in a folder or for a pattern.
+    """
     paths: list[Path] = []
     for path in given:
         if path.is_dir():
             suffixes = image_suffixes()
-            found = sorted(file for file in path.iterdir() if file.suffix.lower() in suffixes)
+            found = [
+                file
+                for file in sorted(path.iterdir())
+                if file.suffix.lower() in suffixes and not file.name.startswith(".")
+            ]
             if not found:
                 raise UserError(f"the folder {path} holds no image files")
             paths += found
+        elif glob.has_magic(str(path)) and not path.exists():  # a pattern that the shell has not expanded
+            fitting = sorted(glob.glob(str(path)))
+            if not fitting:
+                raise UserError(f"no file fits {path}")
+            paths += map(Path, fitting)
         else:
             paths.append(path)
-    stems = [path.stem for path in paths]
-    if twice := sorted({stem for stem in stems if stems.count(stem) > 1}):
+    return list(dict.fromkeys(paths))
+
+
+def name_predictions(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the files by the names of their predictions: without suffix, if that tells them apart.
+
+    Raises `UserError` for files of one name in different folders.
+    """
+    stems = Counter(path.stem for path in paths)
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in paths]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
         raise UserError(f"two images are named {twice[0]}, and so would their predictions be: rename one")
-    return paths
+    return dict(zip(names, paths, strict=True))

@@ -85,7 +85,7 @@ class ColorizeConfig(RunConfig):
     activations."""
     predict: tuple[Path, ...] = ()
     """Only color these images with a checkpoint of the run of this name, and write them into its folder.
-    A folder stands for the image files in it."""
+    A folder stands for the image files in it, and a pattern such as *.jpg for the files that fit."""
     checkpoint: Literal["best", "latest"] = "best"
     """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
     activations: int = 0

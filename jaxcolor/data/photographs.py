@@ -9,6 +9,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from jaxcolor.data.image_files import read_image
+
 # Package and file of each photograph. All are free to use. The packages name the photographers.
 PHOTOGRAPHS = (
     ("skimage", "data/astronaut.png"),
@@ -32,8 +34,8 @@ def load_photographs() -> list[UInt8[np.ndarray, "_ _ 3"]]:
 
 
 def _load(package: str, name: str) -> np.ndarray:
-    with as_file(files(package).joinpath(name)) as path, Image.open(path) as photograph:
-        return np.asarray(photograph.convert("RGB"))
+    with as_file(files(package).joinpath(name)) as path:
+        return read_image(path)
 
 
 def load_sample(

@@ -110,7 +110,7 @@ class SegmentConfig(RunConfig):
     """Only print and write the validation scores of a checkpoint of the run of this name."""
     predict: tuple[Path, ...] = ()
     """Only segment these images with a checkpoint of the run of this name, and write them into its folder.
-    A folder stands for the image files in it."""
+    A folder stands for the image files in it, and a pattern such as *.jpg for the files that fit."""
     checkpoint: Literal["best", "latest"] = "best"
     """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
 

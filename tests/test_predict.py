@@ -1,0 +1,38 @@
+from pathlib import Path
+
+import pytest
+
+from jaxcolor.errors import UserError
+from jaxcolor.predict import find_files, name_predictions
+
+
+def touch(folder: Path, *names: str) -> None:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).touch()
+
+
+def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:
+    touch(tmp_path, "b.JPG", "a.png", "c.heic", "notes.txt", "._a.png", "d[1].png")
+    touch(tmp_path / "sub", "e.png")
+    found = find_files([tmp_path])
+    assert [path.name for path in found] == ["a.png", "b.JPG", "c.heic", "d[1].png"]
+    assert [path.name for path in find_files([tmp_path / "*.png"])] == ["a.png", "d[1].png"]
+    # A name with brackets is a file first. No file counts twice, and any other path is left for the reader.
+    given = [tmp_path / "d[1].png", tmp_path, tmp_path / "none.png"]
+    assert [path.name for path in find_files(given)] == ["d[1].png", "a.png", "b.JPG", "c.heic", "none.png"]
+
+
+def test_nothing_found_is_one_line(tmp_path: Path) -> None:
+    touch(tmp_path / "empty", "notes.txt")
+    with pytest.raises(UserError, match=r"the folder .*empty holds no image files"):
+        find_files([tmp_path / "empty"])
+    with pytest.raises(UserError, match=r"no file fits .*\*.bmp"):
+        find_files([tmp_path / "*.bmp"])
+
+
+def test_predictions_have_the_names_of_their_images() -> None:
+    paths = [Path("x/a.png"), Path("x/b.jpg"), Path("x/b.png"), Path("y/c.d.png")]
+    assert list(name_predictions(paths)) == ["a", "b.jpg", "b.png", "c.d"]
+    with pytest.raises(UserError, match="two images are named a.png, and so would their predictions be"):
+        name_predictions([Path("x/a.png"), Path("y/a.png")])
