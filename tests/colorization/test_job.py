@@ -349,3 +349,13 @@ def test_config_json_is_plain(config: ColorizeConfig) -> None:
     colorize(dataclasses.replace(config, epochs=1))
     settings = json.loads(run_of(config).config_file.read_text())["settings"]
     assert ColorizeConfig.from_json(settings).archive == config.archive
+
+
+def test_more_images_per_step_than_there_are_is_a_warning(
+    config: ColorizeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "warning: --batch-size 41 is above the number of training images: a step takes all 40"
+    colorize(dataclasses.replace(config, epochs=1, batch_size=41))
+    assert line in capsys.readouterr().err.splitlines()
+    colorize(dataclasses.replace(config, epochs=1, batch_size=40, name="all"))
+    assert "--batch-size" not in capsys.readouterr().err
