@@ -4,7 +4,7 @@ from typing import IO, Any
 
 import pytest
 
-from jaxcolor.files import remove_temporary, write_atomically, write_csv, write_json
+from jaxcolor.files import check_writable, remove_temporary, write_atomically, write_csv, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -19,6 +19,24 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         write_atomically(path, fail)
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    def fail(file: IO[bytes]) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left") as error:
+        write_atomically(tmp_path / "file", fail)
+    assert error.value.filename == str(tmp_path / "file")
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new")
+    assert not list((tmp_path / "new").iterdir())
+    (tmp_path / "file").touch()
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/new")):
+        with pytest.raises(OSError, match="Errno"):
+            check_writable(folder)
 
 
 def test_what_a_kill_leaves_is_removed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 import jaxcolor
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.job import build_job, colorize
+from jaxcolor.colorization.predictor import Colorizer
 from jaxcolor.errors import UserError
 from jaxcolor.training.run import load_run
 from jaxcolor.training.run_folder import RunFolder
@@ -113,6 +114,41 @@ def test_predict_writes_an_image_per_file_and_reports_broken_ones_at_the_end(
     found = np.asarray(Image.open(written / "a.png"))
     np.testing.assert_array_equal(found, jaxcolor.load(config.folder).predict(images[0]))
     assert capsys.readouterr().out.splitlines()[0] == f"{folder / 'a.png'}: {written / 'a.png'}"
+
+
+def test_a_run_may_be_in_the_home_folder(
+    config: ColorizeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(config.folder, tmp_path / "run")
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    model = jaxcolor.load("~/run")
+    model.predict("~/a.png").save("~/b.png")
+    assert (tmp_path / "b.png").is_file()
+    with pytest.raises(UserError, match="cannot expand ~no-such-user/run: there is no such user"):
+        jaxcolor.load("~no-such-user/run")
+
+
+def test_an_image_that_needs_too_much_memory_does_not_stop_the_others(
+    config: ColorizeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, side in (("a", 64), ("b", 32)):
+        Image.new("RGB", (side, side)).save(tmp_path / f"{name}.png")
+    render = Colorizer.render
+
+    def render_small(self: Colorizer, image: np.ndarray) -> object:
+        if len(image) > 32:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+        return render(self, image)
+
+    monkeypatch.setattr(Colorizer, "render", render_small)
+    with pytest.raises(UserError) as error:
+        colorize(dataclasses.replace(config, predict=(tmp_path,), name=config.folder.name))
+    assert str(error.value) == (
+        f"1 of 2 images have no prediction: too little memory: {tmp_path / 'a.png'} is too large: "
+        "give a smaller image"
+    )
+    assert (config.folder / "predictions" / "b.png").is_file()
 
 
 def test_two_files_of_one_name_and_empty_folders_are_refused(config: ColorizeConfig, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ class FeatureCache:
         """Reserve the disk space now. A memory-mapped page that finds the disk full would end the process."""
         if self._file.is_file() and self._file.stat().st_size == self.bytes:
             return
+        self._note_file.unlink(missing_ok=True)  # of the file before
         self.__dict__.pop("_map", None)  # of a file that another process has deleted to make room
         try:
             with open(self._file, "wb") as file:

@@ -440,3 +440,13 @@ def test_without_cifar10_the_sample_is_used_and_a_message_says_so(
 def test_config_json_is_plain(finished: ColorizeConfig) -> None:
     settings = json.loads(run_of(finished).config_file.read_text())["settings"]
     assert ColorizeConfig.from_json(settings).archive == finished.archive
+
+
+def test_more_images_per_step_than_there_are_is_a_warning(
+    config: ColorizeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = "warning: --batch-size 41 is above the number of training images: a step takes all 40"
+    colorize(dataclasses.replace(config, epochs=1, batch_size=41))
+    assert line in capsys.readouterr().err.splitlines()
+    colorize(dataclasses.replace(config, epochs=1, batch_size=40, name="all"))
+    assert "--batch-size" not in capsys.readouterr().err

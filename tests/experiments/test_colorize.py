@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -115,9 +116,12 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(
     run = [*options, "--epochs", 2]
     env = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "none")}
     no_file_above_8_kib = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash"]
-    line = failing(*run, prefix=no_file_above_8_kib, env=env)
-    assert line.startswith("error: cannot write a checkpoint into ")
-    assert "File too large" in line
+    process = subprocess.run([*no_file_above_8_kib, *command(*run)], env=env, capture_output=True, text=True)
+    folder = tmp_path / "runs" / "unet"
+    errors = [line for line in process.stderr.splitlines() if not line.startswith("warning: ")]
+    assert errors == [f"error: cannot write a checkpoint into {folder / 'checkpoints'}: File too large"]
+    assert process.returncode == 1
+    assert "Traceback" in (folder / "log.txt").read_text()
     done = subprocess.run(command(*run, "--resume"), check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1].startswith("final: val_loss=")
 
@@ -140,3 +144,72 @@ def test_the_script_runs_elsewhere(tmp_path: Path) -> None:
     """Every path that it needs comes with the package."""
     process = subprocess.run(command("--help"), cwd=tmp_path, env={"PATH": os.environ["PATH"]})
     assert process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", ["/proc/nobody", "file"])
+def test_a_home_that_cannot_be_written_is_a_warning(options: list, tmp_path: Path, home: str) -> None:
+    (tmp_path / "file").touch()
+    place = str(tmp_path / home)  # /proc/nobody stays as it is
+    env = os.environ | {
+        "HOME": place,
+        "XDG_CACHE_HOME": f"{place}/cache",
+        "XDG_CONFIG_HOME": f"{place}/config",
+    }
+    process = subprocess.run(
+        command(*options, "--epochs", 1), env=env, capture_output=True, text=True, check=True
+    )
+    lines = process.stderr.splitlines()
+    assert all(line.startswith("warning: ") for line in lines)
+    assert [line.split()[1] for line in lines[:2]] == ["Matplotlib", "cannot"]
+    assert lines[1].startswith(f"warning: cannot write into {place}/cache/jaxcolor/compiled (")
+    assert len(lines) == 3  # and that the archive is not the official one
+    assert process.stdout.splitlines()[-1].startswith("final: val_loss=")
+
+
+def test_data_that_cannot_be_written_need_another_folder(archive: Path, tmp_path: Path) -> None:
+    env = os.environ | {"HOME": "/proc/nobody"}
+    line = failing("--archive", archive, "--runs-dir", tmp_path / "runs", env=env)
+    assert line.startswith("error: cannot write prepared data to /proc/nobody/tensorflow_datasets/")
+    assert line.endswith("; choose another folder with --data-dir")
+
+
+def test_a_platform_that_is_not_here_stops_before_the_data(options: list, tmp_path: Path) -> None:
+    env = os.environ | {"JAX_PLATFORMS": "nonsense"}
+    process = subprocess.run(command(*options), env=env, capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (1, "")
+    assert process.stderr.startswith("error: JAX_PLATFORMS is nonsense, but JAX finds only ")
+    assert len(process.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_too_little_memory_for_a_network_is_one_line(options: list) -> None:
+    no_more_than_12_gib = ["bash", "-c", 'ulimit -v 12582912; exec "$@"', "bash"]
+    line = failing(*options, "--filters", 20000, prefix=no_more_than_12_gib)
+    assert line == "error: too little memory: lower --batch-size or --filters"
+
+
+@pytest.mark.slow
+def test_a_run_whose_output_nobody_reads_ends_with_one_line(options: list, tmp_path: Path) -> None:
+    run = " ".join(map(shlex.quote, command(*options, "--epochs", 30)))
+    process = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {run} | head -1"], capture_output=True, text=True
+    )
+    assert process.returncode == 141
+    assert process.stdout.startswith("unet: ")
+    assert process.stderr.splitlines()[-1].startswith("stopped, because nothing reads the output: ")
+    assert "Traceback" not in process.stderr
+    done = subprocess.run(
+        command("--runs-dir", tmp_path / "runs", "--resume", "--epochs", 3), capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1].startswith("final: val_loss=")
+
+
+@pytest.mark.slow
+def test_a_run_without_unicode_and_with_a_closed_stream(options: list, tmp_path: Path) -> None:
+    env = os.environ | {"PYTHONIOENCODING": "ascii"}
+    process = subprocess.run(command(*options, "--epochs", 1), env=env, capture_output=True, check=True)
+    assert b"final: val_loss=" in process.stdout
+    run = " ".join(map(shlex.quote, command(*options, "--epochs", 1, "--overwrite")))
+    subprocess.run(["bash", "-c", f"{run} >&- 2>&-"], check=True)
+    assert len((tmp_path / "runs/unet/metrics.jsonl").read_text().splitlines()) == 1

@@ -107,6 +107,24 @@ def test_an_unwritable_folder_is_one_line(tmp_path: Path) -> None:
         cache(tmp_path).fill(BATCHES, compute, lambda images: None)
 
 
+def test_reserved_space_is_filled(tmp_path: Path) -> None:
+    filled = cache(tmp_path)
+    filled.reserve()
+    assert (tmp_path / "key" / "features.bin").stat().st_size == filled.bytes
+    assert not filled.is_complete()
+    filled.fill(BATCHES, compute, lambda images: None)
+    check(filled, rtol=0)
+    filled.reserve()  # keeps what is there
+    check(cache(tmp_path), rtol=0)
+    with open(tmp_path / "key" / "features.bin", "ab") as file:
+        file.write(b"x")
+    broken = cache(tmp_path)
+    broken.reserve()
+    assert not broken.is_complete()
+    broken.fill(BATCHES, compute, lambda images: None)
+    check(cache(tmp_path), rtol=0)
+
+
 def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -529,3 +529,11 @@ def test_efficientnet_trains_and_predicts(config: SegmentConfig, monkeypatch: py
     before, after = metrics_of(whole)
     assert after["val_loss"] < before["val_loss"]
     assert jaxcolor.load(whole.folder).predict(np.zeros((48, 64, 3), np.uint8)).shape == (48, 64)
+
+
+def test_more_images_per_step_than_there_are_is_a_warning(
+    config: SegmentConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segment(dataclasses.replace(config, epochs=1, batch_size=6, cache=False))
+    line = "warning: --batch-size 6 is above the number of training images: a step takes all 5"
+    assert line in capsys.readouterr().err.splitlines()

@@ -192,7 +192,7 @@ def test_16_bit_caches_need_half_the_space(
     ):
         assert ours["inputs"].dtype == dtype
         check_features(compute, ours, theirs, tolerance)
-    (file,) = cache_root.rglob("features.bin")
+    file = max(cache_root.rglob("features.bin"), key=lambda path: path.stat().st_size)  # of the train images
     # 3×4 features of 6 channels, and 48×64 labels.
     assert file.stat().st_size == 5 * (2 * 3 * 4 * 6 + 48 * 64)
 
@@ -293,6 +293,40 @@ def test_features_beyond_the_limit_are_not_cached(
     assert loader.after == "images"
     assert next(iter(loader.train_batches(state, 1)))["inputs"].dtype == np.uint8
     assert not list(cache_root.rglob("*"))
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_without_a_writable_folder_features_are_not_cached(
+    config: SegmentConfig,
+    state: TrainState,
+    place: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(loader_module, "cache_folder", lambda: tmp_path / place)
+    loader = make(config, cache=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"cannot cache features in {tmp_path / place / 'features'} (")
+    assert line.endswith("): frozen features are computed again in every epoch")
+    assert loader.after == "images"
+    assert next(iter(loader.train_batches(state, 1)))["inputs"].dtype == np.uint8
+
+
+def test_on_a_full_disk_features_are_not_cached(
+    config: SegmentConfig,
+    cache_root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full, raising=False)
+    assert make(config, cache=True).after == "images"
+    assert "No space left on device" in capsys.readouterr().out
+    assert not list(cache_root.rglob("features.bin"))
 
 
 @pytest.mark.parametrize(
