@@ -56,7 +56,7 @@ def test_axes_legends_and_the_best_epoch_are_labelled(tmp_path: Path, figures: l
     ]  # fmt: skip
     for axes, value in ((loss, 1.25), (accuracy, 0.2)):
         dot = axes.lines[-1]
-        assert dot.get_xydata().tolist() == [[2, value]]
+        assert np.array_equal(dot.get_xydata(), [[2, value]])
         assert dot.get_marker() == "o"
         assert list(axes.get_xticks()) == [1, 2, 3]
 
