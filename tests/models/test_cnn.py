@@ -18,7 +18,6 @@ def test_the_cnn_has_the_published_number_of_parameters(k: int, nf: int, nc: int
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes["params"])) == expected
 
 
-@pytest.mark.usefixtures("each_option")
 def test_a_train_step_equals_the_plain_definition() -> None:
     check_train_step(CNN(2, 5), skips=False)
 
