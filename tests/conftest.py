@@ -2,9 +2,11 @@
 
 import importlib
 import os
+import runpy
 import signal
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -57,6 +59,27 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def run_script(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[str, str]]:
+    """A function that runs a script in this process, and returns what it prints.
+
+    It takes the script and its options. A process of its own costs seconds, and compiles its programs anew.
+    """
+
+    def run(script: Path, *options: object) -> tuple[str, str]:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", [str(script), *map(str, options)])
+            patch.setattr(sys, "path", [str(script.parent), *sys.path])
+            patch.setattr(sys, "unraisablehook", sys.unraisablehook)
+            runpy.run_path(str(script), run_name="__main__")
+        return capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(autouse=True)

@@ -4,11 +4,15 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from jaxcolor.models import MODELS
 
 PAGE = Path(__file__).parents[1] / "docs" / "own-model.md"
 
@@ -26,16 +30,23 @@ def test_the_file_has_at_most_40_lines(script: Path) -> None:
 
 @pytest.mark.slow
 def test_it_trains_resumes_evaluates_predicts_and_is_analyzed(
-    script: Path, archive: Path, data_dir: Path
+    script: Path,
+    archive: Path,
+    data_dir: Path,
+    run_script: Callable[..., tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(script.parent)
+
     def run(*options: object) -> str:
-        done = subprocess.run(
-            [sys.executable, script.name, *map(str, options)],
-            cwd=script.parent, capture_output=True, text=True, env=os.environ,
-        )  # fmt: skip
+        with patch.dict(MODELS):
+            out, err = run_script(script, *options)
+        assert "warning: cannot draw" not in err
+        return out
+
+    def run_alone(*arguments: str) -> None:
+        done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=os.environ)
         assert done.returncode == 0, done.stderr
-        assert "warning: cannot draw" not in done.stderr
-        return done.stdout
 
     data = ("--archive", archive, "--data-dir", data_dir, "--colors", 6, "--batch-size", 16)
     network = ("colorize", "--model", "residual-unet")
@@ -46,7 +57,7 @@ def test_it_trains_resumes_evaluates_predicts_and_is_analyzed(
     assert "final: val_loss=" in run(*network, "--evaluate")
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
     Image.fromarray(image).save(script.parent / "photo.png")
-    run(*network, "--predict", "photo.png")
+    run_alone(script.name, *network, "--predict", "photo.png")
     predicted = np.asarray(Image.open(folder / "predictions" / "photo.png"))
 
     program = (
@@ -54,7 +65,7 @@ def test_it_trains_resumes_evaluates_predicts_and_is_analyzed(
         "colored = jaxcolor.load('runs/residual-unet').predict('photo.png')\n"
         "np.save('colored.npy', np.asarray(colored))"
     )
-    subprocess.run([sys.executable, "-c", program], cwd=script.parent, check=True)
+    run_alone("-c", program)
     np.testing.assert_array_equal(np.load(script.parent / "colored.npy"), predicted)
 
     run("analyze", "--parts", "connections", "--model", "residual-unet", "--image-size", 32)

@@ -46,15 +46,17 @@ from jaxcolor.colorization.job import colorize
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.job import segment
 import tiny_backbone
+import tiny_network
 
 archive, voc, folder = map(Path, sys.argv[1:])
 where = {"runs_dir": folder / "runs", "data_dir": folder / "data"}
-colorize(ColorizeConfig(archive=archive, filters=2, colors=3, epochs=1, batch_size=40, **where))
+tiny_network.install()
+colorize(ColorizeConfig(model="tiny", archive=archive, colors=3, epochs=1, batch_size=40, **where))
 tiny_backbone.install(folder)
 segment(SegmentConfig(
     backbone="tiny", voc_dir=voc, classes="3", image_size=(48,), epochs=1, batch_size=5, flip=False, **where
 ))
-assert jaxcolor.load(folder / "runs" / "unet").predict(voc / "VOCdevkit/VOC2012/JPEGImages/x.jpg").any()
+assert jaxcolor.load(folder / "runs" / "tiny").predict(voc / "VOCdevkit/VOC2012/JPEGImages/x.jpg").any()
 assert list((folder / "cache").rglob("features.bin"))
 assert not any(name in sys.modules and sys.modules[name] for name in ("fcntl", "resource", "termios"))
 """

@@ -1,5 +1,10 @@
-"""A network of two convolutions that colors images, for tests in which the network does not matter."""
+"""A network of two convolutions that colors images, for tests in which the network does not matter.
 
+`python tiny_network.py SCRIPT OPTION…` runs a script that can also use this network.
+"""
+
+import runpy
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
@@ -49,3 +54,9 @@ def installed() -> Iterator[str]:
     with patch.dict(MODELS):
         install()
         yield NAME
+
+
+if __name__ == "__main__":
+    install()
+    sys.argv = sys.argv[1:]
+    runpy.run_path(sys.argv[0], run_name="__main__")

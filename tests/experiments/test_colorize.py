@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_network
 
 from jaxcolor.data.cifar10 import load_cifar10
 
@@ -22,10 +23,19 @@ def command(*options: object) -> list[str]:
     return [sys.executable, str(SCRIPT), *map(str, options)]
 
 
+def tiny(*options: object) -> list[str]:
+    """Return the command with a tiny network as one more choice: each process compiles its programs anew."""
+    interpreter, *rest = command(*options)
+    return [interpreter, tiny_network.__file__, *rest]
+
+
+TINY = ("--model", tiny_network.NAME, "--filters", 400)
+
+
 @pytest.fixture
 def options(archive: Path, data_dir: Path, tmp_path: Path) -> list[object]:
     return [
-        "--filters", 4, "--colors", 6, "--batch-size", 16, "--archive", archive, "--data-dir", data_dir,
+        "--colors", 6, "--batch-size", 16, "--archive", archive, "--data-dir", data_dir,
         "--runs-dir", tmp_path / "runs",
     ]  # fmt: skip
 
@@ -45,17 +55,15 @@ def wait_for(condition: Any, process: subprocess.Popen, seconds: float = 120) ->
 
 @pytest.mark.slow
 def test_a_run_killed_twice_ends_with_the_numbers_of_a_whole_one(options: list, tmp_path: Path) -> None:
-    epochs = ["--epochs", 12]
-    subprocess.run(command(*options, *epochs, "--name", "whole"), check=True, capture_output=True)
+    run = [*options, *TINY, "--epochs", 12]
+    subprocess.run(tiny(*run, "--name", "whole"), check=True, capture_output=True)
     whole, killed = tmp_path / "runs" / "whole", tmp_path / "runs" / "killed"
 
-    process = subprocess.Popen(command(*options, *epochs, "--name", "killed"), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(tiny(*run, "--name", "killed"), stdout=subprocess.DEVNULL)
     wait_for(lambda: killed.exists(), process)  # before the first epoch is done
     process.kill()
     process.wait()
-    process = subprocess.Popen(
-        command(*options, *epochs, "--name", "killed", "--resume"), stdout=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(tiny(*run, "--name", "killed", "--resume"), stdout=subprocess.DEVNULL)
     metrics = killed / "metrics.jsonl"
     wait_for(lambda: metrics.exists() and len(metrics.read_text().splitlines()) >= 3, process)
     process.kill()
@@ -63,7 +71,7 @@ def test_a_run_killed_twice_ends_with_the_numbers_of_a_whole_one(options: list, 
 
     # The settings come from the run's folder.
     resume = ["--runs-dir", tmp_path / "runs", "--name", "killed", "--resume"]
-    done = subprocess.run(command(*resume), check=True, capture_output=True, text=True)
+    done = subprocess.run(tiny(*resume), check=True, capture_output=True, text=True)
     assert "Resuming after epoch" in done.stdout
     assert numbers(killed) == numbers(whole)
     samples = [sorted(p.name for p in (run / "samples").iterdir()) for run in (whole, killed)]
@@ -74,9 +82,9 @@ def test_a_run_killed_twice_ends_with_the_numbers_of_a_whole_one(options: list, 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_one_line(options: list, tmp_path: Path) -> None:
     process = subprocess.Popen(
-        command(*options, "--epochs", 1000), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        tiny(*options, *TINY, "--epochs", 1000), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    wait_for(lambda: (tmp_path / "runs" / "unet" / "checkpoints").exists(), process)
+    wait_for(lambda: (tmp_path / "runs" / "tiny" / "checkpoints").exists(), process)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
@@ -85,9 +93,13 @@ def test_ctrl_c_is_one_line(options: list, tmp_path: Path) -> None:
     assert "Traceback" not in err
 
 
-def failing(*arguments: object, prefix: Sequence[str] = (), **kwargs: Any) -> str:
+def failing(*arguments: object) -> str:
     """The last line of a run that fails with status 1 and no traceback."""
-    process = subprocess.run([*prefix, *command(*arguments)], capture_output=True, text=True, **kwargs)
+    return last_error(command(*arguments))
+
+
+def last_error(command: Sequence[str], **kwargs: Any) -> str:
+    process = subprocess.run(command, capture_output=True, text=True, **kwargs)
     assert process.returncode == 1, process.stderr
     assert "Traceback" not in process.stderr
     return process.stderr.splitlines()[-1]
@@ -113,16 +125,16 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(
     options: list, archive: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     load_cifar10("horse", archive, data_dir)  # the prepared data are larger than the disk
-    run = [*options, "--epochs", 2]
+    run = [*options, *TINY, "--epochs", 2]
     env = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "none")}
     no_file_above_8_kib = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash"]
-    process = subprocess.run([*no_file_above_8_kib, *command(*run)], env=env, capture_output=True, text=True)
-    folder = tmp_path / "runs" / "unet"
+    process = subprocess.run([*no_file_above_8_kib, *tiny(*run)], env=env, capture_output=True, text=True)
+    folder = tmp_path / "runs" / "tiny"
     errors = [line for line in process.stderr.splitlines() if not line.startswith("warning: ")]
     assert errors == [f"error: cannot write a checkpoint into {folder / 'checkpoints'}: File too large"]
     assert process.returncode == 1
     assert "Traceback" in (folder / "log.txt").read_text()
-    done = subprocess.run(command(*run, "--resume"), check=True, capture_output=True, text=True)
+    done = subprocess.run(tiny(*run, "--resume"), check=True, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1].startswith("final: val_loss=")
 
 
@@ -157,7 +169,7 @@ def test_a_home_that_cannot_be_written_is_a_warning(options: list, tmp_path: Pat
         "XDG_CONFIG_HOME": f"{place}/config",
     }
     process = subprocess.run(
-        command(*options, "--epochs", 1), env=env, capture_output=True, text=True, check=True
+        tiny(*options, *TINY, "--epochs", 1), env=env, capture_output=True, text=True, check=True
     )
     lines = process.stderr.splitlines()
     assert all(line.startswith("warning: ") for line in lines)
@@ -169,7 +181,7 @@ def test_a_home_that_cannot_be_written_is_a_warning(options: list, tmp_path: Pat
 
 def test_data_that_cannot_be_written_need_another_folder(archive: Path, tmp_path: Path) -> None:
     env = os.environ | {"HOME": "/proc/nobody"}
-    line = failing("--archive", archive, "--runs-dir", tmp_path / "runs", env=env)
+    line = last_error(command("--archive", archive, "--runs-dir", tmp_path / "runs"), env=env)
     assert line.startswith("error: cannot write prepared data to /proc/nobody/tensorflow_datasets/")
     assert line.endswith("; choose another folder with --data-dir")
 
@@ -185,22 +197,24 @@ def test_a_platform_that_is_not_here_stops_before_the_data(options: list, tmp_pa
 @pytest.mark.slow
 def test_too_little_memory_for_a_network_is_one_line(options: list) -> None:
     no_more_than_12_gib = ["bash", "-c", 'ulimit -v 12582912; exec "$@"', "bash"]
-    line = failing(*options, "--filters", 20000, prefix=no_more_than_12_gib)
+    line = last_error([*no_more_than_12_gib, *command(*options, "--filters", 20000)])
     assert line == "error: too little memory: lower --batch-size or --filters"
 
 
 @pytest.mark.slow
 def test_a_run_whose_output_nobody_reads_ends_with_one_line(options: list, tmp_path: Path) -> None:
-    run = " ".join(map(shlex.quote, command(*options, "--epochs", 30)))
+    run = " ".join(map(shlex.quote, tiny(*options, *TINY, "--epochs", 30)))
     process = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {run} | head -1"], capture_output=True, text=True
     )
     assert process.returncode == 141
-    assert process.stdout.startswith("unet: ")
+    assert process.stdout.startswith("tiny: ")
     assert process.stderr.splitlines()[-1].startswith("stopped, because nothing reads the output: ")
     assert "Traceback" not in process.stderr
     done = subprocess.run(
-        command("--runs-dir", tmp_path / "runs", "--resume", "--epochs", 3), capture_output=True, text=True
+        tiny("--runs-dir", tmp_path / "runs", "--name", "tiny", "--resume", "--epochs", 3),
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.splitlines()[-1].startswith("final: val_loss=")
 
@@ -208,8 +222,8 @@ def test_a_run_whose_output_nobody_reads_ends_with_one_line(options: list, tmp_p
 @pytest.mark.slow
 def test_a_run_without_unicode_and_with_a_closed_stream(options: list, tmp_path: Path) -> None:
     env = os.environ | {"PYTHONIOENCODING": "ascii"}
-    process = subprocess.run(command(*options, "--epochs", 1), env=env, capture_output=True, check=True)
+    process = subprocess.run(tiny(*options, *TINY, "--epochs", 1), env=env, capture_output=True, check=True)
     assert b"final: val_loss=" in process.stdout
-    run = " ".join(map(shlex.quote, command(*options, "--epochs", 1, "--overwrite")))
+    run = " ".join(map(shlex.quote, tiny(*options, *TINY, "--epochs", 1, "--overwrite")))
     subprocess.run(["bash", "-c", f"{run} >&- 2>&-"], check=True)
-    assert len((tmp_path / "runs/unet/metrics.jsonl").read_text().splitlines()) == 1
+    assert len((tmp_path / "runs/tiny/metrics.jsonl").read_text().splitlines()) == 1

@@ -63,7 +63,7 @@ def test_frozen_parts_keep_their_running_averages() -> None:
     )
     moved = {}
     for train in ("last", "head", "all"):
-        has_aux = []
+        has_aux: list[bool] = []
 
         def averages(stats: Any, params: Any, train: Part = train, has_aux: list[bool] = has_aux) -> Any:
             (_, aux), updates = model.apply(

@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny_network
 from analysis import trainings
 from analysis.trainings import Trainer, Training, describe, gradient_norms
 
@@ -20,11 +22,18 @@ from jaxcolor.training.engine import Engine
 from jaxcolor.training.run_folder import RunFolder
 
 # Three steps an epoch, the last one padded; looked at after 2 of them, too, and after 3 and 6.
-CNN = Training("cnn", batch_size=30, seed=0, epochs=2, updates=2)
+TINY = Training(tiny_network.NAME, batch_size=30, seed=0, epochs=2, updates=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny() -> Iterator[None]:
+    """Let trainings also use the tiny network."""
+    with tiny_network.installed():
+        yield
 
 
 def seeds(count: int) -> list[Training]:
-    return [dataclasses.replace(CNN, seed=seed) for seed in range(count)]
+    return [dataclasses.replace(TINY, seed=seed) for seed in range(count)]
 
 
 def assert_close(one: Any, other: Any, tolerance: float = 1e-4) -> None:
@@ -32,16 +41,16 @@ def assert_close(one: Any, other: Any, tolerance: float = 1e-4) -> None:
 
 
 def test_marks_are_the_ends_of_epochs_and_the_updates_asked_for() -> None:
-    assert CNN.marks(steps=3) == [2, 3, 6]
-    assert dataclasses.replace(CNN, updates=7).marks(steps=3) == [3, 6, 7]
+    assert TINY.marks(steps=3) == [2, 3, 6]
+    assert dataclasses.replace(TINY, updates=7).marks(steps=3) == [3, 6, 7]
 
 
 def test_a_training_is_what_colorize_does(trainer: Trainer, images: Dataset, tmp_path: Path) -> None:
-    (trained,) = trainer.train([CNN])
+    (trained,) = trainer.train([TINY])
     assert [entry["update"] for entry in trained.history] == [0, 2, 3, 6]
     assert trained.after(epoch=2) is trained.history[-1]
     assert trained.after(update=2) is trained.history[1]
-    config = ColorizeConfig(model="cnn", batch_size=30, epochs=2, colors=len(trainer.palette))
+    config = ColorizeConfig(model=tiny_network.NAME, batch_size=30, epochs=2, colors=len(trainer.palette))
     job = ColorizeJob(config, images, trainer.palette, RunFolder(tmp_path))
     state = job.initial_state
     for epoch in (1, 2):
@@ -54,7 +63,7 @@ def test_a_training_is_what_colorize_does(trainer: Trainer, images: Dataset, tmp
 
 def test_more_updates_than_epochs_change_neither_curve_nor_weights(trainer: Trainer) -> None:
     """Six updates are two epochs; what is asked for after the first one is of the first one."""
-    short = dataclasses.replace(CNN, epochs=1)
+    short = dataclasses.replace(TINY, epochs=1)
     (one,), (more,) = trainer.train([short]), trainer.train([dataclasses.replace(short, updates=6)])
     assert [entry["update"] for entry in more.history] == [0, 3, 6]
     assert [entry["epoch"] for entry in more.by_epoch(1)] == [0, 1]
@@ -105,20 +114,20 @@ def test_changed_inputs(trainer: Trainer) -> None:
     np.testing.assert_allclose(
         trainer.data("train", 2, 1)["inputs"], 2 * trainer.data("train")["inputs"] + 1, rtol=1e-6
     )
-    changed = dataclasses.replace(CNN, multiply=-2.0, add=0.5)
-    assert trainer.train([changed])[0].history[-1] != trainer.train([CNN])[0].history[-1]
-    assert describe(changed) == "CNN, batch 30, seed 0, on −2x + 0.5"
-    assert describe(dataclasses.replace(CNN, add=-1.0)) == "CNN, batch 30, seed 0, on x − 1"
+    changed = dataclasses.replace(TINY, multiply=-2.0, add=0.5)
+    assert trainer.train([changed])[0].history[-1] != trainer.train([TINY])[0].history[-1]
+    assert describe(changed) == "tiny, batch 30, seed 0, on −2x + 0.5"
+    assert describe(dataclasses.replace(TINY, model="cnn", add=-1.0)) == "CNN, batch 30, seed 0, on x − 1"
 
 
 def test_a_damaged_file_is_named(trainer: Trainer, images: Dataset, tmp_path: Path) -> None:
-    (tmp_path / CNN.file_name).write_bytes(b"PK\x03\x04 half of it")
+    (tmp_path / TINY.file_name).write_bytes(b"PK\x03\x04 half of it")
     with pytest.raises(UserError, match="npz is damaged"):
-        Trainer(images, trainer.palette, tmp_path).train([CNN])
+        Trainer(images, trainer.palette, tmp_path).train([TINY])
 
 
 def test_inputs_that_are_too_large_are_an_error(trainer: Trainer, images: Dataset, tmp_path: Path) -> None:
-    wild = dataclasses.replace(CNN, multiply=1e38)
+    wild = dataclasses.replace(TINY, multiply=1e38)
     with pytest.raises(UserError, match=r"the training loss .* became"):
         Trainer(images, trainer.palette, tmp_path).train([wild])
     assert not list(tmp_path.iterdir())

@@ -15,7 +15,7 @@ from jaxcolor.errors import UserError
 
 @pytest.mark.slow
 def test_both_programs_have_the_same_features_and_losses(tmp_path: Path) -> None:
-    config = SegmentBenchmark(backbone="resnet50", image_size=64, batch_size=16, epochs=1)
+    config = SegmentBenchmark(backbone="resnet50", image_size=32, batch_size=16, epochs=1)
     model = segmentation.write_weights(tmp_path / "w.pth", config)
     forward = segmentation.compare_forward(config, tmp_path / "w.pth", model)
     assert forward["largest_difference"] < 1e-4
