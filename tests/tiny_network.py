@@ -12,10 +12,10 @@ from unittest.mock import patch
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
 
-from jaxcolor.layers import BatchNorm
+from jaxcolor.layers import Conv2d
 from jaxcolor.models import MODELS
+from jaxcolor.models.cnn import Block, Images, Logits, Valid
 
 NAME = "tiny"
 
@@ -30,17 +30,10 @@ class TinyNetwork(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(
-        self,
-        x: Float[Array, "batch height width channel"],
-        *,
-        train: bool = False,
-        valid: Float[Array, " batch"] | None = None,
-    ) -> Float[Array, "batch height width color"]:
-        size = (self.kernel_size, self.kernel_size)
-        x = nn.Conv(self.filters, size, kernel_dilation=self.dilation, dtype=self.dtype, name="first")(x)
-        x = nn.relu(BatchNorm(name="norm")(x, train=train, valid=valid))
-        return nn.Conv(self.colors, (1, 1), dtype=self.dtype, name="last")(x)
+    def __call__(self, x: Images, *, train: bool = False, valid: Valid | None = None) -> Logits:
+        # XLA's own convolutions, as in nn.Conv, do not repeat every bit.
+        block = Block(self.filters, self.kernel_size, dilation=self.dilation, dtype=self.dtype, name="first")
+        return Conv2d(self.colors, 1, dtype=self.dtype, name="last")(block(x, train=train, valid=valid))
 
 
 def install() -> None:

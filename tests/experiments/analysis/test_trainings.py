@@ -143,10 +143,10 @@ def test_gradient_norms_are_those_of_the_plain_loss(trainer: Trainer) -> None:
         )
         return plain_cross_entropy(logits, data["labels"], jnp.full(10, 0.1))
 
-    gradients = jax.grad(loss)(state.params)
+    gradients = jax.jit(jax.grad(loss))(state.params)
     expected = {name: np.linalg.norm(gradients[name]["conv"]["kernel"]) for name in ("layer1", "layer4")}
     expected["layer6"] = np.linalg.norm(gradients["layer6"]["kernel"])
-    found = gradient_norms(state, data | {"valid": None})
+    found = jax.jit(gradient_norms)(state, data | {"valid": None})
     assert list(found) == [f"layer{i}" for i in range(1, 7)]
     for name, norm in expected.items():
         assert found[name] == pytest.approx(norm, rel=1e-3)
