@@ -154,10 +154,10 @@ def test_an_image_that_needs_too_much_memory_does_not_stop_the_others(
 def test_two_files_of_one_name_and_empty_folders_are_refused(config: ColorizeConfig, tmp_path: Path) -> None:
     for folder in ("one", "two", "empty"):
         (tmp_path / folder).mkdir()
-    for path in ("one/a.png", "two/a.jpg"):
+    for path in ("one/a.png", "two/a.png"):
         Image.new("RGB", (4, 4)).save(tmp_path / path)
-    with pytest.raises(UserError, match="two images are named a"):
-        colorize(dataclasses.replace(config, predict=(tmp_path / "one/a.png", tmp_path / "two/a.jpg")))
+    with pytest.raises(UserError, match="two images are named a.png"):
+        colorize(dataclasses.replace(config, predict=(tmp_path / "one/a.png", tmp_path / "two/a.png")))
     with pytest.raises(UserError, match="empty holds no image files"):
         colorize(dataclasses.replace(config, predict=(tmp_path / "empty",)))
     assert jax.devices()

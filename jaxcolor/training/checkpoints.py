@@ -83,7 +83,7 @@ class Checkpoints:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"cannot restore the checkpoint {self.folder / str(epoch)}: "
-                "it is damaged, or belongs to another network"
+                f"it is damaged, or belongs to another network ({reason(error)})"
             ) from error
 
     def _weights(self, variables: dict[str, Any]) -> dict[str, Any]:

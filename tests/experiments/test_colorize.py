@@ -29,7 +29,7 @@ def tiny(*options: object) -> list[str]:
     return [interpreter, tiny_network.__file__, *rest]
 
 
-TINY = ("--model", tiny_network.NAME, "--filters", 400)
+TINY = ("--model", tiny_network.NAME, "--filters", 4)
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(
     options: list, archive: Path, data_dir: Path, tmp_path: Path
 ) -> None:
     load_cifar10("horse", archive, data_dir)  # the prepared data are larger than the disk
-    run = [*options, *TINY, "--epochs", 2]
+    run = [*options, *TINY, "--filters", 200, "--epochs", 2]  # a checkpoint is larger than the limit
     env = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "none")}
     no_file_above_8_kib = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash"]
     process = subprocess.run([*no_file_above_8_kib, *tiny(*run)], env=env, capture_output=True, text=True)
@@ -163,11 +163,8 @@ def test_the_script_runs_elsewhere(tmp_path: Path) -> None:
 def test_a_home_that_cannot_be_written_is_a_warning(options: list, tmp_path: Path, home: str) -> None:
     (tmp_path / "file").touch()
     place = str(tmp_path / home)  # /proc/nobody stays as it is
-    env = os.environ | {
-        "HOME": place,
-        "XDG_CACHE_HOME": f"{place}/cache",
-        "XDG_CONFIG_HOME": f"{place}/config",
-    }
+    folders = {"HOME": place, "XDG_CACHE_HOME": f"{place}/cache", "XDG_CONFIG_HOME": f"{place}/config"}
+    env = {name: v for name, v in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"} | folders
     process = subprocess.run(
         tiny(*options, *TINY, "--epochs", 1), env=env, capture_output=True, text=True, check=True
     )

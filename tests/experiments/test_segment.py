@@ -41,7 +41,7 @@ def test_train_resume_evaluate_and_predict(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--voc-dir", "missing", "--classes", 3), "missing has no ImageSets/Segmentation"),
+        (("--voc-dir", "missing", "--classes", 3), "missing: it does not exist"),
         (("--epochs", 0), "--epochs must be at least 1, not 0"),
         (("--predict", "x.jpg"), "there is no run in"),
     ],
