@@ -141,6 +141,8 @@ def parse(
 
     read = functools.partial(read_options, cls, arguments, prog)
     config = read()
+    if "--predict" in (sys.argv[1:] if arguments is None else arguments) and not config.predict:
+        raise UserError("--predict needs at least one image")
     for flag, preset in (presets or {}).items():
         if getattr(config, flag):
             config = read(preset)

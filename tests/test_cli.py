@@ -6,6 +6,7 @@ import pytest
 
 from jaxcolor import cli
 from jaxcolor.cli import run_script
+from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
 
 
@@ -129,3 +130,8 @@ def test_the_package_exports_its_names() -> None:
     assert dir(jaxcolor) == sorted(jaxcolor.__all__)
     with pytest.raises(AttributeError, match="module 'jaxcolor' has no attribute 'colour'"):
         jaxcolor.colour  # noqa: B018
+
+
+def test_predict_needs_an_image(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--predict needs at least one image"):
+        cli.parse(ColorizeConfig, ["--runs-dir", str(tmp_path), "--predict"])

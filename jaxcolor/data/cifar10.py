@@ -123,7 +123,7 @@ def _files(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
         return
     with tarfile.open(archive) as tar:
         for member in tar:
-            if member.isfile():
+            if member.isreg() or member.islnk():
                 yield PurePosixPath(member.name).name, partial(_read_member, tar, member)
 
 

@@ -35,10 +35,10 @@ def read_image(source: Path | bytes, name: str = "") -> UInt8[np.ndarray, "heigh
 
 def to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "height width 3"]:
     """Return a Pillow image as `read_image` does."""
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        _say_once(f"{name} has {image.n_frames} frames: the first one is used")  # type: ignore[attr-defined]
     load(image, name)
-    image = ImageOps.exif_transpose(image)
+    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+        _say_once(f"{name} has {frames} frames: the first one is used")
+    image = upright(image)
     if image.mode.startswith(("I", "F")):
         return _to_8_bits(np.asarray(image), image.mode, name)[..., None].repeat(3, axis=-1)
     return np.asarray(image.convert("RGB"))
@@ -50,11 +50,11 @@ def read_size(source: Path | bytes, name: str = "") -> Size:
     with open_image(source, name) as image:
         if image.format == "TIFF":  # some versions of Pillow turn it when it is opened, others when decoded
             load(image, name)
-            image = ImageOps.exif_transpose(image)
+            image = upright(image)
             return image.height, image.width
         try:
             turned = image.getexif().get(ORIENTATION) in TURNED
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, SyntaxError, ValueError, TypeError, KeyError):
             turned = False  # a broken EXIF block does not concern the pixels
         return (image.width, image.height) if turned else (image.height, image.width)
 
@@ -70,7 +70,7 @@ def open_image(source: Path | bytes, name: str) -> Image.Image:
         raise UserError(f"{name} is broken, or not an image") from error
     except Image.DecompressionBombError as error:
         raise UserError(f"{name} is too large: {reason(error)}") from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, RuntimeError, TypeError) as error:
         raise UserError(f"cannot read {name}: {reason(error)}") from error
 
 
@@ -80,8 +80,16 @@ def load(image: Image.Image, name: str) -> None:
         image.load()
     except Image.DecompressionBombError as error:
         raise UserError(f"{name} is too large: {reason(error)}") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError) as error:
         raise UserError(f"{name} is broken: {reason(error)}") from error
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF orientation says, or as it is if its EXIF block is broken."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):
+        return image
 
 
 def image_suffixes() -> set[str]:

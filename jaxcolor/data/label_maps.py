@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from PIL import ImageOps
+from PIL import Image
 
-from jaxcolor.data.image_files import load, open_image
+from jaxcolor.data.image_files import load, open_image, upright
 from jaxcolor.errors import UserError
 
 VOID = 255  # label of pixels without a class, which losses and scores ignore
@@ -84,14 +84,18 @@ def read_palette(source: Path | bytes, name: str = "") -> dict[int, Color]:
 
 def _read_values(source: Path | bytes, label_format: LabelFormat, name: str) -> Int[np.ndarray, "_ _"]:
     with open_image(source, name) as image:
-        if image.format in LOSSY:
+        lossy = image.format if image.format in LOSSY else image.info.get("compression")
+        if lossy in (*LOSSY, "jpeg", "webp"):
             raise UserError(
-                f"{name} is a {image.format} file, which changes the labels of pixels: save masks as PNG"
+                f"{name} is a {lossy.upper()} file, which changes the labels of pixels: save masks as PNG"
             )
-        gray_step = _gray_step(source) if image.format == "PNG" and image.mode == "L" else 1
+        bits = _bit_depth(source) if image.format == "PNG" else 8
+        if bits == 16 and not image.mode.startswith("I"):
+            raise UserError(f"{name} has colors of 16 bits: save the labels as a gray or palette PNG")
+        gray_step = 255 // (2**bits - 1) if image.mode == "L" and bits < 8 else 1
         load(image, name)
-        image = ImageOps.exif_transpose(image)
-        if label_format.colors and image.mode in ("P", "PA"):
+        image = upright(image)
+        if label_format.colors and (image.mode in ("P", "PA") or _has_gray_colors(image, label_format)):
             image = image.convert("RGB")
         if image.mode in ("PA", "LA"):
             image = image.getchannel(0)
@@ -103,15 +107,23 @@ def _read_values(source: Path | bytes, label_format: LabelFormat, name: str) -> 
     raise UserError(f"{name} is no mask: its mode is {image.mode}; save the labels as a gray or palette PNG")
 
 
-def _gray_step(png: Path | bytes) -> int:
-    """Return the distance of two gray values of a PNG, because Pillow scales 2 and 4 bits to 8 bits."""
+def _has_gray_colors(image: Image.Image, label_format: LabelFormat) -> bool:
+    """Return whether all values of an 8-bit gray mask are colors of the table, such as black and white."""
+    if image.mode not in ("1", "L", "LA"):
+        return False
+    colors = {color for color, _ in label_format.colors}
+    histogram = image.convert("L").histogram()
+    return all((value, value, value) in colors for value, count in enumerate(histogram) if count)
+
+
+def _bit_depth(png: Path | bytes) -> int:
+    """Return the bits per channel of a PNG. Pillow scales gray values of 2 and 4 bits to 8 bits."""
     if isinstance(png, bytes):
         header = png[:26]
     else:
         with open(png, "rb") as file:
             header = file.read(26)
-    bits = header[24]  # of the first chunk, IHDR
-    return 255 // (2**bits - 1) if bits < 8 else 1
+    return header[24]  # of the first chunk, IHDR
 
 
 def _read_colors(

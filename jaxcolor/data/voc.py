@@ -89,7 +89,11 @@ def open_archive(archive: Path) -> Iterator[VocLayout[tarfile.TarInfo]]:
     """Return the files of an archive while it is open. Raises `UserError` for any other file."""
     try:
         with tarfile.open(archive) as tar:
-            files = {PurePosixPath(member.name): member for member in tar.getmembers() if member.isfile()}
+            files = {
+                PurePosixPath(member.name): member
+                for member in tar.getmembers()
+                if member.isreg() or member.islnk()
+            }
             root = find_root(files, archive)
             inside = {path.relative_to(root): m for path, m in files.items() if path.is_relative_to(root)}
             lock = threading.Lock()
@@ -115,10 +119,12 @@ class PreparedVoc:
             split: builder.as_data_source(split, decoders={"image": skip, "mask": skip})
             for split in builder.info.splits
         }
-        self._places = {
-            self.record((split, i))["name"].decode(): (split, i)
+        self._names = {
+            split: [self.record((split, i))["name"].decode() for i in range(len(source))]
             for split, source in self._sources.items()
-            for i in range(len(source))
+        }
+        self._places = {
+            name: (split, i) for split, names in self._names.items() for i, name in enumerate(names)
         }
 
     @property
@@ -134,7 +140,7 @@ class PreparedVoc:
                 f"the archive has no lists train.txt and val.txt in {LISTS}: add them, or let --split 0.2 "
                 "choose a fifth of all images for validation"
             )
-        return [name for name, (part, _) in self._places.items() if part in parts]
+        return list(dict.fromkeys(name for part in parts for name in self._names[part]))
 
     def all_names(self) -> list[str]:
         """Return all names."""

@@ -40,7 +40,11 @@ class VocLayout(Generic[File]):
     def lists(self) -> dict[str, File]:
         """The files of ImageSets/Segmentation, by split."""
         folder = PurePosixPath(LISTS)
-        return {path.stem: file for path, file in self.files.items() if path.parent == folder}
+        return {
+            path.stem: file
+            for path, file in self.files.items()
+            if path.parent == folder and path.suffix == ".txt"
+        }
 
     @cached_property
     def images(self) -> dict[str, list[File]]:
@@ -57,6 +61,16 @@ class VocLayout(Generic[File]):
 
         A line is a name, or begins with one before a space or comma. A name may have a folder and a suffix.
         Raises `UserError` if there is no such list, if it is empty, and for unknown or repeated names.
+        """
+        names, problem = self.read_list(split)
+        if problem:
+            raise UserError(problem)
+        return names
+
+    def read_list(self, split: str) -> tuple[list[str], str | None]:
+        """Return the names that a list has, and the problem with its other lines, if there are any.
+
+        Raises `UserError` as `names` does, but not for unknown names.
         """
         where = f"{self.where}/{LISTS}/{split}.txt"
         if split not in self.lists:
@@ -79,9 +93,10 @@ class VocLayout(Generic[File]):
                 )
             else:
                 names[name] = line
-        if unknown:
-            raise UserError(f"{where}: {IMAGES} has no image {self._describe(unknown, self.images)}")
-        return list(names)
+        problem = (
+            f"{where}: {IMAGES} has no image {self._describe(unknown, self.images)}" if unknown else None
+        )
+        return list(names), problem
 
     def all_names(self) -> list[str]:
         """Return the names of trainval.txt, or of train.txt, or of all images that have a mask, in order."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
@@ -172,7 +172,8 @@ class InspectConfig:
     data: tyro.conf.Positional[Path]
     """A folder with the layout of VOC (JPEGImages, SegmentationClass, ImageSets/Segmentation), or a tar
     archive of one."""
-    classes: str | None = None
-    """Classes, as for `jaxcolor segment`: a file with one name per line, their number, or voc."""
-    sheet: Path | None = None
+    classes: Annotated[str | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """Classes, as for `jaxcolor segment`: a file with one name per line, with colors if the masks have them,
+    their number, or voc."""
+    sheet: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="")] = None
     """File of the sheet of examples. Default: inspect-NAME.png in the current folder."""

@@ -21,7 +21,7 @@ from jaxcolor.data.voc_layout import VocLayout, split_names
 from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.survey import MaskFiles, Survey, binary, survey
+from jaxcolor.segmentation.survey import MaskFiles, Survey, binary, palette_conflict, survey
 from jaxcolor.training.run_folder import RunFolder
 
 NO_VOC = """\
@@ -30,8 +30,8 @@ NO_VOC = """\
 │ built-in SAMPLE, generated shapes. Its scores say nothing about VOC.         │
 │ With the data at hand: --archive VOCtrainval_11-May-2012.tar, or --voc-dir   │
 └──────────────────────────────────────────────────────────────────────────────┘"""
-# The names of VOC's images since 2008. Numbers of six digits, as in 2007, are too common.
-VOC_NAME = re.compile(r"20\d\d_\d{6}")
+# The names of VOC's images. Numbers of six digits, as in 2007, are too common.
+VOC_NAME = re.compile(r"20(07|08|09|10|11|12)_\d{6}")
 SPLIT_FOLDER = "split"  # in the run folder, for the lists that --split makes
 
 Source = VocLayout[Path] | PreparedVoc
@@ -149,10 +149,13 @@ def open_source(config: SegmentConfig, facts: dict[str, Any] | None) -> tuple[st
 def choose_names(source: Source, config: SegmentConfig, earlier: RunFolder | None) -> Names:
     """Return the names of the train and validation images: from lists, or from --split."""
     if not config.split:
-        return source.names(config.train_split), source.names("val")
+        train, validation = source.names(config.train_split), source.names("val")
+        if not earlier and config.train_split == "train":
+            warn_of_shared_names(train, validation)
+        return train, validation
     lists = [earlier.path / SPLIT_FOLDER / f"{split}.txt" for split in ("train", "val")] if earlier else []
     if lists and all(file.is_file() for file in lists):
-        train, validation = (file.read_text().splitlines() for file in lists)
+        train, validation = (file.read_text("utf-8").rstrip("\n").split("\n") for file in lists)
         return train, validation
     if {"train", "val"} <= set(source.lists):
         raise UserError("the data have the lists train.txt and val.txt already: leave out --split")
@@ -213,16 +216,31 @@ def choose_classes(
 def warn(surveys: Mapping[str, Survey], classes: Sequence[str], label_format: LabelFormat) -> None:
     """Print a line for what is likely to be a mistake in the data. `surveys` are those of each split."""
     for split, found in surveys.items():
+        masks = "mask" if split == "all" else f"{split} mask"
         if missing := found.missing(classes):
             shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} others" if missing[5:] else "")
-            print(f"warning: no {split} mask has the class {shown}", file=sys.stderr, flush=True)
-        if found.conflict and not label_format.colors:
-            print(
-                f"warning: the palettes of the {split} masks differ: {found.conflict}; the numbers are the "
-                "labels (with colors in the file of --classes, the colors are)",
-                file=sys.stderr,
-                flush=True,
-            )
+            noun = "classes" if missing[1:] else "class"
+            print(f"warning: no {masks} has the {noun} {shown}", file=sys.stderr, flush=True)
+
+    conflict = palette_conflict(list(surveys.values()))
+    if conflict and not label_format.colors:
+        print(
+            f"warning: the palettes of the masks differ: {conflict}; the numbers are the labels (with colors "
+            "in the file of --classes, the colors are)",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def warn_of_shared_names(train: Sequence[str], validation: Sequence[str]) -> None:
+    """Print a line if images are in both lists."""
+    if shared := sorted(set(train) & set(validation)):
+        print(
+            f"warning: train.txt and val.txt share {len(shared)} of their images, {shared[0]} among them: "
+            "the validation scores are too good",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def _write_lines(lines: Sequence[str], file: IO[bytes]) -> None:

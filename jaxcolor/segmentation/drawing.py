@@ -66,7 +66,7 @@ def draw_predictions(path: Path, title: str, panels: Sequence[Panel], classes: S
 
 
 def draw_examples(
-    path: Path, title: str, examples: Mapping[str, tuple[ImageArray, Labels]], classes: Sequence[str]
+    path: Path, title: str, examples: Mapping[str, tuple[np.ndarray, np.ndarray]], classes: Sequence[str]
 ) -> None:
     """Draw a row per image with its mask: the image, the mask, and their overlay."""
     rows = {label: _row(image, [labels], classes) for label, (image, labels) in examples.items()}
@@ -92,7 +92,7 @@ def _draw_rows(
     title: str,
     columns: Sequence[str],
     rows: Mapping[str, Image.Image],
-    label_maps: Sequence[Labels],
+    label_maps: Sequence[np.ndarray],
     classes: Sequence[str],
 ) -> None:
     """Draw a sheet with a legend of the labels that occur."""

@@ -15,7 +15,7 @@ from jaxcolor.data.voc import open_archive
 from jaxcolor.data.voc_examples import VocExamples, open_folder
 from jaxcolor.data.voc_layout import VocLayout
 from jaxcolor.errors import UserError
-from jaxcolor.segmentation.data import choose_classes, warn
+from jaxcolor.segmentation.data import choose_classes, warn, warn_of_shared_names
 from jaxcolor.segmentation.drawing import draw_examples
 from jaxcolor.segmentation.survey import Survey, binary, survey
 
@@ -35,8 +35,8 @@ class Inspection:
         for found in self.surveys.values():
             self.problems += found.problems
         self.classes: tuple[str, ...] = ()
+        readable = [split for split, found in self.surveys.items() if found.labels - {VOID}]
         with self._noting_problems():
-            readable = [split for split, found in self.surveys.items() if found.labels - {VOID}]
             if not readable:
                 raise UserError(f"{layout.where} has no image with a mask that can be read")
             self.classes, label_format = choose_classes(
@@ -45,12 +45,17 @@ class Inspection:
             if label_format.binary:
                 self.surveys = {split: binary(found) for split, found in self.surveys.items()}
             self.examples = {s: part.with_format(label_format) for s, part in self.examples.items()}
+        if readable and not self.classes:  # show the labels without a class, too
+            labels = set().union(*(found.labels for found in self.surveys.values())) - {VOID}
+            names = classes.names if classes else ()
+            self.classes = (*names, *(f"{label} (no class)" for label in range(len(names), max(labels) + 1)))
 
     def report(self) -> str:
         """Return the counts, the sizes, the classes and the problems, as lines."""
         lines = [f"{self.layout.where}: {len(self.layout.images)} images, {len(self.layout.masks)} masks"]
         for split, part in self.examples.items():
-            lines.append(f"{split}: {len(part)} images that can be read{describe_sizes(part.sizes)}")
+            images = f"{len(part)} image{'' if len(part) == 1 else 's'}"
+            lines.append(f"{split}: {images} that can be read{describe_sizes(part.sizes)}")
         lines += ["", *class_table(self.classes, self.surveys), ""] if self.classes else [""]
         count = len(self.problems)
         lines.append(f"{count or 'no'} problem{'' if count == 1 else 's'}{':' if count else ''}")
@@ -76,7 +81,9 @@ class Inspection:
         splits: dict[str, list[str]] = {}
         for split in listed:
             with self._noting_problems():
-                splits[split] = self.layout.names(split)
+                splits[split], problem = self.layout.read_list(split)
+                self.problems += [problem] if problem else []
+        warn_of_shared_names(splits.get("train", []), splits.get("val", []))
         if not listed:
             self.problems.append(
                 f"{self.layout.where} has no lists train.txt and val.txt: train with --split 0.2"

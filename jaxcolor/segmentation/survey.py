@@ -89,6 +89,17 @@ def survey(examples: MaskFiles) -> Survey:
     return found
 
 
+def palette_conflict(surveys: Sequence[Survey]) -> str | None:
+    """Return the first two masks whose palettes differ, in one split or between splits, or None."""
+    together = Survey()
+    for found in surveys:
+        if found.conflict:
+            return found.conflict
+        for label, (name, color) in found.palettes.items():
+            compare_palettes(together, name, {label: color})
+    return together.conflict
+
+
 def compare_palettes(found: Survey, name: str, palette: dict[int, Color]) -> None:
     """Record the colors of a mask's labels, and the first label that has another color in an earlier mask."""
     for label, color in palette.items():

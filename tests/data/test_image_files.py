@@ -119,6 +119,15 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
         read_size(tmp_path)
 
 
+def test_a_broken_exif_block_does_not_concern_the_pixels() -> None:
+    for format in ("PNG", "WEBP"):
+        data = encode(
+            Image.new("RGB", (4, 2), (9, 9, 9)), format, exif=b"Exif\0\0junkjunkjunk", lossless=True
+        )
+        assert read_image(data, "image").shape == (2, 4, 3)
+        assert read_size(data, "image") == (2, 4)
+
+
 def test_heic_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"
     monkeypatch.setitem(sys.modules, "pillow_heif", None)

@@ -56,13 +56,13 @@ def test_1_2_and_4_bits_are_labels() -> None:
     assert read_label_map(encode(bits), LabelFormat(2), "mask").tolist() == [[0, 1, 1]]
     for depth in (2, 4):
         labels = np.arange(2**depth, dtype=np.uint8)[None]
-        data = gray_png(labels, depth)
+        data = write_png(labels, depth)
         assert Image.open(io.BytesIO(data)).mode == "L", "Pillow scales the values"
         np.testing.assert_array_equal(read_label_map(data, LabelFormat(2**depth), "mask"), labels)
 
 
-def gray_png(values: np.ndarray, depth: int) -> bytes:
-    """Return a gray PNG with `depth` bits per pixel, which Pillow cannot write."""
+def write_png(values: np.ndarray, depth: int, channels: int = 1) -> bytes:
+    """Return a gray or RGB PNG with `depth` bits per value, which Pillow cannot write."""
     import struct
     import zlib
 
@@ -73,7 +73,7 @@ def gray_png(values: np.ndarray, depth: int) -> bytes:
     bits = (values[..., None] >> np.arange(depth)[::-1]) & 1
     rows = np.packbits(bits.reshape(height, -1), axis=1)
     raw = b"".join(b"\0" + row.tobytes() for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, depth, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width // channels, height, depth, {1: 0, 3: 2}[channels], 0, 0, 0)
     chunks = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunks
 
@@ -93,6 +93,28 @@ def test_colors_are_labels_by_their_table() -> None:
 def test_colors_without_a_table_are_refused_with_advice() -> None:
     with pytest.raises(UserError, match=r"mask has colors such as 255 0 0, not labels: .*--classes FILE"):
         read_label_map(encode(IN_COLORS), THREE, "mask")
+
+
+def test_black_and_white_are_colors_of_a_table() -> None:
+    reversed_colors = LabelFormat(2, (((0, 0, 0), 1), ((255, 255, 255), 0)))
+    gray = np.array([[0, 255]], np.uint8)
+    for image in (
+        Image.fromarray(gray),
+        Image.fromarray(gray).convert("1"),
+        Image.fromarray(gray).convert("LA"),
+    ):
+        assert read_label_map(encode(image), reversed_colors, "mask").tolist() == [[1, 0]]
+    # Other gray values are labels, with a table of colors, too.
+    np.testing.assert_array_equal(read_label_map(encode(LABELS), COLORS, "mask"), LABELS)
+
+
+def test_lossy_tiffs_and_colors_of_16_bits_are_refused() -> None:
+    with pytest.raises(UserError, match="mask is a JPEG file, which changes the labels"):
+        read_label_map(encode(LABELS, "TIFF", compression="jpeg"), THREE, "mask")
+    wide = write_png(LABELS[..., None].repeat(3, -1).reshape(2, 9), depth=16, channels=3)
+    assert Image.open(io.BytesIO(wide)).size == (3, 2)
+    with pytest.raises(UserError, match="mask has colors of 16 bits: save the labels as a gray"):
+        read_label_map(wide, THREE, "mask")
 
 
 def test_binary_masks() -> None:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,35 @@ def test_masks_of_0_and_255_for_more_classes_are_refused(config: SegmentConfig) 
         load_dataset(config)
 
 
+def test_palettes_of_both_splits_are_compared(
+    config: SegmentConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in NAMES["val"]:
+        image = Image.open(mask_of(config, name))
+        image.putpalette(np.arange(256)[::-1].repeat(3).astype(np.uint8).tobytes())
+        image.save(mask_of(config, name))
+    load_dataset(config)
+    assert "label 0 is 0 0 0 in the mask a, but 255 255 255 in x" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["folder", "archive"])
+def test_an_image_in_both_lists_is_a_warning(
+    config: SegmentConfig, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    part(config, "ImageSets/Segmentation/val.txt").write_text("x\nb\n")
+    part(config, "ImageSets/Segmentation/val.txt~").write_text("x\n")
+    part(config, "ImageSets/Segmentation/train.xml").write_text("x\n")
+    if source == "archive":
+        assert config.voc_dir
+        archive = config.voc_dir.with_suffix(".tar")
+        with tarfile.open(archive, "w") as tar:
+            tar.add(config.voc_dir / "VOCdevkit", "VOCdevkit")
+        config = dataclasses.replace(config, voc_dir=None, archive=archive)
+    data = load_dataset(config)
+    assert (len(data.train), len(data.validation)) == (5, 2)
+    assert "train.txt and val.txt share 1 of their images, b among them" in capsys.readouterr().err
+
+
 def test_vocs_names_are_for_vocs_images(config: SegmentConfig, capsys: pytest.CaptureFixture[str]) -> None:
     config = dataclasses.replace(config, classes=None)
     data = load_dataset(config)
@@ -156,8 +186,8 @@ def test_what_is_unusual_is_a_warning(config: SegmentConfig, capsys: pytest.Capt
     assert capsys.readouterr().err.splitlines() == [
         "warning: no training mask has the class class 3",
         "warning: no validation mask has the class class 3",
-        "warning: the palettes of the validation masks differ: label 0 is 255 255 255 in the mask x, but "
-        "0 0 0 in y; the numbers are the labels (with colors in the file of --classes, the colors are)",
+        "warning: the palettes of the masks differ: label 0 is 255 255 255 in the mask x, but 0 0 0 in y; "
+        "the numbers are the labels (with colors in the file of --classes, the colors are)",
     ]
 
 

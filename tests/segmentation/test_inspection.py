@@ -98,6 +98,30 @@ def test_without_lists_all_images_are_reported(tmp_path: Path, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "all: 8 images that can be read" in out
     assert "has no lists train.txt and val.txt: train with --split 0.2" in out
+    assert "no mask has" not in out
+
+
+def test_labels_without_a_class_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match="mine has 1 problem"):
+        inspect(write_voc(tmp_path / "mine"), "2")
+    out = capsys.readouterr().out
+    assert re.search(r" 2  2 \(no class\) +45.05 % +5 +45.05 % +3\n", out)
+    assert "the mask x has label 2, but there are 2 classes" in out or "the mask a has label 2" in out
+    assert Path("inspect-mine.png").is_file()
+
+
+def test_an_unknown_name_hides_no_other_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_voc(tmp_path / "mine")
+    root = folder / "VOCdevkit/VOC2012"
+    (root / "ImageSets/Segmentation/val.txt").write_text("x\nghost\ny\na\n")
+    (root / "SegmentationClass/y.png").unlink()
+    with pytest.raises(UserError, match="mine has 2 problems"):
+        inspect(folder, "3")
+    out, err = capsys.readouterr()
+    assert "val: 2 images that can be read" in out
+    assert "JPEGImages has no image ghost" in out
+    assert "SegmentationClass has no file y" in out
+    assert "warning: train.txt and val.txt share 1 of their images, a among them" in err
 
 
 def test_binary_masks_are_two_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
