@@ -17,6 +17,7 @@ from jaxcolor.models import deeplabv3
 from jaxcolor.models.deeplabv3 import Backbone
 from jaxcolor.pretrained.deeplabv3 import SOURCES, Source
 from jaxcolor.pretrained.keys import Table, batch_norm, conv
+from jaxcolor.segmentation import model
 
 NAME = "tiny"
 CONVOLUTIONS = {"stem": (3, 4, 3), "last": (4, 6, 1)}  # name → channels in, channels out, kernel size
@@ -68,7 +69,7 @@ def installed(folder: Path) -> Iterator[str]:
         try:
             yield NAME
         finally:
-            deeplabv3.WIDTH = width
+            set_width(width)
 
 
 def install(folder: Path) -> None:
@@ -76,4 +77,11 @@ def install(folder: Path) -> None:
     path = write_weights(folder / "tiny.pth", weights())
     deeplabv3.BACKBONES[NAME] = Backbone(TinyBackbone, 16)
     SOURCES[NAME] = Source(keys, lambda: path)
-    deeplabv3.WIDTH = WIDTH
+    set_width(WIDTH)
+
+
+def set_width(width: int) -> None:
+    """Set the width of the head of all networks, and forget the shapes of networks with another width."""
+    deeplabv3.WIDTH = width
+    model.variable_shapes.cache_clear()
+    model.feature_shape.cache_clear()
