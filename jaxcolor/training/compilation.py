@@ -63,7 +63,7 @@ def check_platforms() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:  # JAX 0.12 asserts that CUDA's plugin is installed
-        wanted = jax.config.jax_platforms
+        wanted = jax.config.values["jax_platforms"]
         if not wanted:
             raise
         jax.config.update("jax_platforms", None)
