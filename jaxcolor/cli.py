@@ -13,6 +13,7 @@ import runpy
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +41,7 @@ commands:
 
 `jaxcolor COMMAND --help` lists the options of a command.
 """
+STARTED = time.perf_counter()
 RESUME_ADVICE = "with --name and --resume a run resumes after its last epoch"
 
 
@@ -78,7 +80,7 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
     from jaxcolor.colorization.job import colorize
 
     with enough_memory(config.memory_advice):
-        colorize(config)
+        colorize(config, STARTED)
 
 
 def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -90,7 +92,7 @@ def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
     from jaxcolor.segmentation.job import segment
 
     with enough_memory(config.memory_advice):
-        segment(config)
+        segment(config, STARTED)
 
 
 def inspect(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:

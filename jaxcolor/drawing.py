@@ -1,34 +1,18 @@
-"""Drawing: the style of Matplotlib figures, and sheets of images with labels."""
+"""Sheets of images with labels and legends, drawn with Pillow."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxcolor.files import write_atomically
 
-# Paul Tol's bright scheme, which color-blind people can distinguish.
-COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#BBBBBB")
 GAP = 4
 MARGIN = 12
 LINE = 20  # height of a line of text, in pixels
 INK, PAPER = (40, 40, 40), (255, 255, 255)
-
-
-def unadorn(axes: Axes) -> None:
-    """Draw a faint grid, and only the left and the lower side of the frame."""
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def save_figure(path: Path, figure: Figure, crop: bool = False) -> None:
-    """Write a figure as a PNG file. With `crop` its size is that of all that is drawn, also outside of it."""
-    box = "tight" if crop else None
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110, bbox_inches=box))
 
 
 @cache

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxcolor.drawing import COLORS, save_figure, unadorn
+from jaxcolor.figures import COLORS, save_figure, unadorn
 
 SIZE = (6.4, 3.8)  # inches per panel
 Points = Sequence[Sequence[float]]  # (x, y), or (x, y, lowest, highest) for a band

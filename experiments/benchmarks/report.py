@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from benchmarks.certificate import Difference
 from benchmarks.rounds import summarize
 from benchmarks.speed import OURS, PHASES
-from jaxcolor.drawing import COLORS, save_figure, unadorn
+from jaxcolor.figures import COLORS, save_figure, unadorn
 
 PHASE_NAMES = {"train": "training", "eval": "evaluation", "predict": "prediction"}
 

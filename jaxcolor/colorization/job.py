@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import Dataset, LabeledImages, load_dataset, make_arrays
@@ -33,17 +33,16 @@ from jaxcolor.colorization.scores import (
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, predict, train_step
 from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically, write_json
-from jaxcolor.layers import argmax
 from jaxcolor.models import apply_function
 from jaxcolor.predict import predict_files
 from jaxcolor.training import run
-from jaxcolor.training.batches import epoch_order, make_batches
-from jaxcolor.training.compilation import jit
-from jaxcolor.training.curves import draw_curves
+from jaxcolor.training.batches import Batches, epoch_order, make_batches
+from jaxcolor.training.compilation import jit_once
 from jaxcolor.training.engine import Engine, OnStep, keep_state
-from jaxcolor.training.fit import Evaluation, Metrics
+from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import EVERYTHING
-from jaxcolor.training.history import describe_best
+from jaxcolor.training.history import History, describe_best
+from jaxcolor.training.programs import Program, background
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state, initialize
 
@@ -60,12 +59,15 @@ PANELS = {
 }
 
 
-def colorize(config: ColorizeConfig) -> Metrics | None:
-    """Train, resume or evaluate a run, and return its last metrics; or color files. Raises `UserError`."""
+def colorize(config: ColorizeConfig, since: float | None = None) -> Metrics | None:
+    """Train, resume or evaluate a run, and return its last metrics; or color files. Raises `UserError`.
+
+    `since` is as in `run.run`.
+    """
     if config.predict:
         predict_files(config)
         return None
-    return run.run("colorize", config, build_job)
+    return run.run("colorize", config, build_job, since)
 
 
 def build_job(config: ColorizeConfig, folder: RunFolder, existing: RunFolder | None) -> "ColorizeJob":
@@ -106,27 +108,44 @@ class ColorizeJob:
         self.facts = dataset.facts
         self.palette = palette
         self.run = folder
-        self.arrays = {
-            "train": make_arrays(dataset.train, palette, config.downsize_input),
-            "validation": make_arrays(dataset.validation, palette, config.downsize_input),
-        }
-        self.truth = {
-            name: LabeledImages(getattr(dataset, name), np.asarray(arrays["labels"]))
-            for name, arrays in self.arrays.items()
-        }
         self.images = len(dataset.train)
         self.evaluates_first = False
         self.trainable = EVERYTHING
-
-        model = build_network(config)
-        variables = initialize(model, self.arrays["train"]["inputs"][:1], config.seed)
-        self.initial_state = create_state(
-            apply_function(model), variables, optax.adam(config.learning_rate), self.trainable
-        )
         self._train = Engine(train_step)
         self._evaluate = Engine(keep_state(evaluate_step), donate=False)
-        self._predict = jit(predict)
+        self._predict = Program(predict)
+        images = {"train": dataset.train, "validation": dataset.validation}
+        to_arrays = partial(make_arrays, palette=palette, downsize_input=config.downsize_input)
+        shapes = {name: jax.eval_shape(to_arrays, of) for name, of in images.items()}
+        new_state = self._new_state(shapes["train"]["inputs"])
+        self._compile_ahead(jax.eval_shape(new_state), shapes)
+
+        self.arrays = {name: to_arrays(of) for name, of in images.items()}
+        self.truth = {
+            name: LabeledImages(images[name], np.asarray(arrays["labels"]))
+            for name, arrays in self.arrays.items()
+        }
+        self.initial_state = jit_once(new_state)()
+        self._baselines = background().submit(
+            score_baselines, self.truth["train"], self.truth["validation"], palette, config.downsize_input
+        )
         self._curves_drawn = -np.inf  # when, in seconds of time.monotonic
+
+    def _new_state(self, inputs: jax.ShapeDtypeStruct) -> Callable[[], TrainState]:
+        """Return the function that makes the state before the first step."""
+        config = self.config
+        model = build_network(config)
+        apply_fn, optimizer = apply_function(model), optax.adam(config.learning_rate)
+        one = inputs.update(shape=(1, *inputs.shape[1:]))
+        return lambda: create_state(apply_fn, initialize(model, one, config.seed), optimizer, self.trainable)
+
+    def _compile_ahead(self, state: TrainState, shapes: Mapping[str, Any]) -> None:
+        """Start to compile the steps, on other threads, for a state and arrays of these shapes."""
+        if not self.config.evaluate:
+            self._train.compile_ahead(state, self._batches("train", epoch=1), shapes["train"])
+        self._evaluate.compile_ahead(state, self._batches("validation"), shapes["validation"])
+        inputs = shapes["validation"]["inputs"]
+        self._predict.compile_ahead(state, inputs.update(shape=(PREDICTION_BATCH, *inputs.shape[1:])))
 
     def describe(self) -> dict[str, Any]:
         """Return the number of parameters, for config.json."""
@@ -154,13 +173,13 @@ class ColorizeJob:
     def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
         """Compare the scores of a checkpoint with those of the baselines, and draw its activations."""
         self.compare(state, evaluation, epoch)
-        self.draw_activations(state, epoch)
+        self._activations(state, epoch)()
 
     def compare(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
         """Print the scores of the validation images beside those of the baselines, and write the files."""
         truth = self.truth["validation"]
-        baselines = score_baselines(self.truth["train"], truth, self.palette, self.config.downsize_input)
-        predicted = self.predict_labels(state, self.arrays["validation"]["inputs"])
+        baselines = self._baselines.result()
+        predicted = self.predict_labels(state, jax.device_get(self.arrays["validation"]["inputs"]))
         perfect = baselines.pop(PERFECT)
         rows = baselines | {NETWORK: score_images(predicted, truth.labels, truth.images, self.palette)}
         rows[PERFECT] = perfect
@@ -186,16 +205,12 @@ class ColorizeJob:
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all images once. `train_loss` is the mean over the images as they were trained on."""
-        order = epoch_order(self.images, self.config.seed, epoch, self.config.shuffle)
-        batches = make_batches(order, self.config.batch_size)
-        state, sums = self._train(state, batches, self.arrays["train"], on_step)
+        state, sums = self._train(state, self._batches("train", epoch), self.arrays["train"], on_step)
         return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
     def evaluate(self, state: TrainState) -> Evaluation:
         """Return the mean loss and accuracy over all validation images."""
-        data = self.arrays["validation"]
-        batches = make_batches(np.arange(len(data["labels"])), self.config.batch_size)
-        _, sums = self._evaluate(state, batches, data)
+        _, sums = self._evaluate(state, self._batches("validation"), self.arrays["validation"])
         return Evaluation(
             {
                 "val_loss": float(sums["loss"] / sums["count"]),
@@ -203,57 +218,72 @@ class ColorizeJob:
             }
         )
 
-    def predict_labels(self, state: TrainState, inputs: Array) -> np.ndarray:
+    def _batches(self, split: str, epoch: int | None = None) -> Batches:
+        """Return the batches of an epoch, or without `epoch` those of all images in their order."""
+        images, config = self.facts[split], self.config
+        order = (
+            np.arange(images) if epoch is None else epoch_order(images, config.seed, epoch, config.shuffle)
+        )
+        return make_batches(order, config.batch_size)
+
+    def predict_labels(self, state: TrainState, inputs: np.ndarray) -> np.ndarray:
         """Return the palette indices of inputs; there is one program for any number of them."""
         return in_batches(partial(self._predict, state), inputs, PREDICTION_BATCH)
 
     def draw(
         self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
-    ) -> None:
+    ) -> list[Draw]:
         """Draw sample grids every few epochs, curves now and then, and activations at the end."""
+        drawings: list[Draw] = []
         if last or epoch % self.config.plot_every == 0:
-            for split in self.arrays:
-                self.draw_samples(state, split, epoch)
+            drawings += [self._sample_grid(state, split, epoch) for split in self.arrays]
         if last or time.monotonic() - self._curves_drawn > SECONDS_BETWEEN_CURVES:
-            title = f"{self.run.path.name}: {self.config.model}"
-            draw_curves(self.run.path / "curves.png", title, history, PANELS)
+            drawings.append(partial(self._draw_curves, history))
             self._curves_drawn = time.monotonic()
         if last:
-            self.draw_activations(state, epoch)
+            drawings.append(self._activations(state, epoch))
+        return drawings
 
-    def draw_samples(self, state: TrainState, split: str, epoch: int) -> None:
-        """Draw input, truth and prediction of the first images of a split."""
+    def _draw_curves(self, history: History) -> None:
+        from jaxcolor.training.curves import draw_curves  # importing Matplotlib takes half a second
+
+        draw_curves(
+            self.run.path / "curves.png", f"{self.run.path.name}: {self.config.model}", history, PANELS
+        )
+
+    def _sample_grid(self, state: TrainState, split: str, epoch: int) -> Draw:
+        """Return the drawing of input, truth and prediction of the first images of a split."""
         inputs, labels = self._examples(split, 0, SAMPLES)
         rows = {
-            "input" if self.config.downsize_input else "gray": to_bytes(np.asarray(inputs)),
-            "truth (palette)": paint(np.asarray(labels), self.palette),
+            "input" if self.config.downsize_input else "gray": to_bytes(inputs),
+            "truth (palette)": paint(labels, self.palette),
             "prediction": paint(self.predict_labels(state, inputs), self.palette),
         }
         if self.config.downsize_input:
             originals = jnp.asarray(self.truth[split].images[:SAMPLES])
             rows["bilinear"] = to_bytes(np.asarray(bilinear_baseline(scale(originals))))
         path = self.run.path / "samples" / f"{split}-epoch-{epoch:03}.png"
-        draw_grid(path, f"{self.run.path.name}: {split}, after epoch {epoch}", rows)
+        return partial(draw_grid, path, f"{self.run.path.name}: {split}, after epoch {epoch}", rows)
 
-    def draw_activations(self, state: TrainState, epoch: int) -> None:
-        """Draw the outputs of the network's modules for one validation image."""
+    def _activations(self, state: TrainState, epoch: int) -> Draw:
+        """Return the drawing of the outputs of the network's modules for one validation image."""
         index = self.config.activations
         inputs, labels = self._examples("validation", index, index + 1)
-        outputs = jax.jit(partial(layer_outputs, train=False))(state, inputs)
-        predicted = np.asarray(argmax(outputs.pop("logits")))
+        outputs = jit_once(partial(layer_outputs, train=False))(state, inputs)
+        predicted = np.asarray(outputs.pop("logits")).argmax(axis=-1)
         images = {
-            "input": to_bytes(np.asarray(inputs))[0],
+            "input": to_bytes(inputs)[0],
             "prediction": paint(predicted, self.palette)[0],
-            "truth": paint(np.asarray(labels), self.palette)[0],
+            "truth": paint(labels, self.palette)[0],
         }
         layers = {name: np.asarray(values[0], np.float32) for name, values in outputs.items()}
         path = self.run.path / "activations" / f"image-{index}-epoch-{epoch:03}.png"
         title = f"{self.run.path.name}: activations of validation image {index}, after epoch {epoch}"
-        draw_activations(path, title, images, layers)
+        return partial(draw_activations, path, title, images, layers)
 
-    def _examples(self, split: str, start: int, stop: int) -> tuple[Array, Array]:
-        arrays = self.arrays[split]
-        return arrays["inputs"][start:stop], arrays["labels"][start:stop]
+    def _examples(self, split: str, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return inputs and labels on the host."""
+        return jax.device_get(self.arrays[split]["inputs"][start:stop]), self.truth[split].labels[start:stop]
 
 
 def summarize(rows: dict[str, ImageScores]) -> str:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from jaxcolor.colorization.data import LabeledImages
 from jaxcolor.colorization.palette import Palette, nearest_color, paint, to_bytes
@@ -46,6 +45,8 @@ def score_images(predicted: Labels, labels: Labels, originals: Images, palette: 
 
 def psnr(images: Images, originals: Images) -> float:
     """Return the peak signal-to-noise ratio in dB, from the mean squared error over all images."""
+    from skimage.metrics import peak_signal_noise_ratio  # imports scipy.stats, which takes a second
+
     with np.errstate(divide="ignore"):  # it is infinite for equal images
         return float(peak_signal_noise_ratio(originals, images, data_range=255))
 
@@ -67,6 +68,8 @@ def ssim_of_images(images: Images, originals: Images) -> OfImages:
     It is 1 for equal images. Many small images are compared as one wide image, without the windows that two
     of them share.
     """
+    from skimage.metrics import structural_similarity
+
     n, height, width, _ = images.shape
     window = min(7, height, width)
     window -= 1 - window % 2

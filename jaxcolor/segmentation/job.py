@@ -19,7 +19,7 @@ from jaxcolor.predict import predict_files
 from jaxcolor.pretrained.deeplabv3 import Pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.data import Dataset, load_dataset
-from jaxcolor.segmentation.drawing import Panel, draw_confusion, draw_legend, draw_predictions
+from jaxcolor.segmentation.drawing import Panel, draw_legend, draw_predictions
 from jaxcolor.segmentation.inspection import inspect
 from jaxcolor.segmentation.loader import Loader
 from jaxcolor.segmentation.model import build_model, check_weights, load_variables
@@ -36,10 +36,9 @@ from jaxcolor.segmentation.scores import (
 )
 from jaxcolor.segmentation.task import TRAINABLE, evaluate_step, make_train_step
 from jaxcolor.training import run
-from jaxcolor.training.curves import draw_curves
 from jaxcolor.training.engine import Engine, OnStep, keep_state
-from jaxcolor.training.fit import Evaluation, Metrics
-from jaxcolor.training.history import describe_best
+from jaxcolor.training.fit import Draw, Evaluation, Metrics
+from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.memory import return_large_arrays
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
@@ -54,15 +53,18 @@ PANELS = {
 }
 
 
-def segment(config: SegmentConfig) -> Metrics | None:
-    """Train, resume or evaluate a run, and return its last metrics; or segment files. Raises `UserError`."""
+def segment(config: SegmentConfig, since: float | None = None) -> Metrics | None:
+    """Train, resume or evaluate a run, and return its last metrics; or segment files. Raises `UserError`.
+
+    `since` is as in `run.run`.
+    """
     if config.predict:
         predict_files(config)
         return None
     if config.inspect:
         inspect(config.data_path, config.classes)
         return None
-    return run.run("segment", config, build_job)
+    return run.run("segment", config, build_job, since)
 
 
 def build_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | None) -> "SegmentJob":
@@ -244,20 +246,27 @@ class SegmentJob:
 
     def draw(
         self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
-    ) -> None:
+    ) -> list[Draw]:
         """Draw curves and the confusion matrix, and predictions every few epochs and at the end."""
-        name, folder = self.run.path.name, self.run.path
-        network = f"DeepLabV3 on {self.config.backbone}"
-        draw_curves(folder / "curves.png", f"{name}: {network}", history, PANELS)
-        title = f"{name}: confusion of the validation pixels, after epoch {epoch}"
-        draw_confusion(folder / "confusion.png", title, evaluation.details.confusion, self.data.classes)
+        drawings: list[Draw] = [partial(self._draw_figures, epoch, history, evaluation.details.confusion)]
         if last or epoch % self.config.plot_every == 0:
-            self.draw_samples(state, epoch, evaluation.details.mean_ious)
+            drawings.append(self._predictions(state, epoch, evaluation.details.mean_ious))
+        return drawings
 
-    def draw_samples(
+    def _draw_figures(self, epoch: int, history: History, confusion: Confusion) -> None:
+        # Importing Matplotlib takes half a second.
+        from jaxcolor.segmentation.confusion_matrix import draw_confusion
+        from jaxcolor.training.curves import draw_curves
+
+        name, folder = self.run.path.name, self.run.path
+        draw_curves(folder / "curves.png", f"{name}: DeepLabV3 on {self.config.backbone}", history, PANELS)
+        title = f"{name}: confusion of the validation pixels, after epoch {epoch}"
+        draw_confusion(folder / "confusion.png", title, confusion, self.data.classes)
+
+    def _predictions(
         self, state: TrainState, epoch: int, mean_ious: Float[np.ndarray, " validation"]
-    ) -> None:
-        """Draw image, truth, prediction and overlay of some images, and of the best and the worst."""
+    ) -> Draw:
+        """Return the drawing of some images with their predictions, the best and the worst among them."""
         sizes = self.loader.splits["validation"].sizes
         panels = []
         for kind, indices in choose_samples(mean_ious).items():
@@ -267,7 +276,7 @@ class SegmentJob:
                 panels.append(Panel(label, image, truth, self._label(state, image, sizes[index])))
         path = self.run.path / "predictions" / f"validation-epoch-{epoch:03}.png"
         title = f"{self.run.path.name}: validation images, after epoch {epoch}"
-        draw_predictions(path, title, panels, self.data.classes)
+        return partial(draw_predictions, path, title, panels, self.data.classes)
 
 
 def choose_samples(mean_ious: Float[np.ndarray, " validation"]) -> dict[str, list[int]]:

@@ -4,8 +4,10 @@ Each checkpoint has two items: `weights`, the trainable parameters and running a
 step and the state of the optimizer. Prediction reads the first alone.
 """
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +36,7 @@ class Checkpoints:
             preservation_policy=policies.AnyPreservationPolicy(
                 [policies.LatestN(1), policies.BestN(get_metric_fn=lambda m: -m[METRIC], n=1)]
             ),
-            enable_async_checkpointing=False,
+            enable_async_checkpointing=True,
         )
         try:
             self._manager = ocp.CheckpointManager(
@@ -44,15 +46,21 @@ class Checkpoints:
             raise UserError(f"cannot use the folder {self.folder}: {reason(error)}") from error
 
     def save(self, epoch: int, state: TrainState, val_loss: float) -> None:
-        """Save the state after `epoch`. Delete the one before, unless it is the best."""
+        """Start to save the state after `epoch`, on a thread. The arrays are copied before this returns.
+
+        The checkpoint before is deleted afterwards, unless it is the best. Raises `UserError` as `wait` does.
+        """
         args = ocp.args.Composite(
             weights=ocp.args.StandardSave(self._weights(state.variables)),
             training=ocp.args.StandardSave({"step": state.step, "opt_state": state.opt_state}),
         )
-        try:
+        with self._writing():
             self._manager.save(epoch, args=args, metrics={METRIC: val_loss})
-        except (OSError, ValueError) as error:
-            raise UserError(f"cannot write a checkpoint into {self.folder}: {cause(error)}") from error
+
+    def wait(self) -> None:
+        """Wait until the checkpoint is complete. Raises `UserError` if it cannot be written."""
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def epoch(self, which: Which) -> int | None:
         """Return the epoch of the latest or best checkpoint, or None if there is none yet."""
@@ -72,6 +80,13 @@ class Checkpoints:
 
     def close(self) -> None:
         self._manager.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot write a checkpoint into {self.folder}: {cause(error)}") from error
 
     def _restore(self, which: Which, **items: Any) -> Any:
         epoch = self.epoch(which)

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from jaxcolor.drawing import COLORS, save_figure, unadorn
+from jaxcolor.figures import COLORS, save_figure, unadorn
 from jaxcolor.training.history import History, best_epoch
 
 SPLIT_COLORS = {"train": COLORS[0], "validation": COLORS[1]}

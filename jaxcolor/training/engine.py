@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxcolor.training.batches import Batches
-from jaxcolor.training.compilation import jit
+from jaxcolor.training.programs import Program
 from jaxcolor.training.state import TrainState
 
 Batch: TypeAlias = dict[str, Any]  # arrays [batch, …]; "valid" [batch] is 0 for padding, or None
@@ -53,8 +53,13 @@ class Engine:
             return jax.lax.scan(lambda state, row: run(state, data, row), state, rows)
 
         donated = (0,) if donate else ()
-        self._run = jit(run, donate_argnums=donated)
-        self._run_many = jit(run_many, donate_argnums=donated)
+        self._run = Program(run, donate_argnums=donated)
+        self._run_many = Program(run_many, donate_argnums=donated)
+
+    def compile_ahead(self, state: TrainState, batches: Batches, data: Mapping[str, Any]) -> None:
+        """Start to compile the step on a thread. `state` and `data` are arrays or their shapes."""
+        run = self._run_many if self.steps > 1 else self._run
+        run.compile_ahead(state, data, next(calls(batches, self.steps)))
 
     def __call__(
         self,

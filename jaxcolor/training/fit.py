@@ -3,6 +3,8 @@
 import math
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxcolor.errors import UserError, reason
@@ -11,8 +13,10 @@ from jaxcolor.training.engine import OnStep
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState
+from jaxcolor.training.timing import Timing
 
 Metrics = dict[str, float]
+Draw = Callable[[], None]
 
 
 class Evaluation(NamedTuple):
@@ -37,8 +41,11 @@ class Task(Protocol):
 
     def draw(
         self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
-    ) -> None:
-        """Draw the images that belong to an epoch. `history` holds the metrics so far."""
+    ) -> list[Draw]:
+        """Predict what the drawings of an epoch show, and return functions that draw and write them.
+
+        `history` holds the metrics so far. The functions run on another thread, beside the next epoch.
+        """
 
 
 class NonFiniteLossError(Exception):
@@ -46,13 +53,14 @@ class NonFiniteLossError(Exception):
 
 
 def fit(
-    task: Task, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int
+    task: Task, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int, timing: Timing
 ) -> tuple[TrainState, Evaluation]:
     """Train until `epochs` are done, and return the state and the evaluation of the last epoch.
 
-    Each epoch logs its metrics, then saves its checkpoint, then draws. A run that is killed before the
-    checkpoint repeats the epoch when it resumes, with the same numbers bit for bit. One that is killed later
-    draws the epoch again.
+    Each epoch logs its metrics. Its checkpoint and its drawings are written beside the next epoch, which
+    waits for both before it logs its own metrics. A run that is killed before the checkpoint is complete
+    repeats the epoch when it resumes, with the same numbers bit for bit. One that is killed later draws the
+    epoch again.
     """
     done = checkpoints.epoch("latest") or 0
     if done > epochs:
@@ -68,46 +76,89 @@ def fit(
     run.rewind(done or -1)
     history = run.read_metrics()
 
-    with Progress(epochs * task.images, done * task.images) as progress:
+    with Progress(epochs * task.images, done * task.images) as progress, Drawings(task, timing) as drawings:
         evaluation: Evaluation | None = None
         if done:
             progress.wait("evaluating")
-            evaluation = task.evaluate(state)
-            draw(task, state, done, history, evaluation, last=done == epochs)
+            evaluation = _evaluate(task, state, timing)
+            drawings.draw(state, done, history, evaluation, last=done == epochs)
         elif task.evaluates_first and not history:
             start = time.perf_counter()
             progress.wait("evaluating")
-            evaluation = task.evaluate(state)
+            evaluation = _evaluate(task, state, timing)
             _log(run, history, {"epoch": 0, **evaluation.metrics}, start)
             progress.line(describe(history[-1], epochs))
         progress.wait("compiling")
         for epoch in range(done + 1, epochs + 1):
             start = time.perf_counter()
             try:
-                state, metrics, evaluation = _epoch(task, state, epoch, progress)
+                state, metrics, evaluation = _epoch(task, state, epoch, progress, timing)
             except NonFiniteLossError as error:
                 raise UserError(f"{error} in epoch {epoch}: {_advice(run, checkpoints)}") from error
-            _log(run, history, {"epoch": epoch, **metrics}, start)
-            checkpoints.save(epoch, state, metrics["val_loss"])
+            drawings.wait()
+            with timing.part("saving"):
+                checkpoints.wait()
+                _log(run, history, {"epoch": epoch, **metrics}, start)
+                checkpoints.save(epoch, state, metrics["val_loss"])
             progress.line(describe(history[-1], epochs))
-            draw(task, state, epoch, history, evaluation, last=epoch == epochs)
+            drawings.draw(state, epoch, history, evaluation, last=epoch == epochs)
+        with timing.part("saving"):
+            checkpoints.wait()
     assert evaluation is not None, "there is at least one epoch"
     return state, evaluation
 
 
-def draw(
-    task: Task,
-    state: TrainState,
-    epoch: int,
-    history: list[dict[str, Any]],
-    evaluation: Evaluation,
-    last: bool,
-) -> None:
-    """Draw an epoch. A drawing that fails is a warning, because the checkpoint is what counts."""
-    try:
-        task.draw(state, epoch, history, evaluation, last)
-    except Exception as error:
-        print(f"warning: cannot draw epoch {epoch}: {reason(error)}", file=sys.stderr, flush=True)
+class Drawings:
+    """The thread that draws. A drawing that fails is a warning, because the checkpoint is what counts."""
+
+    def __init__(self, task: Task, timing: Timing):
+        self._task = task
+        self._timing = timing
+        self._thread = ThreadPoolExecutor(1, "drawing")
+        self._pending: tuple[int, Future] | None = None
+
+    def __enter__(self) -> "Drawings":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.wait()
+        self._thread.shutdown()
+
+    def draw(
+        self,
+        state: TrainState,
+        epoch: int,
+        history: list[dict[str, Any]],
+        evaluation: Evaluation,
+        last: bool,
+    ) -> None:
+        """Start to draw an epoch."""
+        with self._timing.part("drawing"):
+            try:
+                drawings = self._task.draw(state, epoch, list(history), evaluation, last)
+            except Exception as error:
+                _warn(epoch, error)
+            else:
+                self._pending = epoch, self._thread.submit(lambda: [draw() for draw in drawings])
+
+    def wait(self) -> None:
+        """Wait until everything is drawn."""
+        if not self._pending:
+            return
+        epoch, drawing = self._pending
+        with self._timing.part("drawing"):
+            if error := drawing.exception():
+                _warn(epoch, error)
+        self._pending = None
+
+
+def _warn(epoch: int, error: BaseException) -> None:
+    print(f"warning: cannot draw epoch {epoch}: {reason(error)}", file=sys.stderr, flush=True)
+
+
+def _evaluate(task: Task, state: TrainState, timing: Timing) -> Evaluation:
+    with timing.part("evaluation"):
+        return task.evaluate(state)
 
 
 def describe(metrics: Metrics, epochs: int) -> str:
@@ -123,7 +174,7 @@ def _log(run: RunFolder, history: list[dict[str, Any]], metrics: Metrics, start:
 
 
 def _epoch(
-    task: Task, state: TrainState, epoch: int, progress: Progress
+    task: Task, state: TrainState, epoch: int, progress: Progress, timing: Timing
 ) -> tuple[TrainState, Metrics, Evaluation]:
     def on_step(images: int, sums: dict[str, Any]) -> None:
         loss = sums["loss"] / max(sums["count"], 1e-12)
@@ -131,8 +182,9 @@ def _epoch(
             raise NonFiniteLossError(f"the training loss became {loss}")
         progress.advance(images, f"epoch {epoch}  loss {loss:.4f}")
 
-    state, metrics = task.train_epoch(state, epoch, on_step)
-    evaluation = task.evaluate(state)
+    with timing.part("training"):
+        state, metrics = task.train_epoch(state, epoch, on_step)
+    evaluation = _evaluate(task, state, timing)
     if not math.isfinite(evaluation.metrics["val_loss"]):
         raise NonFiniteLossError(f"the validation loss became {evaluation.metrics['val_loss']}")
     return state, metrics | evaluation.metrics, evaluation

@@ -14,6 +14,7 @@ from jaxcolor.training.fit import Evaluation, Metrics, Task, fit
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.run_folder import RunFolder, environment, find_run
 from jaxcolor.training.state import TrainState
+from jaxcolor.training.timing import Timing
 
 
 @runtime_checkable
@@ -46,13 +47,21 @@ Config = TypeVar("Config", bound=RunConfig)
 BuildJob = Callable[[Config, RunFolder, RunFolder | None], Job]
 
 
-def run(task: str, config: Config, build_job: BuildJob) -> Metrics:
-    """Train, resume or evaluate a run, and return its last metrics. Raises `UserError`."""
-    set_up(config.precision)
-    return evaluate(config, build_job) if config.evaluate else train(task, config, build_job)
+def run(task: str, config: Config, build_job: BuildJob, since: float | None = None) -> Metrics:
+    """Train, resume or evaluate a run, and return its last metrics. Raises `UserError`.
+
+    `since` is when the process began, in seconds of `time.perf_counter`, if it began for this run.
+    """
+    with Timing("start", since) as timing:
+        set_up(config.precision)
+        if config.evaluate:
+            return evaluate(config, build_job)
+        metrics = train(task, config, build_job, timing)
+        print(timing.describe(), flush=True)
+        return metrics
 
 
-def train(task: str, config: Config, build_job: BuildJob) -> Metrics:
+def train(task: str, config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
     """Train a run to its end, from the start or from its latest checkpoint."""
     folder = RunFolder(config.folder)
     resuming = config.resume
@@ -64,7 +73,8 @@ def train(task: str, config: Config, build_job: BuildJob) -> Metrics:
         if config.init_from:
             find_run(config.init_from)
 
-    job = build_job(config, folder, folder if resuming else None)
+    with timing.part("data"):
+        job = build_job(config, folder, folder if resuming else None)
     if resuming:
         check_same(job, folder)
     if job.config.batch_size > job.images:
@@ -94,9 +104,10 @@ def train(task: str, config: Config, build_job: BuildJob) -> Metrics:
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
         print(f"{job.announce(record)}; on {record['device']}; into {folder.path}", flush=True)
         checkpoints = Checkpoints(folder.checkpoints, job.trainable)
-        state, evaluation = fit(job, state, folder, checkpoints, job.config.epochs)
+        state, evaluation = fit(job, state, folder, checkpoints, job.config.epochs, timing)
         checkpoints.close()
-        job.finish(state, evaluation)
+        with timing.part("evaluation"):
+            job.finish(state, evaluation)
     return folder.read_metrics()[-1]
 
 

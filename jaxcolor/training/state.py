@@ -52,13 +52,16 @@ def create_state(
     trainable: Trainable = EVERYTHING,
 ) -> TrainState:
     """Return the state before the first step. Only trainable parameters have an optimizer state."""
-    return TrainState.create(
+    tx = masked(optimizer, trainable)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
         apply_fn=apply_fn,
         params=variables["params"],
         batch_stats=variables.get("batch_stats", {}),
-        tx=masked(optimizer, trainable),
+        tx=tx,
+        opt_state=tx.init(variables["params"]),
         trainable=trainable,
-    ).replace(step=jnp.zeros((), jnp.int32))
+    )
 
 
 @cache
@@ -70,6 +73,10 @@ def masked(optimizer: optax.GradientTransformation, trainable: Trainable) -> opt
     return optax.masked(optimizer, trainable.mask)
 
 
-def initialize(model: nn.Module, example: Array, seed: int) -> dict[str, Any]:
-    """Return new variables of `model`. `example` is a batch of inputs, of which only the shape counts."""
-    return jax.jit(model.init)(jax.random.key(seed), example)
+def initialize(model: nn.Module, example: Array | jax.ShapeDtypeStruct, seed: int) -> dict[str, Any]:
+    """Return new variables of `model`. `example` has the shape and dtype of a batch of inputs."""
+
+    def init(key: Array) -> dict[str, Any]:
+        return dict(model.init(key, jnp.zeros(example.shape, example.dtype)))
+
+    return jax.jit(init)(jax.random.key(seed))

@@ -174,7 +174,7 @@ def test_compiles_for_cuda(model: type, dtype: type, monkeypatch: pytest.MonkeyP
     data = {name: batch(7)[name] for name in ("inputs", "labels")}
     indices = np.zeros((runner.steps, 3), np.int32)
     rows = {"indices": indices, "valid": None}
-    exported = jax.export.export(runner._run_many, platforms=["cuda"])(before, data, rows)
+    exported = jax.export.export(runner._run_many.jitted, platforms=["cuda"])(before, data, rows)
     assert exported.platforms == ("cuda",)
     program = exported.mlir_module()
     assert "stablehlo.convolution" in program

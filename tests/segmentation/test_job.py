@@ -49,8 +49,11 @@ POLY = [1, 0.84867, 0.69425, 0.53589, 0.37204, 0.19937]
 @pytest.fixture(autouse=True)
 def blank_drawings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write an empty image in place of each drawing, because drawing takes as long as training here."""
-    for name in ("draw_curves", "draw_confusion", "draw_legend", "draw_predictions"):
-        monkeypatch.setattr(job_module, name, lambda path, *_: save_image(path, Image.new("L", (1, 1))))
+    for name in (
+        "training.curves.draw_curves", "segmentation.confusion_matrix.draw_confusion",
+        "segmentation.job.draw_legend", "segmentation.job.draw_predictions",
+    ):  # fmt: skip
+        monkeypatch.setattr(f"jaxcolor.{name}", lambda path, *_: save_image(path, Image.new("L", (1, 1))))
 
 
 @pytest.fixture
@@ -311,7 +314,7 @@ def test_samples_are_drawn_with_their_scores(many_sizes: SegmentJob, monkeypatch
     drawn: list[Any] = []
     monkeypatch.setattr(job_module, "draw_predictions", lambda *arguments: drawn.append(arguments))
     state = many_sizes.initial_state
-    many_sizes.draw_samples(state, 7, np.array([0.25, np.nan, 0.75, 0.5, 0.125]))
+    many_sizes._predictions(state, 7, np.array([0.25, np.nan, 0.75, 0.5, 0.125]))()
     ((path, title, panels, classes),) = drawn
     assert path.name == "validation-epoch-007.png"
     assert title == "segment-tiny: validation images, after epoch 7"
@@ -330,12 +333,13 @@ def test_samples_are_drawn_with_their_scores(many_sizes: SegmentJob, monkeypatch
 def test_drawings_come_every_few_epochs_and_at_the_end(
     many_sizes: SegmentJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[int] = []
-    monkeypatch.setattr(many_sizes, "draw_samples", lambda state, epoch, image_scores: drawn.append(epoch))
+    monkeypatch.setattr(many_sizes, "_predictions", lambda state, epoch, image_scores: epoch)
     evaluation = Evaluation({}, job_module.Details(np.zeros((3, 3)), [None] * 5))
-    for epoch in range(1, 13):
+    drawings = [
         many_sizes.draw(many_sizes.initial_state, epoch, [], evaluation, last=epoch == 12)
-    assert drawn == [5, 10, 12]
+        for epoch in range(1, 13)
+    ]
+    assert [drawn for _, *drawn in drawings if drawn] == [[5], [10], [12]]
 
 
 def test_a_frozen_part_that_changed_is_an_error(many_sizes: SegmentJob) -> None:
@@ -524,7 +528,7 @@ def test_defaults_depend_on_the_backbone_and_the_data() -> None:
 
 @pytest.mark.slow
 def test_efficientnet_trains_and_predicts(config: SegmentConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SegmentJob, "draw_samples", lambda *_: None)
+    monkeypatch.setattr(SegmentJob, "_predictions", lambda *_: lambda: None)
     whole = dataclasses.replace(
         config, backbone="efficientnet-lite0", weights=None, epochs=1, learning_rate=1e-3
     )

@@ -9,9 +9,10 @@ import pytest
 from jaxcolor.errors import UserError
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.engine import OnStep
-from jaxcolor.training.fit import Evaluation, describe, fit
+from jaxcolor.training.fit import Draw, Evaluation, describe, fit
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
+from jaxcolor.training.timing import Timing
 
 
 class Stopped(BaseException):
@@ -43,17 +44,20 @@ class Counting:
 
     def draw(
         self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
-    ) -> None:
-        logged = self.run.read_metrics()[-1]["epoch"]
-        saved = sorted(path.name for path in self.run.checkpoints.iterdir())[-1]
-        self.calls.append(f"draw {epoch} logged {logged} saved {saved} {evaluation.details} last {last}")
+    ) -> list[Draw]:
+        logged = [metrics["epoch"] for metrics in history]
+        assert self.run.read_metrics()[-1]["epoch"] == logged[-1] == epoch
+        assert evaluation.details == "seen"
+        assert epoch == 1 or Checkpoints(self.run.checkpoints).epoch("latest") in (epoch - 1, epoch)
+        self.calls.append(f"predict {epoch}")
+        return [lambda: self.calls.append(f"draw {epoch}, last {last}")]
 
 
 def start(task: Counting, epochs: int) -> tuple[float, dict[str, float]]:
     state = create_state(abs, {"params": {"w": jnp.zeros(())}}, optax.sgd(1.0))
     checkpoints = Checkpoints(task.run.checkpoints)
     try:
-        state, evaluation = fit(task, state, task.run, checkpoints, epochs)
+        state, evaluation = fit(task, state, task.run, checkpoints, epochs, Timing("start"))
     finally:
         checkpoints.close()
     return float(state.params["w"]), evaluation.metrics
@@ -66,14 +70,16 @@ def run(tmp_path: Path) -> RunFolder:
     return folder
 
 
-def test_an_epoch_logs_then_saves_then_draws(run: RunFolder) -> None:
+def test_an_epoch_is_drawn_beside_the_next_one(run: RunFolder) -> None:
     task = Counting(run)
-    assert start(task, 2) == (2, {"val_loss": 1 / 3})
-    assert task.calls == [
-        "train 1", "evaluate", "draw 1 logged 1 saved 1 seen last False",
-        "train 2", "evaluate", "draw 2 logged 2 saved 2 seen last True",
-    ]  # fmt: skip
-    assert [m["epoch"] for m in run.read_metrics()] == [1, 2]
+    assert start(task, 3) == (3, {"val_loss": 1 / 4})
+    steps = [call for call in task.calls if not call.startswith("draw")]
+    assert steps == [step for n in (1, 2, 3) for step in (f"train {n}", "evaluate", f"predict {n}")]
+    drawn = [f"draw {epoch}, last {epoch == 3}" for epoch in (1, 2, 3)]
+    assert [call for call in task.calls if call.startswith("draw")] == drawn
+    for epoch in (1, 2):  # a drawing is complete before the next one begins
+        assert task.calls.index(drawn[epoch - 1]) < task.calls.index(f"predict {epoch + 1}")
+    assert [m["epoch"] for m in run.read_metrics()] == [1, 2, 3]
 
 
 def test_epoch_0_is_the_evaluation_before_any_training(run: RunFolder) -> None:
@@ -109,8 +115,8 @@ def test_a_run_that_was_stopped_while_drawing_draws_the_epoch_again(
             start(task, 2)
     resumed = Counting(run)
     assert start(resumed, 2)[0] == 2
-    assert resumed.calls[:2] == ["evaluate", "draw 1 logged 1 saved 1 seen last False"]
-    assert resumed.calls[2] == "train 2"
+    assert resumed.calls[:2] == ["evaluate", "predict 1"]
+    assert resumed.calls.index("draw 1, last False") < resumed.calls.index("predict 2")
 
 
 def test_a_finished_run_is_only_evaluated_and_drawn(run: RunFolder) -> None:
@@ -118,7 +124,7 @@ def test_a_finished_run_is_only_evaluated_and_drawn(run: RunFolder) -> None:
     before = run.metrics_file.read_text()
     task = Counting(run)
     assert start(task, 2) == (2, {"val_loss": 1 / 3})
-    assert task.calls == ["evaluate", "draw 2 logged 2 saved 2 seen last True"]
+    assert task.calls == ["evaluate", "predict 2", "draw 2, last True"]
     assert run.metrics_file.read_text() == before
     with pytest.raises(UserError, match="has trained 2 epochs already: --epochs must be at least 2"):
         start(Counting(run), 1)

@@ -73,17 +73,17 @@ def test_more_updates_than_epochs_change_neither_curve_nor_weights(trainer: Trai
 
 def test_seeds_share_their_program(trainer: Trainer) -> None:
     (first,) = trainer.train(seeds(1))
-    programs = trainer._step._run._cache_size()
+    programs = trainer._step._run.jitted._cache_size()
     second = trainer.train(seeds(2))[1]
     assert first.history[-1]["val_loss"] != second.history[-1]["val_loss"]
-    assert trainer._step._run._cache_size() == programs > 0
+    assert trainer._step._run.jitted._cache_size() == programs > 0
 
 
 def test_seeds_together_are_seeds_one_by_one(trainer: Trainer, images: Dataset, tmp_path: Path) -> None:
     together = Trainer(images, trainer.palette, tmp_path, together=True)
     for one, other in zip(together.train(seeds(3)), trainer.train(seeds(3)), strict=True):
         assert_close(one[:2], other[:2], tolerance=1e-3)
-    assert together._step._run._cache_size() == 0
+    assert together._step._run.jitted._cache_size() == 0
 
 
 def test_what_is_done_is_not_done_again(
@@ -167,7 +167,9 @@ def test_a_stack_of_states_compiles_for_cuda(trainer: Trainer, monkeypatch: pyte
     runner = Engine(jax.vmap(train_step))
     indices = np.zeros((runner.steps, 3, 5), np.int32)
     rows = {"indices": indices, "valid": None}
-    exported = jax.export.export(runner._run_many, platforms=["cuda"])(stacked, trainer.data("train"), rows)
+    exported = jax.export.export(runner._run_many.jitted, platforms=["cuda"])(
+        stacked, trainer.data("train"), rows
+    )
     program = exported.mlir_module()
     assert "stablehlo.while" in program
     # The three kernels of a layer, one behind the other, are groups of one convolution.

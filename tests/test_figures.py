@@ -3,7 +3,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from PIL import Image
 
-from jaxcolor.drawing import save_figure, unadorn
+from jaxcolor.figures import save_figure, unadorn
 
 
 def test_a_figure_without_ornament_becomes_a_png_file(tmp_path: Path) -> None:
