@@ -74,7 +74,7 @@ def load_dataset(config: ColorizeConfig, earlier: RunFolder | None = None) -> Da
 
 
 def make_arrays(
-    images: UInt8[np.ndarray, "n height width 3"], palette: Palette, downsize_input: bool
+    images: UInt8[Array | np.ndarray, "n height width 3"], palette: Palette, downsize_input: bool
 ) -> dict[str, Array]:
     """Return a split on the device: `inputs` [n, height, width, 1 or 3] and `labels` [n, height, width]."""
     inputs = jax.jit(partial(network_input, downsize_input=downsize_input))(images)
