@@ -98,8 +98,9 @@ def image_suffixes() -> set[str]:
     Pillow only writes the formats of some suffixes, such as .pdf.
     """
     _register_heif()
+    formats = Image.registered_extensions()
     readable = {*Image.OPEN, "MPO"}  # MPO is read as JPEG is
-    return {*HEIF_SUFFIXES, *(s for s, kind in Image.registered_extensions().items() if kind in readable)}
+    return {*HEIF_SUFFIXES, *(suffix for suffix, kind in formats.items() if kind in readable)}
 
 
 def _to_8_bits(values: np.ndarray, mode: str, name: str) -> UInt8[np.ndarray, "height width"]:
