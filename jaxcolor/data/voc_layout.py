@@ -26,6 +26,7 @@ from jaxcolor.data.voc_names import (
 from jaxcolor.errors import UserError
 
 IMAGES, MASKS, LISTS = "JPEGImages", "SegmentationClass", "ImageSets/Segmentation"
+FOLDERS = (IMAGES, MASKS, *LISTS.split("/"))  # their names
 File = TypeVar("File")  # a path, or a member of an archive
 
 
@@ -146,13 +147,12 @@ class VocLayout(Generic[File]):
 
     def alone(self) -> list[str]:
         """Return a line if images have no mask, and a line if masks have no image."""
+        images, masks = self.images.keys(), self.masks.keys()
         lines = []
-        for files, others, noun, other in (
-            (self.images, self.masks, "image", "mask"), (self.masks, self.images, "mask", "image"),
-        ):  # fmt: skip
-            if names := sorted(files.keys() - others.keys()):
-                verb = "s have" if names[1:] else " has"
-                lines.append(f"{len(names)} {noun}{verb} no {other}, {names[0]} among them")
+        for noun, names, other in (("image", images - masks, "mask"), ("mask", masks - images, "image")):
+            if names:
+                verb = " has" if len(names) == 1 else "s have"
+                lines.append(f"{len(names)} {noun}{verb} no {other}, {min(names)} among them")
         return lines
 
     def pair(self, name: str) -> tuple[File, File]:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from jaxcolor.data.colors import class_colors, has_background
 from jaxcolor.data.label_maps import VOID
-from jaxcolor.drawing import GAP, MARGIN, PAPER, legend, row, save, save_figure, sheet
+from jaxcolor.drawing import GAP, MARGIN, PAPER, legend, row, save_figure, sheet
+from jaxcolor.images import save_image
 from jaxcolor.segmentation.scores import Confusion
 
 WIDTH, HEIGHT = 240, 480  # of the largest image in a sheet, in pixels
@@ -55,7 +56,7 @@ def draw_legend(path: Path, classes: Sequence[str]) -> None:
     colors = legend(_colors(classes, [*range(len(classes)), VOID]), 4 * WIDTH)
     image = Image.new("RGB", (colors.width + 2 * MARGIN, colors.height + 2 * MARGIN), PAPER)
     image.paste(colors, (MARGIN, MARGIN))
-    save(path, image)
+    save_image(path, image)
 
 
 def draw_predictions(path: Path, title: str, panels: Sequence[Panel], classes: Sequence[str]) -> None:
@@ -99,7 +100,7 @@ def _draw_rows(
     shown = sorted({int(label) for labels in label_maps for label in np.unique(labels)})
     colors = legend(_colors(classes, shown), len(columns) * WIDTH)
     headings = {heading: i * (WIDTH + GAP) for i, heading in enumerate(columns)}
-    save(path, sheet(title, {**rows, "classes": colors}, 2 * GAP, headings))
+    save_image(path, sheet(title, {**rows, "classes": colors}, 2 * GAP, headings))
 
 
 def draw_confusion(path: Path, title: str, confusion: Confusion, classes: Sequence[str]) -> None:
