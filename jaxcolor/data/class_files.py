@@ -27,7 +27,7 @@ COLUMNS = {
     "blue",
 }
 # Other spellings of colors: CVAT's labelmap.txt has NAME:R,G,B:PARTS:ACTIONS.
-CVAT = re.compile(r"([^:]+:\s*\d+,\d+,\d+):.*")
+CVAT = re.compile(r"([^:]+):(\d+,\d+,\d+)(?::.*)?")
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
 BRACKETS = re.compile(r"(?:\brgb)?\s*[\[(]\s*(\d+)[\s,;]+(\d+)[\s,;]+(\d+)\s*[\])]", re.IGNORECASE)
 NUMBERS_FIRST = re.compile(r"(?:\d{1,9}[\s,;:=]+)*")
@@ -82,8 +82,9 @@ def _without_heading(lines: Sequence[str], given: str) -> Sequence[str]:
 
 
 def _split(text: str) -> Line:
-    line = CVAT.sub(r"\1", text) if CVAT.fullmatch(text) else text
-    line = HEX.sub(lambda code: " {} {} {} ".format(*bytes.fromhex(code[1])), line)
+    if cvat := CVAT.fullmatch(text):
+        return Line(text, (), cvat[1], _numbers(cvat[2]))
+    line = HEX.sub(lambda code: " {} {} {} ".format(*bytes.fromhex(code[1])), text)
     line = BRACKETS.sub(r" \1 \2 \3 ", line).strip()
     first = NUMBERS_FIRST.match(line)
     assert first, "it matches nothing, too"
@@ -177,7 +178,7 @@ def _unquoted(text: str) -> str:
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(map(int, re.findall(r"\d+", text)))
+    return tuple(map(int, re.findall(r"\d{1,9}", text)))
 
 
 def _refuse(given: str, line: str, problem: str) -> NoReturn:

@@ -21,7 +21,7 @@ from jaxcolor.data.examples import Example, MaskExamples, check_sizes
 from jaxcolor.data.image_files import read_image, read_size
 from jaxcolor.data.label_maps import Color, LabelFormat, read_label_map, read_palette
 from jaxcolor.data.prepare import can_prepare, find_builder, prepare, prepared_before
-from jaxcolor.data.voc_archive import check_archive, open_archive
+from jaxcolor.data.voc_archive import check_file, open_archive
 from jaxcolor.data.voc_layout import IMAGES, LISTS, MASKS, VocLayout
 from jaxcolor.errors import UserError
 
@@ -173,7 +173,7 @@ def load_voc(
     is not available.
     """
     if archive:
-        check_archive(archive)
+        check_file(archive)
     builder = find_builder(VocSegmentation, OFFICIAL_MD5, archive, data_dir, md5)
     if archive is None and not builder.is_prepared():
         if builder.builder_config.name != OFFICIAL_MD5:

@@ -17,7 +17,7 @@ from jaxcolor.errors import UserError, reason
 @contextlib.contextmanager
 def open_archive(archive: Path) -> Iterator[VocLayout[tarfile.TarInfo]]:
     """Return the files of an archive while it is open. Raises `UserError` for any other file."""
-    check_archive(archive)
+    check_file(archive)
     with contextlib.ExitStack() as stack:
         with _reading(archive):
             tar = stack.enter_context(tarfile.open(archive))
@@ -33,12 +33,10 @@ def open_archive(archive: Path) -> Iterator[VocLayout[tarfile.TarInfo]]:
         yield VocLayout(archive, inside, read, lambda member: f"{archive}: {member.name}")
 
 
-def check_archive(archive: Path) -> None:
-    """Raise `UserError` for a folder and for a zip archive."""
+def check_file(archive: Path) -> None:
+    """Raise `UserError` for a folder."""
     if archive.is_dir():
         raise UserError(f"{archive} is a folder: give it with --voc-dir")
-    if archive.is_file() and not tarfile.is_tarfile(archive) and zipfile.is_zipfile(archive):
-        raise UserError(f"{archive} is a zip archive: unpack it, and give the folder with --voc-dir")
 
 
 def find_files(tar: tarfile.TarFile) -> dict[PurePosixPath, tarfile.TarInfo]:
@@ -63,6 +61,10 @@ def _reading(archive: Path) -> Iterator[None]:
     try:
         yield
     except tarfile.ReadError as error:
+        if zipfile.is_zipfile(archive):
+            raise UserError(
+                f"{archive} is a zip archive: unpack it, and give the folder with --voc-dir"
+            ) from error
         raise UserError(f"{archive} is truncated or not a tar archive") from error
     except (EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{archive} is truncated or not a tar archive: {reason(error)}") from error

@@ -116,6 +116,7 @@ def test_quotes_protect_a_name(tmp_path: Path) -> None:
     assert read(tmp_path, '"2 wheels"\n"label: x"\ndriver\'s\n')[0] == ("2 wheels", "label: x", "driver's")
     colored = read(tmp_path, "sky 0 0 0\n'lane 2' 9 9 9\n")
     assert colored == (("sky", "lane 2"), (((0, 0, 0), 0), ((9, 9, 9), 1)))
+    assert read(tmp_path, "sky:0,0,0::\nlane 2:9,9,9::\n") == colored
     assert read(tmp_path, "class 0\nclass 1\n")[0] == ("class 0", "class 1")
 
 
