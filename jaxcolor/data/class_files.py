@@ -74,6 +74,9 @@ def _without_heading(lines: Sequence[str], given: str) -> Sequence[str]:
     first = lines[0].lower() if lines else ""
     words = re.split(r"[\s,;]+", first)
     is_table = len(words) > 1 and set(words) <= TITLES | COLUMNS and not TITLES.isdisjoint(words)
+    order = [word[0] for word in words if word in ("r", "g", "b", "red", "green", "blue")]
+    if is_table and order and order != ["r", "g", "b"]:
+        _refuse(given, lines[0], "has colors in another order than R G B: write them in this order")
     if is_table or first in ("names:", "classes:", "labels:"):
         return lines[1:]
     if first in TITLES:

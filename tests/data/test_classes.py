@@ -103,6 +103,7 @@ def test_void_has_a_color_but_is_no_class(tmp_path: Path) -> None:
         ("sky 0.5 0.5 0.5\nroad 0 0 1.0\n", "the line 'sky 0.5 0.5 0.5' is not understood"),
         ("0 0 0\n1 9 9\n", "the line '0 0 0' is not understood"),
         ("0: sky\nroad\n", "the line '0: sky' is not understood"),
+        ("name,b,g,r\nsky,0,0,0\n", "the line 'name,b,g,r' has colors in another order than R G B: write"),
         ("name\nsky\nroad\n", "the line 'name' looks like a heading: remove it"),
         ("".join(f"class{i}\n" for i in range(256)), "must be 2 to 255 classes"),
     ],
