@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import expand_user
-from jaxcolor.options import read_options
+from jaxcolor.options import read_options, refuse_empty
 from jaxcolor.terminal import flush_streams, one_line_messages, prepare_streams
 from jaxcolor.training.memory import enough_memory
 from jaxcolor.training.run_folder import RunFolder
@@ -101,6 +101,7 @@ def inspect(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
 
     from jaxcolor.segmentation.config import InspectConfig
 
+    refuse_empty(arguments)
     config = tyro.cli(InspectConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.segmentation.inspection import inspect

@@ -90,8 +90,3 @@ def legend(colors: Mapping[str, tuple[int, int, int]], width: int) -> Image.Imag
         draw.rectangle((x, y, x + side - 1, y + side - 1), fill=color, outline=INK)
         draw.text((x + side + GAP, y + side // 2), name, INK, font(), anchor="lm")
     return image
-
-
-def save(path: Path, image: Image.Image) -> None:
-    """Write a PNG file, complete or not at all."""
-    write_atomically(path, lambda file: image.save(file, format="png"))

@@ -7,14 +7,14 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import platformdirs
 from filelock import FileLock, Timeout
 
-from jaxcolor.errors import UserError
+from jaxcolor.errors import UserError, reason
 
 TEMPORARY = ".tmp"
 
@@ -40,6 +40,29 @@ def expand_user(path: Path) -> Path:
         return path.expanduser()
     except RuntimeError as error:
         raise UserError(f"cannot expand {path}: there is no such user; write ./{path} for a file") from error
+
+
+def files_below(folder: Path, needed: Collection[str] = ()) -> list[Path]:
+    """Return the files in a folder and below it, sorted.
+
+    Links to folders are followed, unless they lead to a folder that holds them. Folders that cannot be read
+    are left out. Raises `UserError` for those whose names are `needed`.
+    """
+
+    def skip(error: OSError) -> None:
+        if Path(error.filename).name in needed:
+            raise UserError(f"cannot read {error.filename}: {reason(error)}") from error
+
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder, onerror=skip, followlinks=True):
+        here = Path(place)
+        folders[:] = [
+            name
+            for name in folders
+            if not (here / name).is_symlink() or not here.resolve().is_relative_to((here / name).resolve())
+        ]
+        found += [here / name for name in names]
+    return sorted(path for path in found if path.is_file())
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from jaxcolor.data.colors import class_colors
 from jaxcolor.data.image_files import read_image, to_rgb
+from jaxcolor.errors import UserError
 from jaxcolor.files import expand_user, write_atomically
 
 ImageLike = str | Path | Image.Image | np.ndarray
@@ -84,7 +85,17 @@ class LabelMap(np.ndarray):
         return self.to_image().convert("RGB")._repr_png_() if self.ndim == 2 else None
 
 
+def image_format(path: Path) -> str:
+    """Return Pillow's format of a path's suffix, PNG without one. Raises `UserError` if there is none."""
+    if not path.suffix:
+        return "PNG"
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise UserError(f"{path}: no image format has the suffix {path.suffix}: use .png or .jpg")
+    return kind
+
+
 def save_image(path: Path, image: Image.Image) -> None:
     """Write an image file, complete or not at all, in the format of the path's suffix (PNG without one)."""
-    kind = Image.registered_extensions().get(path.suffix.lower(), "PNG")
+    kind = image_format(path)
     write_atomically(path, lambda file: image.save(file, format=kind))

@@ -11,6 +11,8 @@ from typing import Annotated, Any, TypeVar
 import docstring_parser
 import tyro
 
+from jaxcolor.errors import UserError
+
 Settings = TypeVar("Settings", bound=Any)
 
 ALIASES = {"learning_rate": ("--lr",)}
@@ -45,6 +47,7 @@ def read_options(
     nested = dataclasses.make_dataclass(
         cls.__name__, [(name, box, dataclasses.field(default=box())) for name, box in boxes.items()]
     )
+    refuse_empty(arguments)
     try:
         given: Any = tyro.cli(
             nested,
@@ -56,6 +59,19 @@ def read_options(
     except BrokenPipeError as error:
         raise SystemExit(141) from error  # `--help | head -1` ends without a word, as other programs do
     return cls(**{name: value for box in boxes for name, value in vars(getattr(given, box)).items()})
+
+
+def refuse_empty(arguments: Sequence[str] | None) -> None:
+    """Raise `UserError` for an empty argument: as a path it would be the current folder.
+
+    It comes from a variable of the shell that is not set.
+    """
+    option = "an argument"
+    for argument in sys.argv[1:] if arguments is None else arguments:
+        if argument.startswith("--"):
+            option, _, argument = argument.partition("=") if "=" in argument else (argument, "", "given")
+        if not argument:
+            raise UserError(f"{option} is empty: give a value, or leave it out")
 
 
 def describe(name: str, value: Any, text: str) -> Any:

@@ -1,10 +1,19 @@
 import json
+import os
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
-from jaxcolor.files import check_writable, remove_temporary, write_atomically, write_csv, write_json
+from jaxcolor.errors import UserError
+from jaxcolor.files import (
+    check_writable,
+    files_below,
+    remove_temporary,
+    write_atomically,
+    write_csv,
+    write_json,
+)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -59,3 +68,22 @@ def test_a_table_has_empty_cells_for_what_is_no_number(tmp_path: Path) -> None:
     rows: list[list[Any]] = [["a, b", 0.5, float("nan")], ["ö", None, float("inf")]]
     write_csv(tmp_path / "new" / "scores.csv", ["name", "x", "y"], rows)
     assert (tmp_path / "new" / "scores.csv").read_bytes() == 'name,x,y\n"a, b",0.5,\nö,,\n'.encode()
+
+
+def test_files_below_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    for name in ("a/2", "a/b/1", "c/3"):
+        (tmp_path / name).touch()
+    (tmp_path / "a/link").symlink_to("../c")
+    (tmp_path / "a/up").symlink_to("..")
+    expected = [tmp_path / name for name in ("2", "b/1", "link/3")]
+    assert files_below(tmp_path / "a") == [tmp_path / "a" / path.relative_to(tmp_path) for path in expected]
+
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert files_below(tmp_path / "a") == []
+    with pytest.raises(UserError, match="cannot read .*a: Permission denied"):
+        files_below(tmp_path / "a", needed=("a",))

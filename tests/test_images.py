@@ -73,7 +73,9 @@ def test_a_label_map_of_vocs_classes_has_vocs_colors() -> None:
     np.testing.assert_array_equal(np.asarray(image.convert("RGB")), voc_colors()[values])
 
 
-def test_a_file_without_a_known_suffix_is_a_png(tmp_path: Path) -> None:
+def test_a_file_without_a_suffix_is_a_png(tmp_path: Path) -> None:
     save_image(tmp_path / "image", Image.new("RGB", (2, 2)))
     with Image.open(tmp_path / "image") as saved:
         assert saved.format == "PNG"
+    with pytest.raises(UserError, match=r"image.psd: no image format has the suffix .psd: use .png or .jpg"):
+        save_image(tmp_path / "image.psd", Image.new("RGB", (2, 2)))

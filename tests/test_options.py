@@ -89,6 +89,20 @@ def test_the_other_paths_may_start_with_the_home_folder(
         ColorizeConfig(runs_dir=Path("~no-such-user/runs"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["--archive", ""], "--archive"),
+        (["--epochs", "3", "--voc-dir="], "--voc-dir"),
+        (["--predict", "a.png", ""], "--predict"),
+        ([""], "an argument"),
+    ],
+)
+def test_an_empty_argument_is_not_the_current_folder(arguments: list[str], option: str) -> None:
+    with pytest.raises(UserError, match=f"^{option} is empty: give a value, or leave it out$"):
+        read_options(SegmentConfig, arguments)
+
+
 def test_the_advice_names_the_options_that_lower_the_memory() -> None:
     assert ColorizeConfig().memory_advice == "lower --batch-size or --filters"
     assert SegmentConfig().memory_advice == "lower --batch-size or --image-size"

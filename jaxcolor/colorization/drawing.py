@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from jaxcolor.drawing import GAP, MARGIN, column, row, save, sheet
+from jaxcolor.drawing import GAP, MARGIN, column, row, sheet
+from jaxcolor.images import save_image
 
 ENLARGED = 96  # pixels of the longer side of a drawn image, or the next multiple of the image's own
 TILE = 64  # the same for a channel of the activations
@@ -22,7 +23,7 @@ Activations = Float[np.ndarray, "_ _ _"]
 def draw_grid(path: Path, title: str, rows: Mapping[str, Images]) -> None:
     """Draw a row of images per entry, behind its label, enlarged without smoothing."""
     strips = {label: row([_enlarged(image) for image in images]) for label, images in rows.items()}
-    save(path, sheet(title, strips, GAP))
+    save_image(path, sheet(title, strips, GAP))
 
 
 def draw_activations(
@@ -41,7 +42,7 @@ def draw_activations(
         tiles = [_enlarged(_scaled(values[..., [c]]), TILE) for c in range(channels)]
         lines = [row(tiles[i : i + COLUMNS]) for i in range(0, channels, COLUMNS)]
         strips[f"{name}\n{channels} channels\n{height}×{width}"] = column(lines)
-    save(path, sheet(title, strips, MARGIN))
+    save_image(path, sheet(title, strips, MARGIN))
 
 
 def _enlarged(image: ImageArray, size: int = ENLARGED) -> Image.Image:

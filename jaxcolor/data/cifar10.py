@@ -10,6 +10,7 @@ import itertools
 import lzma
 import sys
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
@@ -24,6 +25,7 @@ from jaxcolor.data.classes import CATEGORIES
 from jaxcolor.data.download import download, is_downloaded, is_reachable
 from jaxcolor.data.prepare import can_prepare, find_builder, prepare, prepared_before
 from jaxcolor.errors import UserError, reason
+from jaxcolor.files import files_below
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 OFFICIAL_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -90,6 +92,8 @@ def read_archive(archive: Path) -> dict[str, UInt8[np.ndarray, "_ 3073"]]:
     for split, rows in records.items():
         if not len(rows):
             raise UserError(f"{archive} holds no {split} records")
+        if empty := next((name for name in FILES[split] if not batches[name]), None):
+            raise UserError(f"{archive}: {empty} is empty: download {URL} again")
         if rows[:, 0].max() >= len(CATEGORIES):
             raise UserError(f"{archive}: a {split} record has label {rows[:, 0].max()}, above 9")
     return records
@@ -105,6 +109,8 @@ def read_files(archive: Path, names: Collection[str]) -> dict[str, bytes]:
                     raise UserError(f"{archive} has two files {name}: give the folder of one of them")
                 found[name] = read()
     except (EOFError, zlib.error, lzma.LZMAError, tarfile.ReadError) as error:
+        if zipfile.is_zipfile(archive):
+            raise UserError(f"{archive} is a zip archive: unpack it, and give the folder") from error
         raise UserError(
             f"{archive} is truncated or not a tar archive ({reason(error)}): "
             f"delete it and download {URL} again"
@@ -117,9 +123,8 @@ def read_files(archive: Path, names: Collection[str]) -> dict[str, bytes]:
 def _files(archive: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
     """Yield the name of each file, and a function that reads it."""
     if archive.is_dir():
-        for path in sorted(archive.rglob("*")):
-            if path.is_file():
-                yield path.name, path.read_bytes
+        for path in files_below(archive):
+            yield path.name, path.read_bytes
         return
     with tarfile.open(archive) as tar:
         for member in tar:

@@ -1,14 +1,18 @@
 """Images with label maps, decoded one at a time: a data set may be larger than the memory."""
 
+import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from jaxcolor.data.image_files import Size
+from jaxcolor.data.label_maps import LabelFormat
 from jaxcolor.errors import UserError
+
+OfMasks = TypeVar("OfMasks", bound="MaskExamples")
 
 
 class Example(NamedTuple):
@@ -38,6 +42,33 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Example: ...
+
+
+class MaskExamples:
+    """What the examples of mask files have in common.
+
+    `digest` is a hash of the images and mask files, in order.
+    """
+
+    def __init__(self, names: Sequence[str], sizes: Sequence[Size], digest: str, label_format: LabelFormat):
+        self.names = list(names)
+        self.sizes = list(sizes)
+        self.label_format = label_format
+        self._digest = digest
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the images and mask files, in order, and of the format of the masks."""
+        return self._digest + self.label_format.fingerprint
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def with_format(self: OfMasks, label_format: LabelFormat) -> OfMasks:
+        """Return the same examples with masks read in another format."""
+        other = copy.copy(self)
+        other.label_format = label_format
+        return other
 
 
 def count_labels(examples: Examples) -> Int[np.ndarray, " 256"]:

@@ -93,9 +93,14 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def image_suffixes() -> set[str]:
-    """Return the suffixes of image files, in lower case. HEIC is one of them, even if it cannot be read."""
+    """Return the suffixes of image files, in lower case. HEIC is one of them, even if it cannot be read.
+
+    Pillow only writes the formats of some suffixes, such as .pdf.
+    """
     _register_heif()
-    return {*Image.registered_extensions(), *HEIF_SUFFIXES}
+    formats = Image.registered_extensions()
+    readable = {*Image.OPEN, "MPO"}  # MPO is read as JPEG is
+    return {*HEIF_SUFFIXES, *(suffix for suffix, kind in formats.items() if kind in readable)}
 
 
 def _to_8_bits(values: np.ndarray, mode: str, name: str) -> UInt8[np.ndarray, "height width"]:
@@ -131,10 +136,14 @@ def _register_heif() -> bool:
     return True
 
 
-def _is_heif(source: Path | bytes) -> bool:
+def first_bytes(source: Path | bytes, count: int) -> bytes:
+    """Return the first bytes of a file. `source` is its path or its bytes."""
     if isinstance(source, bytes):
-        start = source[:12]
-    else:
-        with open(source, "rb") as file:
-            start = file.read(12)
+        return source[:count]
+    with open(source, "rb") as file:
+        return file.read(count)
+
+
+def _is_heif(source: Path | bytes) -> bool:
+    start = first_bytes(source, 12)
     return start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
-from jaxcolor.data.image_files import load, open_image, upright
+from jaxcolor.data.image_files import first_bytes, load, open_image, upright
 from jaxcolor.errors import UserError
 
 VOID = 255  # label of pixels without a class, which losses and scores ignore
 LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF")
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of TIFF
 Color = tuple[int, int, int]  # red, green and blue, 0 to 255
 
 
@@ -56,9 +59,9 @@ def read_label_map(
     """Return the label of each pixel of a mask file: 0 to `label_format.classes` - 1, or `VOID`.
 
     `source` is a path or the bytes of a file. The mask is a palette image whose indices are labels, a gray
-    image of 1, 8 or 16 bits or an image with three equal channels, or an image of the colors in
+    image of 1 to 16 bits or an image with three equal channels, or an image of the colors in
     `label_format`. 65535 is void, too. EXIF's orientation is applied. Raises `UserError` with `name`, by
-    default the path, for a broken file, a lossy format, and values that are no labels.
+    default the path, for a broken file, a lossy format, several pages, and values that are no labels.
     """
     name = name or str(source)
     values = _read_values(source, label_format, name)
@@ -89,18 +92,20 @@ def _read_values(source: Path | bytes, label_format: LabelFormat, name: str) -> 
             raise UserError(
                 f"{name} is a {lossy.upper()} file, which changes the labels of pixels: save masks as PNG"
             )
-        bits = _bit_depth(source) if image.format == "PNG" else 8
-        if bits == 16 and not image.mode.startswith("I"):
-            raise UserError(f"{name} has colors of 16 bits: save the labels as a gray or palette PNG")
-        gray_step = 255 // (2**bits - 1) if image.mode == "L" and bits < 8 else 1
+        scaled_from = _check_depth(source, image, name)
         load(image, name)
+        if (pages := getattr(image, "n_frames", 1)) > 1:
+            raise UserError(f"{name} has {pages} pages: save each mask as a file of its own")
         image = upright(image)
         if label_format.colors and (image.mode in ("P", "PA") or _has_gray_colors(image, label_format)):
             image = image.convert("RGB")
         if image.mode in ("PA", "LA"):
             image = image.getchannel(0)
         if image.mode in ("P", "L", "1", "I") or image.mode.startswith("I;16"):
-            values = np.asarray(image).astype(np.int64) // gray_step
+            values = np.asarray(image).astype(np.int64)
+            if scaled_from:
+                white = 65535 if image.mode == "I" else 255
+                values = (values * scaled_from + white // 2) // white
             return np.where(values == 65535, VOID, values)
         if image.mode in ("RGB", "RGBA"):
             return _read_colors(np.asarray(image)[..., :3].astype(np.int64), label_format, name)
@@ -116,14 +121,27 @@ def _has_gray_colors(image: Image.Image, label_format: LabelFormat) -> bool:
     return all((value, value, value) in colors for value, count in enumerate(histogram) if count)
 
 
-def _bit_depth(png: Path | bytes) -> int:
-    """Return the bits per channel of a PNG. Pillow scales gray values of 2 and 4 bits to 8 bits."""
-    if isinstance(png, bytes):
-        header = png[:26]
-    else:
-        with open(png, "rb") as file:
-            header = file.read(26)
-    return header[24]  # of the first chunk, IHDR
+def _check_depth(source: Path | bytes, image: Image.Image, name: str) -> int | None:
+    """Return the largest value of a gray file whose values Pillow scales to 255 or 65535, or None.
+
+    Raises `UserError` for other files whose values Pillow changes.
+    """
+    bits = 8
+    if image.format == "PPM" and image.mode in ("L", "I", "RGB"):
+        header = re.sub(rb"#[^\r\n]*", b"", first_bytes(source, 2**16)).split(maxsplit=4)
+        largest = int(header[3])  # after the format, the width and the height
+        if image.mode == "RGB" and largest != 255:
+            raise UserError(f"{name} has colors up to {largest}, not 255: save it as PNG")
+        return largest
+    if image.format == "PNG":
+        bits = first_bytes(source, 25)[24]  # of the first chunk, IHDR
+        if bits == 16 and not image.mode.startswith("I"):
+            raise UserError(f"{name} has colors of 16 bits: save the labels as a gray or palette PNG")
+    elif isinstance(image, TiffImageFile) and image.mode == "L":
+        bits = image.tag_v2.get(BITS_PER_SAMPLE, (8,))[0]
+        if image.tag_v2.get(PHOTOMETRIC) == 0:
+            raise UserError(f"{name} is a TIFF file in which 0 is white: save the labels as PNG")
+    return 2**bits - 1 if image.mode == "L" and bits < 8 else None
 
 
 def _read_colors(

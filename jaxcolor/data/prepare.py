@@ -14,7 +14,7 @@ from absl import logging as absl_logging
 
 from jaxcolor.data.download import file_hash
 from jaxcolor.errors import UserError, reason
-from jaxcolor.files import locked
+from jaxcolor.files import files_below, locked
 
 Builder = TypeVar("Builder", bound=tfds.core.GeneratorBasedBuilder)
 
@@ -67,8 +67,9 @@ def archive_hash(archive: Path) -> str:
     if not archive.is_dir():
         return file_hash(archive)
     digest = hashlib.md5()
-    for path in sorted(path for path in archive.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(archive).as_posix()} {file_hash(path)}\n".encode())
+    for path in files_below(archive):
+        line = f"{path.relative_to(archive).as_posix()} {file_hash(path)}\n"
+        digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

@@ -1,13 +1,16 @@
 """Text files that users write: lists of images and of classes."""
 
 import codecs
+import re
 from pathlib import Path
 
 from jaxcolor.errors import UserError, reason
 
+COMMENT = re.compile("#")
 
-def read_lines(source: Path | bytes, name: str) -> list[str]:
-    """Return the lines of a text file, without blank lines and lines that begin with "#".
+
+def read_lines(source: Path | bytes, name: str, comment: re.Pattern[str] = COMMENT) -> list[str]:
+    """Return the lines of a text file, without blank lines and comments (lines that begin so).
 
     The file is UTF-8, or UTF-16 with a byte-order mark. Raises `UserError` with `name` for any other file.
     """
@@ -19,7 +22,9 @@ def read_lines(source: Path | bytes, name: str) -> list[str]:
         raise UserError(f"cannot read {name}: {reason(error)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is not a text file in UTF-8: save it as UTF-8") from error
+    except ValueError as error:  # a path with a NUL byte
+        raise UserError(f"cannot read {name}: {reason(error)}") from error
     if "\0" in text:
         raise UserError(f"{name} is not a text file in UTF-8: save it as UTF-8")
     lines = (line.strip() for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    return [line for line in lines if line and not comment.match(line)]

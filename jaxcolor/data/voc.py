@@ -5,29 +5,25 @@ The archive of 2012 (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/) has the la
 255 for void. The builder `voc` of tfds does not read them.
 """
 
-import contextlib
-import copy
 import hashlib
 import io
-import lzma
-import tarfile
-import threading
-import zlib
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from jaxcolor.data.download import download, is_downloaded, is_reachable
-from jaxcolor.data.examples import Example, check_sizes
-from jaxcolor.data.image_files import Size, read_image, read_size
+from jaxcolor.data.examples import Example, MaskExamples, check_sizes
+from jaxcolor.data.image_files import read_image, read_size
 from jaxcolor.data.label_maps import Color, LabelFormat, read_label_map, read_palette
 from jaxcolor.data.prepare import can_prepare, find_builder, prepare, prepared_before
-from jaxcolor.data.voc_layout import IMAGES, LISTS, MASKS, VocLayout, find_root
-from jaxcolor.errors import UserError, reason
+from jaxcolor.data.voc_archive import check_file, open_archive
+from jaxcolor.data.voc_layout import IMAGES, LISTS, MASKS, VocLayout
+from jaxcolor.errors import UserError
 
 FILE = "VOCtrainval_11-May-2012.tar"
 MIRRORS = (
@@ -37,8 +33,7 @@ MIRRORS = (
     f"http://pjreddie.com/media/files/{FILE}",
 )
 OFFICIAL_MD5 = "6cd6e144f989b92b3379bac3b3de84fd"
-LISTED, ALL = ("train", "val"), "unsplit"  # the records' splits, with and without lists in the archive
-SPLITS = {"train": ("train",), "val": ("val",), "trainval": LISTED}
+ALL = "unsplit"  # the records' only split; the metadata hold the archive's lists
 ADVICE = (
     "give a local copy with --archive FILE, an unpacked one with --voc-dir FOLDER, or train on generated "
     "images with --dataset sample"
@@ -48,7 +43,7 @@ ADVICE = (
 class VocSegmentation(tfds.core.GeneratorBasedBuilder):
     """Image files and mask files of one archive, unchanged."""
 
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
@@ -63,18 +58,19 @@ class VocSegmentation(tfds.core.GeneratorBasedBuilder):
             features=tfds.features.FeaturesDict(features),
             homepage="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
             disable_shuffling=True,
+            metadata=tfds.core.MetadataDict(),
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
         assert self.builder_config.archive, "preparing needs an archive"
         with open_archive(self.builder_config.archive) as layout:
-            splits = LISTED if layout.lists.keys() >= set(LISTED) else (ALL,)
-        return {split: self._generate_examples(split) for split in splits}
+            lists, problems = read_lists(layout)
+            names = list(dict.fromkeys(itertools.chain(*lists.values()))) or layout.all_names()
+        self.info.metadata.update({"lists": lists, "problems": problems})
+        return {ALL: self._generate_examples(names)}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict]]:
-        archive = self.builder_config.archive
-        with open_archive(archive) as layout:
-            names = layout.all_names() if split == ALL else layout.names(split)
+    def _generate_examples(self, names: Sequence[str]) -> Iterator[tuple[int, dict]]:
+        with open_archive(self.builder_config.archive) as layout:
             for key, name in enumerate(names):
                 image, mask = layout.pair(name)
                 data = layout.read(image), layout.read(mask)
@@ -84,98 +80,78 @@ class VocSegmentation(tfds.core.GeneratorBasedBuilder):
                 yield key, files | {"name": name, "height": size[0], "width": size[1]}
 
 
-@contextlib.contextmanager
-def open_archive(archive: Path) -> Iterator[VocLayout[tarfile.TarInfo]]:
-    """Return the files of an archive while it is open. Raises `UserError` for any other file."""
+def read_lists(layout: VocLayout[Any]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return the names of each list, and the problem of a trainval.txt that cannot be used.
+
+    Raises `UserError` for a train.txt or val.txt that cannot be used.
+    """
+    lists: dict[str, list[str]] = {s: layout.names(s) for s in ("train", "val") if s in layout.lists}
+    if "trainval" not in layout.lists:
+        return lists, {}
     try:
-        with tarfile.open(archive) as tar:
-            files = {
-                PurePosixPath(member.name): member
-                for member in tar.getmembers()
-                if member.isreg() or member.islnk()
-            }
-            root = find_root(files, archive)
-            inside = {path.relative_to(root): m for path, m in files.items() if path.is_relative_to(root)}
-            lock = threading.Lock()
-
-            def read(member: tarfile.TarInfo) -> bytes:
-                with lock:  # a tar file has one position
-                    return tar.extractfile(member).read()  # type: ignore[union-attr]
-
-            yield VocLayout(archive, inside, read, lambda member: f"{archive}: {member.name}")
-    except (EOFError, tarfile.TarError, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"{archive} is truncated or not a tar archive: {reason(error)}") from error
-    except OSError as error:
-        raise UserError(f"cannot read {archive}: {reason(error)}") from error
+        names = layout.names("trainval")
+        for name in names:
+            layout.pair(name)
+    except UserError as error:
+        return lists, {"trainval": str(error)}
+    return lists | {"trainval": names}, {}
 
 
 class PreparedVoc:
-    """The records of a prepared builder. The records of an archive without lists are not split."""
+    """The records of a prepared builder, and the lists of the archive."""
 
     def __init__(self, builder: VocSegmentation):
         skip = tfds.decode.SkipDecoding()
         self.md5 = builder.builder_config.name
-        self._sources = {
-            split: builder.as_data_source(split, decoders={"image": skip, "mask": skip})
-            for split in builder.info.splits
-        }
-        self._names = {
-            split: [self.record((split, i))["name"].decode() for i in range(len(source))]
-            for split, source in self._sources.items()
-        }
-        self._places = {
-            name: (split, i) for split, names in self._names.items() for i, name in enumerate(names)
-        }
+        self._source = builder.as_data_source(ALL, decoders={"image": skip, "mask": skip})
+        self._places = {self.record(i)["name"].decode(): i for i in range(len(self._source))}
+        self._lists: dict[str, list[str]] = builder.info.metadata["lists"]
+        self._problems: dict[str, str] = builder.info.metadata["problems"]
 
     @property
     def lists(self) -> set[str]:
         """The splits that the archive has lists of."""
-        return self._sources.keys() - {ALL}
+        return {*self._lists, *self._problems}
 
     def names(self, split: str) -> list[str]:
-        """Return the names of a split. Raises `UserError` if the archive has no list of it."""
-        parts = SPLITS[split]
-        if not self.lists.issuperset(parts):
+        """Return the names of a list. Raises `UserError` if the archive has none that can be used."""
+        if split in self._problems:
+            raise UserError(self._problems[split])
+        if split == "trainval" and split not in self.lists and self.lists >= {"train", "val"}:
+            return list(dict.fromkeys(self._lists["train"] + self._lists["val"]))
+        if split not in self.lists:
+            missing = f"list {split}.txt" if self.lists else "lists train.txt and val.txt"
             raise UserError(
-                f"the archive has no lists train.txt and val.txt in {LISTS}: add them, or let --split 0.2 "
+                f"the archive has no {missing} in {LISTS}: add the names of the images, or let --split 0.2 "
                 "choose a fifth of all images for validation"
             )
-        return list(dict.fromkeys(name for part in parts for name in self._names[part]))
+        return self._lists[split]
 
     def all_names(self) -> list[str]:
-        """Return all names."""
-        return list(self._places)
+        """Return the names of trainval.txt, or all names."""
+        return self.names("trainval") if "trainval" in self.lists else list(self._places)
 
-    def record(self, place: tuple[str, int]) -> dict[str, Any]:
+    def record(self, place: int) -> dict[str, Any]:
         """Return a record: the name, the files, and the image's size."""
-        split, index = place
-        return self._sources[split][index]
+        return self._source[place]
 
-    def place(self, name: str) -> tuple[str, int]:
+    def place(self, name: str) -> int:
         """Return the place of a record. Raises `UserError` if there is none of that name."""
         if name not in self._places:
             raise UserError(f"the archive has no image {name}, which the run was started with")
         return self._places[name]
 
 
-class RecordExamples:
+class RecordExamples(MaskExamples):
     """The examples with some names, which implement `Examples`."""
 
     def __init__(self, prepared: PreparedVoc, names: Sequence[str], label_format: LabelFormat):
-        self.names = list(names)
-        self.label_format = label_format
         self._prepared = prepared
         self._places = [prepared.place(name) for name in names]
         records = map(prepared.record, self._places)
-        self.sizes: list[Size] = [(int(r["height"]), int(r["width"])) for r in records]
-        self._digest = hashlib.sha256("\n".join([prepared.md5, *names]).encode()).hexdigest()
-
-    @property
-    def fingerprint(self) -> str:
-        return self._digest + self.label_format.fingerprint
-
-    def __len__(self) -> int:
-        return len(self.names)
+        sizes = [(int(r["height"]), int(r["width"])) for r in records]
+        digest = hashlib.sha256("\n".join([prepared.md5, *names]).encode()).hexdigest()
+        super().__init__(names, sizes, digest, label_format)
 
     def __getitem__(self, index: int) -> Example:
         record, name = self._prepared.record(self._places[index]), self.names[index]
@@ -185,12 +161,6 @@ class RecordExamples:
     def palette(self, index: int) -> dict[int, Color]:
         """Return the colors of the labels in a palette mask."""
         return read_palette(self._prepared.record(self._places[index])["mask"], self.names[index])
-
-    def with_format(self, label_format: LabelFormat) -> "RecordExamples":
-        """Return the same examples with masks read in another format."""
-        other = copy.copy(self)
-        other.label_format = label_format
-        return other
 
 
 def load_voc(
@@ -202,6 +172,8 @@ def load_voc(
     downloaded unless `data_dir` (None: the default folder of tfds) has it. Raises `UserError` if the archive
     is not available.
     """
+    if archive:
+        check_file(archive)
     builder = find_builder(VocSegmentation, OFFICIAL_MD5, archive, data_dir, md5)
     if archive is None and not builder.is_prepared():
         if builder.builder_config.name != OFFICIAL_MD5:

@@ -1,16 +1,16 @@
 """The examples of a folder or an open archive with the layout of Pascal VOC."""
 
-import copy
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from jaxcolor.data.examples import Example, check_sizes
+from jaxcolor.data.examples import Example, MaskExamples, check_sizes
 from jaxcolor.data.image_files import Size, read_image, read_size
 from jaxcolor.data.label_maps import Color, LabelFormat, read_label_map, read_palette
-from jaxcolor.data.voc_layout import VocLayout, find_root
+from jaxcolor.data.voc_layout import FOLDERS, VocLayout, find_root
 from jaxcolor.errors import UserError, reason
+from jaxcolor.files import files_below
 
 
 def open_folder(folder: Path) -> VocLayout[Path]:
@@ -18,46 +18,37 @@ def open_folder(folder: Path) -> VocLayout[Path]:
 
     Raises `UserError` if there is none.
     """
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: give a tar archive with --archive, and unpack any other one")
     if not folder.is_dir():
         raise UserError(f"cannot read the folder {folder}: it does not exist")
     files = {
-        PurePosixPath(path.relative_to(folder).as_posix()): path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        PurePosixPath(path.relative_to(folder).as_posix()): path for path in files_below(folder, FOLDERS)
     }
     root = find_root(files, folder)
     inside = {path.relative_to(root): file for path, file in files.items() if path.is_relative_to(root)}
     return VocLayout(folder / root, inside, _read)
 
 
-class VocExamples:
+class VocExamples(MaskExamples):
     """The examples with some names, which implement `Examples`.
 
     Raises `UserError` if a file is missing, or if an image and its mask differ in size.
     """
 
     def __init__(self, layout: VocLayout[Any], names: Sequence[str], label_format: LabelFormat):
-        self.names = list(names)
-        self.label_format = label_format
-        self.sizes: list[Size] = []
         self._layout = layout
         self._pairs = [layout.pair(name) for name in names]
+        sizes: list[Size] = []
         digest = hashlib.sha256()
         for pair in self._pairs:
             files = [(layout.read(file), layout.show(file)) for file in pair]
             image_size, mask_size = (read_size(*file) for file in files)
             check_sizes(image_size, mask_size, files[1][1])
-            self.sizes.append(image_size)
+            sizes.append(image_size)
             for data, _ in files:
                 digest.update(hashlib.md5(data).digest())
-        self._digest = digest.hexdigest()
-
-    @property
-    def fingerprint(self) -> str:
-        return self._digest + self.label_format.fingerprint
-
-    def __len__(self) -> int:
-        return len(self.names)
+        super().__init__(names, sizes, digest.hexdigest(), label_format)
 
     def __getitem__(self, index: int) -> Example:
         (image, image_name), (mask, mask_name) = (self._file(index, part) for part in (0, 1))
@@ -67,12 +58,6 @@ class VocExamples:
     def palette(self, index: int) -> dict[int, Color]:
         """Return the colors of the labels in a palette mask."""
         return read_palette(*self._file(index, 1))
-
-    def with_format(self, label_format: LabelFormat) -> "VocExamples":
-        """Return the same examples with masks read in another format."""
-        other = copy.copy(self)
-        other.label_format = label_format
-        return other
 
     def _file(self, index: int, part: int) -> tuple[bytes, str]:
         """Return the image file (part 0) or the mask file (part 1) of an example, and its name."""

@@ -136,7 +136,7 @@ class SegmentConfig(RunConfig):
             raise UserError("--aux is for --train all: leave it out")
         if (self.voc_dir is not None) + (self.archive is not None) + (self.dataset == "sample") > 1:
             raise UserError("--voc-dir, --archive and --dataset sample exclude each other: choose one")
-        if self.classes and not (self.voc_dir or self.archive):
+        if self.classes is not None and not (self.voc_dir or self.archive):
             raise UserError("--classes is for --voc-dir and --archive: leave it out")
         if self.split is not None:
             require(0 < self.split < 1, "split", "between 0 and 1", self.split)

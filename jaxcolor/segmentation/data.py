@@ -21,7 +21,7 @@ from jaxcolor.data.voc_layout import VocLayout, split_names
 from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.survey import MaskFiles, Survey, binary, palette_conflict, survey
+from jaxcolor.segmentation.survey import MaskFiles, Survey, binary, binary_problem, palette_conflict, survey
 from jaxcolor.training.run_folder import RunFolder
 
 NO_VOC = """\
@@ -85,7 +85,7 @@ def load_dataset(config: SegmentConfig, earlier: RunFolder | None = None) -> Dat
         sample = ShapeImages("train"), ShapeImages("validation")
         return Dataset(*sample, SHAPES, describe(config, name, *sample, SHAPES))
     names = choose_names(source, config, earlier)
-    given = read_classes(config.classes) if config.classes and not facts else None
+    given = read_classes(config.classes) if config.classes is not None and not facts else None
     label_format = LabelFormat(VOID, given.colors if given else ())
     if facts:
         label_format = LabelFormat.from_facts(len(facts["classes"]), facts)
@@ -150,15 +150,20 @@ def choose_names(source: Source, config: SegmentConfig, earlier: RunFolder | Non
     """Return the names of the train and validation images: from lists, or from --split."""
     if not config.split:
         train, validation = source.names(config.train_split), source.names("val")
-        if not earlier and config.train_split == "train":
-            warn_of_shared_names(train, validation)
+        if not earlier:
+            warn_of_shared_names(train, validation, config.train_split)
         return train, validation
     lists = [earlier.path / SPLIT_FOLDER / f"{split}.txt" for split in ("train", "val")] if earlier else []
     if lists and all(file.is_file() for file in lists):
         train, validation = (file.read_text("utf-8").rstrip("\n").split("\n") for file in lists)
         return train, validation
-    if {"train", "val"} <= set(source.lists):
-        raise UserError("the data have the lists train.txt and val.txt already: leave out --split")
+    if "val" in source.lists:
+        if "train" in source.lists:
+            raise UserError("the data have the lists train.txt and val.txt already: leave out --split")
+        advice = (
+            "add --train-split trainval" if "trainval" in source.lists else "list the others in train.txt"
+        )
+        raise UserError(f"the data have the list val.txt already: leave out --split, and {advice}")
     return split_names(source.all_names(), config.split, config.seed)
 
 
@@ -189,13 +194,13 @@ def choose_classes(
     """
     labels: set[int] = set().union(*(found.labels for found in surveys))
     names, colors = given or (None, ())
-    is_binary = labels == {0, VOID} and not colors
-    if is_binary and len(names or "01") == 2:
-        names = names or numbered_classes(2)
-        print(f"the masks have the values 0 and 255 only: 0 is {names[0]!r}, and 255 is {names[1]!r}")
-        return names, LabelFormat(2, binary=True)
-    if is_binary:
-        raise UserError("the masks have the values 0 and 255 only, and 255 is void: use --classes 2")
+    if not colors:
+        if problem := binary_problem(surveys, names):
+            raise UserError(problem)
+        if labels == {0, VOID}:
+            names = names or numbered_classes(2)
+            print(f"the masks have the values 0 and 255 only: 0 is {names[0]!r}, and 255 is {names[1]!r}")
+            return names, LabelFormat(2, binary=True)
     highest = max(labels - {VOID})
     if names is None:
         are_voc = all(VOC_NAME.fullmatch(name) for part in examples for name in part.names)
@@ -232,11 +237,11 @@ def warn(surveys: Mapping[str, Survey], classes: Sequence[str], label_format: La
         )
 
 
-def warn_of_shared_names(train: Sequence[str], validation: Sequence[str]) -> None:
-    """Print a line if images are in both lists."""
+def warn_of_shared_names(train: Sequence[str], validation: Sequence[str], split: str = "train") -> None:
+    """Print a line if images are in both lists. `split` is the list of the training images."""
     if shared := sorted(set(train) & set(validation)):
         print(
-            f"warning: train.txt and val.txt share {len(shared)} of their images, {shared[0]} among them: "
+            f"warning: {split}.txt and val.txt share {len(shared)} of their images, {shared[0]} among them: "
             "the validation scores are too good",
             file=sys.stderr,
             flush=True,

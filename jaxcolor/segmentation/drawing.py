@@ -10,7 +10,8 @@ from PIL import Image
 
 from jaxcolor.data.colors import class_colors, has_background
 from jaxcolor.data.label_maps import VOID
-from jaxcolor.drawing import GAP, MARGIN, PAPER, legend, row, save, sheet
+from jaxcolor.drawing import GAP, MARGIN, PAPER, legend, row, sheet
+from jaxcolor.images import save_image
 
 WIDTH, HEIGHT = 240, 480  # of the largest image in a sheet, in pixels
 OPACITY = 0.6  # of the colors in an overlay
@@ -50,7 +51,7 @@ def draw_legend(path: Path, classes: Sequence[str]) -> None:
     colors = legend(_colors(classes, [*range(len(classes)), VOID]), 4 * WIDTH)
     image = Image.new("RGB", (colors.width + 2 * MARGIN, colors.height + 2 * MARGIN), PAPER)
     image.paste(colors, (MARGIN, MARGIN))
-    save(path, image)
+    save_image(path, image)
 
 
 def draw_predictions(path: Path, title: str, panels: Sequence[Panel], classes: Sequence[str]) -> None:
@@ -94,7 +95,7 @@ def _draw_rows(
     shown = sorted({int(label) for labels in label_maps for label in np.unique(labels)})
     colors = legend(_colors(classes, shown), len(columns) * WIDTH)
     headings = {heading: i * (WIDTH + GAP) for i, heading in enumerate(columns)}
-    save(path, sheet(title, {**rows, "classes": colors}, 2 * GAP, headings))
+    save_image(path, sheet(title, {**rows, "classes": colors}, 2 * GAP, headings))
 
 
 def _in_cell(image: Image.Image) -> Image.Image:

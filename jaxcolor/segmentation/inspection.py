@@ -11,10 +11,11 @@ import numpy as np
 from jaxcolor.data.classes import Classes, read_classes
 from jaxcolor.data.image_files import Size
 from jaxcolor.data.label_maps import VOID, LabelFormat
-from jaxcolor.data.voc import open_archive
+from jaxcolor.data.voc_archive import open_archive
 from jaxcolor.data.voc_examples import VocExamples, open_folder
 from jaxcolor.data.voc_layout import VocLayout
 from jaxcolor.errors import UserError
+from jaxcolor.images import image_format
 from jaxcolor.segmentation.data import choose_classes, warn, warn_of_shared_names
 from jaxcolor.segmentation.drawing import draw_examples
 from jaxcolor.segmentation.survey import Survey, binary, survey
@@ -88,11 +89,9 @@ class Inspection:
             self.problems.append(
                 f"{self.layout.where} has no lists train.txt and val.txt: train with --split 0.2"
             )
-        named = {name for names in splits.values() for name in names}
-        rest = sorted((self.layout.images.keys() & self.layout.masks.keys()) - named)
-        alone = sorted(self.layout.masks.keys() - self.layout.images.keys())
-        if alone:
-            self.problems.append(f"{len(alone)} masks have no image, {alone[0]} among them")
+        rest = sorted(self.layout.images.keys() & self.layout.masks.keys())
+        # Images that no list names need no mask.
+        self.problems += [line for line in self.layout.alone() if " no image" in line or not listed]
         return splits or {"all": rest}
 
     def _read(self, names: Sequence[str], label_format: LabelFormat) -> VocExamples:
@@ -116,11 +115,12 @@ def inspect(data: Path, classes: str | None = None, sheet: Path | None = None) -
     """Print what a folder or an archive with the layout of VOC holds, and draw a sheet of examples.
 
     `sheet` is its file, by default inspect-NAME.png in the current folder. Raises `UserError` after that if
-    there are problems, and at once if there are no images and masks.
+    there are problems, and at once if there are no images and masks, or no such format of images.
     """
-    given = read_classes(classes) if classes else None
+    given = read_classes(classes) if classes is not None else None
     name = data.resolve().name.split(".")[0]
     sheet = sheet or Path(f"inspect-{name}.png")
+    image_format(sheet)
     with contextlib.ExitStack() as stack:
         layout: VocLayout[Any] = (
             open_folder(data) if data.is_dir() else stack.enter_context(open_archive(data))

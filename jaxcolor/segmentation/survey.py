@@ -64,6 +64,30 @@ def binary(found: Survey) -> Survey:
     return dataclasses.replace(found, pixels=pixels, masks=masks, example=example)
 
 
+def binary_problem(surveys: Sequence[Survey], names: Sequence[str] | None) -> str | None:
+    """Return what is wrong with masks of 0 and 255, whose classes have these names, or None."""
+    labels: set[int] = set().union(*(found.labels for found in surveys))
+    if len(names or "01") != 2:
+        if labels != {0, VOID}:
+            return None
+        return (
+            "the masks have the values 0 and 255 only, and 255 is void: use --classes 2 if 255 is a class, "
+            f"or masks with the labels of the {len(names or ())} classes"
+        )
+    kinds = [found.labels for found in surveys]
+    if {0, VOID} in kinds and {0, 1} in kinds:
+        return "some masks have the values 0 and 255, and others 0 and 1: use the same values in all masks"
+    pixels = sum((found.pixels for found in surveys), np.zeros(256, np.int64))
+    between = sorted(labels - {0, VOID}, reverse=True)
+    if between and between[0] >= 128 and 0 < pixels[1:VOID].sum() < 0.2 * pixels[VOID]:
+        where = next(found.example[between[0]] for found in surveys if between[0] in found.labels)
+        return (
+            f"most masks have the values 0 and 255 only, but {where} has {between[0]}, as smoothed masks "
+            "have: save binary masks without smoothing, or name all classes with --classes"
+        )
+    return None
+
+
 def survey(examples: MaskFiles) -> Survey:
     """Read every example once."""
     found = Survey()

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,11 @@ def broken(name: str, archive: Path, tmp_path: Path) -> Path:
         write_tar(path, files | {"cifar-10-batches-bin/test_batch.bin": b"\x07" * 4000})
     elif name == "bad label":
         write_tar(path, files | {"cifar-10-batches-bin/test_batch.bin": b"\x0a" * 3073})
+    elif name == "no train records":
+        write_tar(path, files | {"cifar-10-batches-bin/data_batch_3.bin": b""})
+    elif name == "zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("a", "a")
     elif name == "no records":
         write_tar(path, files | {"cifar-10-batches-bin/test_batch.bin": b""})
     elif name == "cut tar":
@@ -126,6 +132,8 @@ def broken(name: str, archive: Path, tmp_path: Path) -> Path:
         ("foreign", "is not a CIFAR-10 archive in binary layout: it has no data_batch_1.bin"),
         ("cut record", "test_batch.bin does not consist of 3073-byte records"),
         ("bad label", "a test record has label 10, above 9"),
+        ("no train records", "data_batch_3.bin is empty: download http"),
+        ("zip", "is a zip archive: unpack it, and give the folder"),
         ("no records", "holds no test records"),
         ("missing", "cannot read .*No such file"),
     ],

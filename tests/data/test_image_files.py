@@ -146,6 +146,11 @@ def test_heic_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     image_files._register_heif.cache_clear()
 
 
+def test_suffixes_are_those_of_files_that_can_be_read() -> None:
+    assert {".jpg", ".png", ".tif", ".mpo", ".pgm"} <= image_suffixes()
+    assert ".pdf" not in image_suffixes()
+
+
 def test_a_photograph_of_100_megapixels_is_read() -> None:
     large = encode(Image.new("1", (10_000, 10_000)), "PNG")
     assert read_size(large, "large.png") == (10_000, 10_000)

@@ -61,6 +61,50 @@ def test_1_2_and_4_bits_are_labels() -> None:
         np.testing.assert_array_equal(read_label_map(data, LabelFormat(2**depth), "mask"), labels)
 
 
+@pytest.mark.parametrize("largest", [3, 100, 255, 1000, 65535])
+def test_pgm_files_of_any_largest_value_are_labels(largest: int) -> None:
+    labels = [0, 1, 2, 3]
+    header = f" # a comment\n4 1\n{largest}\n".encode()
+    plain = b"P2" + header + b"0 1 2 3\n"
+    binary = b"P5" + header + np.array(labels, np.uint8 if largest < 256 else ">u2").tobytes()
+    for data in (plain, binary):
+        assert read_label_map(data, LabelFormat(4), "mask").tolist() == [labels]
+
+
+def write_tiff(values: bytes, width: int, bits: int, photometric: int) -> bytes:
+    """Return a gray TIFF file of one row."""
+    import struct
+
+    tags = {256: width, 257: 1, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: 1, 279: len(values)}
+    entries = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in tags.items())
+    padded = values + b"\0" * (len(values) % 2)
+    return (
+        struct.pack("<2sHI", b"II", 42, 8 + len(padded))
+        + padded
+        + struct.pack("<H", len(tags))
+        + entries
+        + bytes(4)
+    )
+
+
+def test_tiffs_of_2_and_4_bits_are_labels() -> None:
+    assert read_label_map(write_tiff(b"\x1b", 4, 2, 1), LabelFormat(4), "mask").tolist() == [[0, 1, 2, 3]]
+    assert read_label_map(write_tiff(b"\x01\x2f", 4, 4, 1), LabelFormat(16), "mask").tolist() == [
+        [0, 1, 2, 15]
+    ]
+    assert read_label_map(write_tiff(b"\0\1\2", 3, 8, 1), THREE, "mask").tolist() == [[0, 1, 2]]
+    with pytest.raises(UserError, match="mask is a TIFF file in which 0 is white: save the labels as PNG"):
+        read_label_map(write_tiff(b"\0\1\2", 3, 8, 0), THREE, "mask")
+
+
+def test_what_pillow_would_change_is_refused() -> None:
+    with pytest.raises(UserError, match="mask has colors up to 3, not 255: save it as PNG"):
+        read_label_map(b"P6 1 1 3\n\0\1\2", COLORS, "mask")
+    pages = encode(LABELS, "TIFF", save_all=True, append_images=[Image.fromarray(LABELS)])
+    with pytest.raises(UserError, match="mask has 2 pages: save each mask as a file of its own"):
+        read_label_map(pages, THREE, "mask")
+
+
 def write_png(values: np.ndarray, depth: int, channels: int = 1) -> bytes:
     """Return a gray or RGB PNG with `depth` bits per value, which Pillow cannot write."""
     import struct

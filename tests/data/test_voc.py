@@ -1,5 +1,6 @@
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from voc_layout import NAMES, write_voc, write_voc_tar
 from jaxcolor.data import voc
 from jaxcolor.data.download import file_hash
 from jaxcolor.data.label_maps import LabelFormat
-from jaxcolor.data.voc import RecordExamples, is_available, last_prepared, load_voc, open_archive
+from jaxcolor.data.voc import RecordExamples, is_available, last_prepared, load_voc
+from jaxcolor.data.voc_archive import open_archive
 from jaxcolor.data.voc_examples import VocExamples, open_folder
 from jaxcolor.errors import UserError
 
@@ -42,6 +44,64 @@ def test_the_records_are_those_of_the_folder(tar: Path, tmp_path: Path) -> None:
         for ours, theirs in zip(train[index], folder[index], strict=True):
             np.testing.assert_array_equal(ours, theirs)
     assert "tensorflow" not in sys.modules
+
+
+def test_the_trainval_list_of_an_archive_counts(tmp_path: Path) -> None:
+    folder = write_voc(tmp_path / "mine")
+    lists = folder / "VOCdevkit/VOC2012/ImageSets/Segmentation"
+    (lists / "trainval.txt").write_text("y\nb\nd\n")
+    prepared = load_voc(pack(folder), tmp_path)
+    assert prepared.lists == {"train", "val", "trainval"}
+    assert prepared.names("trainval") == ["y", "b", "d"] == prepared.all_names()
+    assert RecordExamples(prepared, ["d"], THREE)[0].name == "d"
+    # One that cannot be used hinders only those who use it.
+    (lists / "trainval.txt").write_text("y\nq\n")
+    prepared = load_voc(pack(folder), tmp_path)
+    assert prepared.names("train") == NAMES["train"]
+    with pytest.raises(UserError, match=r"trainval.txt: JPEGImages has no image q"):
+        prepared.names("trainval")
+    (lists / "val.txt").unlink()
+    (lists / "trainval.txt").unlink()
+    prepared = load_voc(pack(folder), tmp_path)
+    assert prepared.all_names() == NAMES["train"]
+    with pytest.raises(UserError, match=r"the archive has no list val.txt in ImageSets/Segmentation: add"):
+        prepared.names("val")
+
+
+def test_links_in_an_archive_are_followed(tmp_path: Path) -> None:
+    folder = write_voc(tmp_path / "mine")
+    root = folder / "VOCdevkit/VOC2012"
+    (root / "JPEGImages").rename(root / "photos")
+    (root / "JPEGImages").symlink_to("photos")
+    (root / "SegmentationClass/a.png").rename(root / "first.png")
+    (root / "SegmentationClass/a.png").symlink_to("../first.png")
+    (root / "SegmentationClass/loop").symlink_to("..")
+    (root / "SegmentationClass/gone.png").symlink_to("nowhere.png")
+    with open_archive(pack(folder)) as layout:
+        linked = VocExamples(layout, layout.names("train"), THREE)
+        assert "gone" not in layout.masks
+        original = open_folder(write_voc(tmp_path / "original"))
+        assert linked.fingerprint == VocExamples(original, original.names("train"), THREE).fingerprint
+
+
+def test_other_files_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.tar").write_text("text")
+    with zipfile.ZipFile(tmp_path / "mine.zip", "w") as packed:
+        packed.writestr("a.txt", "a")
+    for name, message in (
+        ("text.tar", "text.tar is truncated or not a tar archive$"),
+        ("mine.zip", "mine.zip is a zip archive: unpack it, and give the folder with --voc-dir"),
+        ("", "is a folder: give it with --voc-dir"),
+    ):
+        with pytest.raises(UserError, match=message), open_archive(tmp_path / name):
+            pass
+        with pytest.raises(UserError, match=message):
+            load_voc(tmp_path / name, tmp_path / "data")
+
+
+def test_an_error_beside_an_open_archive_is_not_the_archives(tar: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="elsewhere"), open_archive(tar):
+        Path("elsewhere").read_bytes()
 
 
 def test_an_open_archive_is_read_as_a_folder_is(tar: Path) -> None:

@@ -87,3 +87,14 @@ def test_another_folder(tmp_path: Path) -> None:
         open_folder(tmp_path / "empty")
     with pytest.raises(UserError, match=r"cannot read the folder .*none: it does not exist"):
         open_folder(tmp_path / "none")
+    (tmp_path / "mine.tar").write_bytes(b"text")
+    with pytest.raises(UserError, match=r"mine.tar is a file: give a tar archive with --archive"):
+        open_folder(tmp_path / "mine.tar")
+
+
+def test_links_to_folders_are_followed(folder: Path, tmp_path: Path) -> None:
+    before = read(folder).fingerprint
+    (root(folder) / "JPEGImages").rename(tmp_path / "photos")
+    (root(folder) / "JPEGImages").symlink_to(tmp_path / "photos")
+    (root(folder) / "SegmentationClass" / "loop").symlink_to(folder)
+    assert read(folder).fingerprint == before

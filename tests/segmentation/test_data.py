@@ -107,6 +107,22 @@ def test_masks_of_0_and_255_for_more_classes_are_refused(config: SegmentConfig) 
         load_dataset(config)
 
 
+def test_binary_masks_of_several_kinds_are_refused(config: SegmentConfig) -> None:
+    config = dataclasses.replace(config, classes="2")
+    change_masks(config, BINARY)
+    smoothed = np.asarray(Image.open(mask_of(config, "b"))).copy()
+    smoothed[:, 31] = 191
+    Image.fromarray(smoothed).save(mask_of(config, "b"))
+    for classes in ("2", None):
+        with pytest.raises(UserError, match=r"255 only, but b has 191, as smoothed masks have: save binary"):
+            load_dataset(dataclasses.replace(config, classes=classes))
+    change_masks(config, np.where(np.arange(256) > 0, 255, 0).astype(np.uint8))
+    for name in NAMES["val"]:
+        Image.fromarray(np.asarray(Image.open(mask_of(config, name))) // 255).save(mask_of(config, name))
+    with pytest.raises(UserError, match=r"some masks have the values 0 and 255, and others 0 and 1: use the"):
+        load_dataset(config)
+
+
 def test_palettes_of_both_splits_are_compared(
     config: SegmentConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +150,28 @@ def test_an_image_in_both_lists_is_a_warning(
     data = load_dataset(config)
     assert (len(data.train), len(data.validation)) == (5, 2)
     assert "train.txt and val.txt share 1 of their images, b among them" in capsys.readouterr().err
+    load_dataset(dataclasses.replace(config, train_split="trainval"))
+    assert "trainval.txt and val.txt share 2 of their images, b among them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (
+            {"val": "x\n"},
+            "have the list val.txt already: leave out --split, and list the others in train.txt",
+        ),
+        ({"val": "x\n", "trainval": "a\nb\n"}, "leave out --split, and add --train-split trainval"),
+        ({"trainval": "a\n"}, "--split needs at least 2 images, but there is 1"),
+    ],
+)
+def test_a_split_beside_lists_is_refused(config: SegmentConfig, lists: dict[str, str], message: str) -> None:
+    part(config, "ImageSets/Segmentation/train.txt").unlink()
+    part(config, "ImageSets/Segmentation/val.txt").unlink()
+    for split, text in lists.items():
+        part(config, f"ImageSets/Segmentation/{split}.txt").write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_dataset(dataclasses.replace(config, split=0.2))
 
 
 def test_vocs_names_are_for_vocs_images(config: SegmentConfig, capsys: pytest.CaptureFixture[str]) -> None:

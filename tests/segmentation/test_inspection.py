@@ -68,6 +68,19 @@ def test_an_archive_is_reported_as_its_folder_is(
     assert (tmp_path / "sheet.png").is_file()
 
 
+def test_a_sheet_has_the_format_of_its_suffix(tmp_path: Path) -> None:
+    tar = write_voc_tar(tmp_path / "tar")
+    inspect(tar, "3", tmp_path / "sheet.jpg")
+    assert (tmp_path / "sheet.jpg").read_bytes().startswith(b"\xff\xd8\xff")
+    with pytest.raises(UserError, match=r"sheet.xyz: no image format has the suffix .xyz: use .png or .jpg"):
+        inspect(tar, "3", tmp_path / "sheet.xyz")
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match=r"/file'$"):
+        inspect(tar, "3", tmp_path / "file" / "sheet.png")
+    with pytest.raises(UserError, match=r"--classes is empty"):
+        inspect(tar, "")
+
+
 def test_all_problems_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_voc(tmp_path / "mine")
     root = folder / "VOCdevkit/VOC2012"
@@ -81,7 +94,7 @@ def test_all_problems_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[s
         inspect(folder)
     listed = capsys.readouterr().out.split("6 problems:\n")[1].splitlines()[:6]
     expected = [
-        "val.txt: JPEGImages has no image q", "1 masks have no image, alone among them",
+        "val.txt: JPEGImages has no image q", "1 mask has no image, alone among them",
         "SegmentationClass has no file a", "b.jpg is broken, or not an image",
         "c.png has 5×5 pixels, but its image has 48×64: resize one of them", "d.png is broken",
     ]  # fmt: skip
@@ -96,6 +109,7 @@ def test_without_lists_all_images_are_reported(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(UserError, match="mine has 1 problem, listed above"):
         inspect(folder)
     out = capsys.readouterr().out
+    assert "no mask, " not in out
     assert "all: 8 images that can be read" in out
     assert "has no lists train.txt and val.txt: train with --split 0.2" in out
     assert "no mask has" not in out
@@ -141,3 +155,17 @@ def test_nothing_that_can_be_read_is_a_problem(tmp_path: Path) -> None:
     assert not Path("inspect-mine.png").exists()
     with pytest.raises(UserError, match=r"cannot read .*none: No such file"):
         inspect(folder / "none")
+
+
+def test_images_without_masks_are_counted_if_there_are_no_lists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_voc(tmp_path / "mine") / "VOCdevkit/VOC2012"
+    (root / "SegmentationClass/a.png").unlink()
+    (root / "ImageSets/Segmentation/train.txt").write_text("b\nc\n")
+    inspect(root, "3")
+    for split in NAMES:
+        (root / f"ImageSets/Segmentation/{split}.txt").unlink()
+    with pytest.raises(UserError, match="has 2 problems"):
+        inspect(root, "3")
+    assert "1 image has no mask, a among them" in capsys.readouterr().out
