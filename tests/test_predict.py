@@ -23,6 +23,16 @@ def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:
     assert [path.name for path in find_files(given)] == ["d[1].png", "a.png", "b.JPG", "c.heic", "none.png"]
 
 
+def test_a_file_that_is_given_by_two_paths_counts_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png")
+    touch(tmp_path / "sub")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "other.png").symlink_to(tmp_path / "a.png")
+    given = ["a.png", "sub/../a.png", "b.png", "link/a.png", "other.png"]
+    found = find_files([tmp_path / name for name in given])
+    assert found == [tmp_path / name for name in ("a.png", "b.png", "other.png")]
+
+
 def test_nothing_found_is_one_line(tmp_path: Path) -> None:
     touch(tmp_path / "empty", "notes.txt")
     with pytest.raises(UserError, match=r"the folder .*empty holds no image files"):
@@ -36,3 +46,10 @@ def test_predictions_have_the_names_of_their_images() -> None:
     assert list(name_predictions(paths)) == ["a", "b.jpg", "b.png", "c.d"]
     with pytest.raises(UserError, match="two images are named a.png, and so would their predictions be"):
         name_predictions([Path("x/a.png"), Path("y/a.png")])
+
+
+def test_long_names_are_cut() -> None:
+    cut, short = name_predictions([Path("ä" * 125 + ".png"), Path("b.png")])
+    assert (cut, short) == ("ä" * 100, "b")
+    with pytest.raises(UserError, match="two images are named aaa"):
+        name_predictions([Path("a" * 249 + ".png"), Path("a" * 250 + ".png")])

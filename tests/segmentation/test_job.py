@@ -394,7 +394,7 @@ def test_predict_writes_masks_and_overlays(
             assert overlay.size == size
     assert "large-mask.png" in capsys.readouterr().out
     (tmp_path / "text.jpg").write_text("no image")
-    with pytest.raises(UserError, match=r"1 of 2 images have no prediction: .*text.jpg is broken"):
+    with pytest.raises(UserError, match=r"1 of 2 images has no prediction: .*text.jpg is broken"):
         segment(dataclasses.replace(config, predict=(jpg, tmp_path / "text.jpg")))
     with pytest.raises(UserError, match="two images are named x.jpg"):
         segment(dataclasses.replace(config, predict=(jpg, tmp_path / "x.jpg")))
