@@ -215,8 +215,8 @@ class ColorizeJob:
             for split in self.arrays:
                 self.draw_samples(state, split, epoch)
         if last or time.monotonic() - self._curves_drawn > SECONDS_BETWEEN_CURVES:
-            title = f"{self.run.path.name}: {self.config.model}"
-            draw_curves(self.run.path / "curves.png", title, history, PANELS)
+            names = dict.fromkeys([self.run.path.name, self.config.model])  # often the same
+            draw_curves(self.run.path / "curves.png", ": ".join(names), history, PANELS)
             self._curves_drawn = time.monotonic()
         if last:
             self.draw_activations(state, epoch)

@@ -185,10 +185,13 @@ def test_resume_with_more_epochs_equals_a_longer_run(copied: Copied) -> None:
     assert run_of(config).read_config()["settings"]["epochs"] == 3
 
 
-def test_resume_of_a_finished_run_changes_nothing(copied: Copied) -> None:
+def test_resume_of_a_finished_run_changes_nothing(copied: Copied, capsys: pytest.CaptureFixture[str]) -> None:
     config = copied()
     before = run_of(config).read_metrics()
     assert colorize(dataclasses.replace(config, resume=True)) == before[-1]
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{config.folder} is finished: 2 of 2 epochs" in lines
+    assert not any("Resuming" in line for line in lines)
     assert run_of(config).read_metrics() == before
 
 
@@ -203,8 +206,12 @@ def test_resume_refuses_other_settings_and_images(copied: Copied) -> None:
     ):
         with pytest.raises(UserError, match="was started with --"):
             colorize(dataclasses.replace(config, resume=True, **change))
-    with pytest.raises(UserError, match="was started with other images"):
+    with pytest.raises(UserError, match="was started with --dataset cifar10, not sample"):
         colorize(dataclasses.replace(config, resume=True, archive=None, dataset="sample"))
+    record = run_of(config).read_config()
+    run_of(config).write_config(record | {"dataset": record["dataset"] | {"train": 41}})
+    with pytest.raises(UserError, match="was started with other images"):
+        colorize(dataclasses.replace(config, resume=True))
     assert len(metrics_of(config)) == 2
 
 
@@ -350,6 +357,16 @@ def test_samples_are_drawn_every_few_epochs(config: ColorizeConfig) -> None:
     assert drawn == [f"train-epoch-{epoch:03}.png" for epoch in (2, 4, 5)]
 
 
+@pytest.mark.parametrize(("name", "title"), [(None, "tiny"), ("tiny", "tiny"), ("mine", "mine: tiny")])
+def test_curves_are_titled_by_run_and_network(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch, name: str | None, title: str
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(job_module, "draw_curves", lambda path, title, *_: titles.append(title))
+    colorize(dataclasses.replace(copied(name), resume=True))
+    assert titles == [title]
+
+
 def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(copied: Copied) -> None:
     config = copied()
     kept = {p.name for p in run_of(config).checkpoints.iterdir()}
@@ -434,7 +451,7 @@ def test_without_cifar10_the_sample_is_used_and_a_message_says_so(
     record = run_of(config).read_config()
     assert record["settings"]["epochs"] == len(metrics_of(config)) == 1
     assert (record["dataset"]["name"], record["dataset"]["requested"]) == ("sample", "auto")
-    assert record["settings"]["dataset"] == "sample"
+    assert (record["settings"]["dataset"], record["settings"]["category"]) == ("sample", "all")
 
 
 def test_config_json_is_plain(finished: ColorizeConfig) -> None:
