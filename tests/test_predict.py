@@ -1,15 +1,43 @@
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from jaxcolor import predict
+from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
-from jaxcolor.predict import find_files, name_predictions
+from jaxcolor.predict import find_files, name_predictions, predict_files
 
 
 def touch(folder: Path, *names: str) -> None:
     folder.mkdir(exist_ok=True)
     for name in names:
         (folder / name).touch()
+
+
+def test_images_are_read_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the memory does not grow with their number."""
+    touch(tmp_path, "a.png", "b.png", "c.png")
+    steps: list[str] = []
+
+    class Model:
+        def render(self, image: np.ndarray) -> tuple[dict[str, Image.Image], str]:
+            return {"": Image.fromarray(image)}, ""
+
+    def read(path: Path) -> Any:
+        steps.append(f"read {path.name}")
+        if path.name == "b.png":
+            raise UserError("b.png is broken")
+        return np.zeros((1, 1, 3), np.uint8)
+
+    monkeypatch.setattr(predict, "load", lambda *_: Model())
+    monkeypatch.setattr(predict, "read_image", read)
+    monkeypatch.setattr(predict, "save_image", lambda path, _: steps.append(f"save {path.name}"))
+    with pytest.raises(UserError, match="^1 of 3 images has no prediction: b.png is broken$"):
+        predict_files(ColorizeConfig(predict=(tmp_path,)))
+    assert steps == ["read a.png", "save a.png", "read b.png", "read c.png", "save c.png"]
 
 
 def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:

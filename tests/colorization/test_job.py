@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 import pytest
 import tiny_network
+from flax import linen as nn
 from PIL import Image
 
 from jaxcolor.colorization import job as job_module
@@ -19,6 +21,8 @@ from jaxcolor.colorization.data import Dataset
 from jaxcolor.colorization.job import colorize as run_job
 from jaxcolor.colorization.job import resolve
 from jaxcolor.errors import UserError
+from jaxcolor.loading import load
+from jaxcolor.models import MODELS
 from jaxcolor.training import compilation
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
@@ -349,6 +353,35 @@ def test_other_models_and_super_resolution(config: ColorizeConfig, model: Any) -
     grids = [np.asarray(Image.open(p)) for p in (config.runs_dir / model / "samples").iterdir()]
     # Four rows: the bilinear baseline is the last.
     assert all(grid.shape[0] > 4 * 96 for grid in grids)
+
+
+class WithoutNorm(nn.Module):
+    colors: int = 6
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Conv(self.colors, (1, 1))(nn.relu(nn.Conv(4, (3, 3))(x)))
+
+
+class WithFlaxNorm(nn.Module):
+    colors: int = 6
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        x = nn.BatchNorm(use_running_average=not train)(nn.Conv(4, (3, 3))(x))
+        return nn.Conv(self.colors, (1, 1))(x)
+
+
+@pytest.mark.parametrize("network", [WithoutNorm, WithFlaxNorm])
+def test_a_network_of_ones_own_trains_to_the_end(
+    config: ColorizeConfig, network: type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(MODELS, "own", network)
+    own = dataclasses.replace(config, model="own", filters=32, epochs=1)
+    colorize(own)
+    assert "cannot draw" not in capsys.readouterr().err
+    assert (own.folder / "activations/image-0-epoch-001.png").is_file()
+    assert load(own.folder).predict(np.zeros((5, 7, 3), np.uint8)).shape == (5, 7, 3)
 
 
 def test_samples_are_drawn_every_few_epochs(config: ColorizeConfig) -> None:
