@@ -7,8 +7,6 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
-from jaxcolor.files import write_atomically
-
 GAP = 4
 MARGIN = 12
 LINE = 20  # height of a line of text, in pixels

@@ -13,7 +13,9 @@ from jaxcolor.data.image_files import read_image, to_rgb
 from jaxcolor.errors import UserError
 from jaxcolor.files import expand_user, write_atomically
 
-ImageLike = str | Path | Image.Image | np.ndarray
+ImageLike = str | Path | Image.Image | np.ndarray | Sequence[str | Path | Image.Image | np.ndarray]
+
+PREMULTIPLIED = ("La", "RGBa")  # modes whose values are multiplied by alpha
 
 
 def as_images(value: ImageLike) -> tuple[UInt8[np.ndarray, "n height width 3"], bool]:
@@ -21,12 +23,14 @@ def as_images(value: ImageLike) -> tuple[UInt8[np.ndarray, "n height width 3"], 
 
     `value` is a path or a Pillow image, which are read as `read_image` does, or a uint8 array: [height,
     width] or [height, width, 1] (gray), [height, width, 3] (RGB), [height, width, 4] (RGB and alpha, which
-    is dropped), or a batch [n, height, width, 1, 3 or 4]. Raises `ValueError` for other arrays, and
-    `UserError` for a file that is no image.
+    is dropped), or a batch [n, height, width, 1, 3 or 4]. A list of images of one size is a batch, too.
+    Raises `ValueError` for other arrays, and `UserError` for a file that is no image.
     """
+    if isinstance(value, list | tuple):
+        return _as_batch(value), False
     if isinstance(value, str | Path):
         return read_image(expand_user(Path(value)))[None], True
-    array = to_rgb(value, "the image") if isinstance(value, Image.Image) else np.asarray(value)
+    array = _from_pillow(value) if isinstance(value, Image.Image) else np.asarray(value)
     if array.ndim == 2:
         array = array[..., None]
     if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] not in (1, 3, 4):
@@ -39,6 +43,30 @@ def as_images(value: ImageLike) -> tuple[UInt8[np.ndarray, "n height width 3"], 
     is_one = array.ndim == 3
     array = array[None] if is_one else array
     return (array.repeat(3, axis=-1) if array.shape[-1] == 1 else array[..., :3]), is_one
+
+
+def _as_batch(images: Sequence[ImageLike]) -> UInt8[np.ndarray, "n height width 3"]:
+    """Return a list of images of one size as a batch. Raises `ValueError` for other lists."""
+    found = [as_images(image) for image in images]
+    sizes = {batch.shape[1:3] for batch, _ in found}
+    if not found or not all(is_one for _, is_one in found):
+        raise ValueError("expected a list of images")
+    if len(sizes) > 1:
+        text = " and ".join(f"{height}×{width}" for height, width in sorted(sizes))
+        raise ValueError(f"the images of a list must have one size, not {text}: predict each alone")
+    return np.concatenate([batch for batch, _ in found])
+
+
+def _from_pillow(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    """Return a Pillow image as RGB. Raises `UserError` if Pillow cannot convert its mode."""
+    if image.mode in PREMULTIPLIED:
+        image = image.convert(image.mode.upper())
+    try:
+        return to_rgb(image, "the image")
+    except ValueError as error:
+        raise UserError(
+            f"the image has Pillow's mode {image.mode}, which does not become RGB: convert it first"
+        ) from error
 
 
 class ColorImage(np.ndarray):

@@ -18,6 +18,9 @@ class Fake:
     def __init__(self, module: str, name: str, *arguments: Any):
         self.module, self.name, self.arguments = module, name, arguments
 
+    def __repr__(self) -> str:
+        return f"<class '{self.module}.{self.name}'>"
+
 
 InPython: Any = vars(pickle)["_Pickler"]
 
@@ -38,9 +41,9 @@ class Pickler(InPython):  # the one written in Python, whose steps can be change
         super().save(value, save_persistent_id)
 
 
-def dump(value: Any) -> bytes:
+def dump(value: Any, protocol: int = 2) -> bytes:
     file = io.BytesIO()
-    Pickler(file, 2).dump(value)
+    Pickler(file, protocol).dump(value)
     return file.getvalue()
 
 

@@ -35,6 +35,49 @@ def test_one_image_and_a_batch_are_told_apart() -> None:
         assert one == is_one
 
 
+@pytest.mark.parametrize(
+    "mode", ["L", "P", "LA", "La", "PA", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I", "F"]
+)
+def test_pillow_images_of_any_mode(mode: str) -> None:
+    gray = Image.new("L", (5, 4), 102)
+    # Pillow converts to some modes only by way of others.
+    for step in {"La": ("LA", "La"), "PA": ("RGB", "P", "PA")}.get(mode, ("RGB", mode)):
+        gray = gray.convert(step)
+    images, is_one = as_images(gray)
+    assert (gray.mode, images.shape, images.dtype, is_one) == (mode, (1, 4, 5, 3), np.uint8, True)
+    assert abs(images.astype(int) - 102).max() <= 1
+
+
+def test_16_bits_in_any_order_of_bytes() -> None:
+    for mode in ("I;16", "I;16B", "I;16L"):
+        np.testing.assert_array_equal(
+            as_images(Image.new(mode, (2, 2), 51 * 257))[0], np.full((1, 2, 2, 3), 51)
+        )
+
+
+def test_a_mode_that_pillow_cannot_convert_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("conversion from HSV to RGB not supported")
+
+    monkeypatch.setattr(Image.Image, "convert", refuse)
+    with pytest.raises(UserError, match="^the image has Pillow's mode HSV, which does not become RGB: conv"):
+        as_images(Image.new("HSV", (2, 2)))
+
+
+def test_a_list_of_images_of_one_size_is_a_batch(tmp_path: Path) -> None:
+    image = RNG.integers(0, 256, (4, 5, 3), np.uint8)
+    path = tmp_path / "a.png"
+    Image.fromarray(image).save(path)
+    images, is_one = as_images([path, str(path), image, Image.fromarray(image)])
+    np.testing.assert_array_equal(images, np.stack([image] * 4))
+    assert not is_one
+    with pytest.raises(ValueError, match="must have one size, not 2×3 and 4×5: predict each alone"):
+        as_images([image, image[:2, :3]])
+    for value in ([], [image[None]]):
+        with pytest.raises(ValueError, match="expected a list of images"):
+            as_images(value)
+
+
 def test_a_file_that_is_no_image_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("no image")
     with pytest.raises(UserError, match=r"a\.png is broken, or not an image"):

@@ -1,6 +1,7 @@
 """`jaxcolor.load` and `--predict` on a colorization run."""
 
 import dataclasses
+import errno
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 import jaxcolor
+from jaxcolor import predict
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.job import build_job, colorize
 from jaxcolor.colorization.predictor import Colorizer
@@ -103,14 +105,15 @@ def test_predict_writes_an_image_per_file_and_reports_broken_ones_at_the_end(
     folder = tmp_path / "images"
     folder.mkdir()
     images = np.random.default_rng(0).integers(0, 256, (2, 20, 33, 3), np.uint8)
-    for name, image in zip(("a.png", "c.jpg"), images, strict=True):
+    long = "d" * 250  # the name of its prediction, and that of a temporary file, would be too long
+    for name, image in zip(("a.png", "c.jpg", f"{long}.jpg"), [*images, images[0]], strict=True):
         Image.fromarray(image).save(folder / name)
     (folder / "b.png").write_text("broken")
     (folder / "notes.txt").write_text("no image")
-    with pytest.raises(UserError, match=r"1 of 3 images have no prediction: .*b\.png is broken"):
+    with pytest.raises(UserError, match=r"1 of 4 images has no prediction: .*b\.png is broken"):
         colorize(dataclasses.replace(config, predict=(folder,)))
     written = config.folder / "predictions"
-    assert sorted(path.name for path in written.iterdir()) == ["a.png", "c.png"]
+    assert sorted(path.name for path in written.iterdir()) == ["a.png", "c.png", "d" * 200 + ".png"]
     found = np.asarray(Image.open(written / "a.png"))
     np.testing.assert_array_equal(found, jaxcolor.load(config.folder).predict(images[0]))
     assert capsys.readouterr().out.splitlines()[0] == f"{folder / 'a.png'}: {written / 'a.png'}"
@@ -145,10 +148,34 @@ def test_an_image_that_needs_too_much_memory_does_not_stop_the_others(
     with pytest.raises(UserError) as error:
         colorize(dataclasses.replace(config, predict=(tmp_path,), name=config.folder.name))
     assert str(error.value) == (
-        f"1 of 2 images have no prediction: too little memory: {tmp_path / 'a.png'} is too large: "
+        f"1 of 2 images has no prediction: too little memory: {tmp_path / 'a.png'} is too large: "
         "give a smaller image"
     )
     assert (config.folder / "predictions" / "b.png").is_file()
+
+
+def test_a_prediction_that_cannot_be_written_does_not_stop_the_others(
+    config: ColorizeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(config.folder, tmp_path / "runs/copy")
+    paths = tuple(tmp_path / f"{name}.png" for name in "ab")
+    for path in paths:
+        Image.new("RGB", (32, 32)).save(path)
+    config = dataclasses.replace(config, runs_dir=tmp_path / "runs", name="copy", predict=paths)
+    shutil.rmtree(config.folder / "predictions", ignore_errors=True)
+    (config.folder / "predictions/a.png").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"1 of 2 images has no prediction: cannot write the .*a\.png: Is a"):
+        colorize(config)
+    assert (config.folder / "predictions/b.png").is_file()
+    with pytest.raises(UserError, match=r"^cannot write the prediction of .*a\.png: Is a directory$"):
+        colorize(dataclasses.replace(config, predict=paths[:1]))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(predict, "save_image", full)
+    with pytest.raises(OSError, match="No space left"):
+        colorize(config)
 
 
 def test_two_files_of_one_name_and_empty_folders_are_refused(config: ColorizeConfig, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from jaxcolor.colorization.palette import fit_palette
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
 from jaxcolor.training.compilation import set_up
-from jaxcolor.training.run_folder import RunFolder, environment, find_run
+from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_device
 
 CNN, UNET = "cnn", "unet"
 TITLES: dict[Part, str] = {
@@ -49,7 +49,10 @@ def analyze(config: AnalyzeConfig) -> Path:
     with folder.locked():
         if resuming:
             folder.write_config(record)
-        print(f"Analyzing {', '.join(config.parts)}; on {record['device']}; into {folder.path}", flush=True)
+        print(
+            f"Analyzing {', '.join(config.parts)}; {on_device(record['device'])}; into {folder.path}",
+            flush=True,
+        )
         for part in config.parts:
             start = time.perf_counter()
             section = analysis.answer(part)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxcolor.data.cifar10 import OFFICIAL_MD5
+from jaxcolor.training.run_folder import on_device
 
 MB, GB = 1e6, 1e9
 Results = dict[str, Any]  # measurements, as values that JSON can hold
@@ -56,7 +57,7 @@ def report(record: Mapping[str, Any], sections: Sequence[Section]) -> str:
         [
             "# The assignment's questions, answered by running code",
             f"Every figure comes from a network that was traced, trained or compiled by "
-            f"`python experiments/analyze.py`, on {record['device']} with JAX {versions['jax']}"
+            f"`python experiments/analyze.py`, {on_device(record['device'])} with JAX {versions['jax']}"
             f"{describe_images(data) if data else ''}.",
             *(f"## {section.title}\n\n{section.text}" for section in sections),
             "## Time",

@@ -25,7 +25,8 @@ class ColorizeConfig(RunConfig):
 
     STRUCTURE: ClassVar = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_input")
     TRAINING: ClassVar = (
-        "batch_size", "learning_rate", "seed", "shuffle", "precision", "category", "palette", "init_from",
+        "batch_size", "learning_rate", "seed", "shuffle", "precision", "dataset", "category", "palette",
+        "init_from",
     )  # fmt: skip
 
     model: str = "unet"
@@ -105,6 +106,8 @@ class ColorizeConfig(RunConfig):
         self.check_run()
         if self.dataset == "sample" and self.category not in ("horse", "all"):
             raise UserError("the built-in sample has no categories: leave out --category")
+        if self.dataset == "sample":
+            object.__setattr__(self, "category", "all")
         if self.dataset == "sample" and self.archive:
             raise UserError("--archive is for CIFAR-10: leave out --dataset sample")
 

@@ -247,9 +247,8 @@ class ColorizeJob:
     def _draw_curves(self, history: History) -> None:
         from jaxcolor.training.curves import draw_curves  # importing Matplotlib takes half a second
 
-        draw_curves(
-            self.run.path / "curves.png", f"{self.run.path.name}: {self.config.model}", history, PANELS
-        )
+        names = dict.fromkeys([self.run.path.name, self.config.model])  # often the same
+        draw_curves(self.run.path / "curves.png", ": ".join(names), history, PANELS)
 
     def _sample_grid(self, state: TrainState, split: str, epoch: int) -> Draw:
         """Return the drawing of input, truth and prediction of the first images of a split."""

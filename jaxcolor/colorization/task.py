@@ -4,10 +4,12 @@ A batch holds `inputs` [batch, height, width, channel], `labels` [batch, height,
 palette, and `valid` [batch], which is 1 for images and 0 for padding, or None.
 """
 
+from collections import OrderedDict
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
 from jaxcolor.colorization.preprocess import network_input
@@ -67,25 +69,34 @@ def predict_images(
 
 def layer_outputs(
     state: TrainState, inputs: Float[Array, "batch height width channel"], train: bool
-) -> dict[str, Float[Array, "batch _ _ _"]]:
+) -> OrderedDict[str, Float[Array, "batch _ _ _"]]:
     """Return the output of each module that the network calls directly, by its name, and the logits.
 
-    The name of the logits is "logits". With `train` BatchNorm uses the statistics of the batch. A module that
-    is called several times is represented by its last call.
+    The modules are in the order of their calls, which a dict would lose in `jax.jit`. One that is called
+    several times is represented by its last call. The name of the logits is "logits". With `train` BatchNorm
+    uses the statistics of the batch.
     """
+    calls: list[str] = []
+
+    def is_direct(module: nn.Module, method: str) -> bool:
+        found = method == "__call__" and len(module.path) == 1
+        calls.extend(module.path if found else ())
+        return found
+
     logits, captured = state.apply_fn(
         state.variables,
         inputs,
         train=train,
         mutable=["batch_stats", "intermediates"],
-        capture_intermediates=lambda module, method: method == "__call__" and len(module.path) == 1,
+        capture_intermediates=is_direct,
     )
-    outputs = {}
-    for name, methods in captured.get("intermediates", {}).items():
-        output = methods["__call__"][-1]
+    outputs = OrderedDict()
+    for name in reversed(dict.fromkeys(reversed(calls))):
+        output = captured["intermediates"][name]["__call__"][-1]
         if isinstance(output, jax.Array) and output.ndim == 4 and output is not logits:
             outputs[name] = output
-    return outputs | {"logits": logits}
+    outputs["logits"] = logits
+    return outputs
 
 
 def _valid(batch: Batch) -> Float[Array, " batch"]:

@@ -36,8 +36,12 @@ def class_colors(classes: Sequence[str]) -> Colors:
 
 
 def has_background(classes: Sequence[str]) -> bool:
-    """Return whether class 0 is named background. Overlays do not paint it then."""
-    return bool(classes) and classes[0].strip("_").lower() == "background"
+    """Return whether class 0 is the background: it is named so, or it is one of two classes.
+
+    Overlays do not paint it then. If class 1 of two is named background, class 0 is none.
+    """
+    named = [name.strip("_").lower() == "background" for name in classes]
+    return named[:1] == [True] or named == [False, False]
 
 
 @cache

@@ -27,9 +27,8 @@ from jaxcolor.pretrained.keys import (
     from_torch,
     list_keys,
 )  # fmt: skip
-from jaxcolor.pretrained.pth import read_pth
-from jaxcolor.pretrained.safetensors import read_safetensors
-from jaxcolor.pretrained.state_dict import StateDict, find_prefixes
+from jaxcolor.pretrained.state_dict import find_prefixes
+from jaxcolor.pretrained.weight_files import read_weights
 
 # torchvision's weights, trained on the images of COCO with the classes of VOC.
 SERVER = "https://download.pytorch.org/models"
@@ -113,11 +112,6 @@ def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | No
     except UserError as error:
         raise UserError(f"{error}{_contents(found.arrays, backbone)}") from None
     return Pretrained(unflatten_dict(like | flatten_dict(converted)), facts)
-
-
-def read_weights(file: Path) -> StateDict:
-    """Return the tensors of a .safetensors file, or of a .pth file, whatever its name ends in."""
-    return read_safetensors(file) if file.suffix.lower() == ".safetensors" else read_pth(file)
 
 
 def describe(facts: Mapping[str, Any]) -> str:

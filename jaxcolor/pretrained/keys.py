@@ -35,6 +35,7 @@ MISSING = ("is missing", "are missing")
 UNKNOWN = ("is unknown", "are unknown")
 TWICE = ("is there twice", "are there twice")
 NOT_FINITE = ("has numbers that are not finite", "have numbers that are not finite")
+NEGATIVE = ("has negative variances", "have negative variances")
 
 
 def conv(key: str, path: KeyPath, bias: bool = False) -> Table:
@@ -63,7 +64,7 @@ def from_torch(
     """Return the variables of a network from PyTorch's weights. `like` has their shapes and dtypes.
 
     Raises `UserError` with `problems` and with all keys that are missing, unknown, of another shape, not
-    finite or not of floating-point numbers. The error starts with `what`.
+    finite, not of floating-point numbers, or of negative variances. The error starts with `what`.
     """
     wanted = flatten_dict(dict(like))
     problems = list(problems)
@@ -88,6 +89,8 @@ def from_torch(
             found[path] = np.ascontiguousarray(array, wanted[path].dtype)
         if not np.isfinite(found[path]).all():
             problems.append(Problem(key, *NOT_FINITE))
+        elif path[-1] == "variance" and (found[path] < 0).any():
+            problems.append(Problem(key, *NEGATIVE))
     report(problems, what)
     return unflatten_dict(found)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from jaxcolor.errors import UserError, reason
-from jaxcolor.pretrained.state_dict import ENTRIES, StateDict, find_state_dicts
+from jaxcolor.pretrained.state_dict import StateDict, find_state_dicts
 from jaxcolor.pretrained.unpickling import (
     ADVICE,
     DamagedError,
@@ -31,11 +31,19 @@ from jaxcolor.pretrained.unpickling import (
 
 MAGIC = 0x1950A86A20F9469CFC6C
 VERSION = 1001
+ZIP = b"PK\x03\x04"
+START = 64  # bytes
 # The exceptions that Python raises for a damaged pickle or archive.
 READ_ERRORS = (
     pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, AttributeError, TypeError,
     OverflowError, MemoryError, RuntimeError, struct.error, zipfile.BadZipFile,
 )  # fmt: skip
+
+
+def is_pth(start: bytes) -> bool:
+    """Return whether a file that begins so is a .pth file: a zip archive, or one with the magic number."""
+    is_old = MAGIC.to_bytes(10, "little") in start or str(MAGIC).encode() in start
+    return is_old or start.startswith(ZIP)
 
 
 def read_pth(path: Path) -> StateDict:
@@ -47,7 +55,7 @@ def read_pth(path: Path) -> StateDict:
     """
     try:
         with open(path, "rb") as file:
-            is_zip = file.read(4) == b"PK\x03\x04"
+            is_zip = file.read(len(ZIP)) == ZIP
             file.seek(0)
             content, numbers = _read_zip(file) if is_zip else _read_legacy(file)
             entry, found = _find(content)
@@ -65,13 +73,14 @@ def _find(content: Any) -> tuple[tuple[str, ...], dict[Any, Tensor]]:
         raise DamagedError(f"it holds {describe(content)}, not a dictionary of tensors; {ADVICE}")
     candidates = find_state_dicts(content, Tensor)
     if not candidates:
-        raise DamagedError(
-            f"it is no dictionary of tensors, and has none under {', '.join(ENTRIES)}, but {_list(content)}; "
-            f"{ADVICE}"
-        )
+        raise DamagedError(f"it holds no dictionary of tensors, but {_list(content)}; {ADVICE}")
     if len(candidates) > 1:
-        names = " and ".join(repr("/".join(entry)) for entry, _ in candidates[:3])
-        raise DamagedError(f"it holds several networks, under {names}; {ADVICE}")
+        *first, last = [shorten(repr("/".join(entry))) for entry, _ in candidates[:4]]
+        one = "".join(f"[{name!r}]" for name in candidates[0][0])
+        raise DamagedError(
+            f"it holds several networks, under {', '.join(first)} and {last}; save one of them alone: "
+            f"{shorten(f'torch.save(torch.load(FILE){one}, NEW_FILE)')}"
+        )
     ((entry, found),) = candidates
     if strange := {key: value for key, value in found.items() if not isinstance(value, Tensor)}:
         where = f" under {'/'.join(entry)!r}" if entry else ""
@@ -95,13 +104,20 @@ def _read_zip(file: File) -> tuple[Any, Numbers]:
     except zipfile.BadZipFile as error:
         raise DamagedError("it is a truncated zip archive") from error
     names = archive.namelist()
+    if any("/code/" in name for name in names):
+        raise DamagedError(
+            "it is a TorchScript archive, which holds a program: save its weights alone: "
+            "torch.save(torch.jit.load(FILE).state_dict(), NEW_FILE)"
+        )
+    pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise DamagedError(
+            "it is a zip archive without data.pkl, so not one of PyTorch; unpack it if the weights are in it"
+        )
     if any(info.compress_type != zipfile.ZIP_STORED for info in archive.infolist()):
         raise DamagedError("its zip archive is compressed, as PyTorch's never are")
     if len(set(names)) < len(names):
         raise DamagedError("its zip archive holds two files of one name")
-    pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
-    if len(pickles) != 1:
-        raise DamagedError("it is a zip archive without data.pkl")
     root = pickles[0].removesuffix("data.pkl")
     if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
         raise DamagedError("its numbers are big-endian")
@@ -122,8 +138,12 @@ def _read_zip(file: File) -> tuple[Any, Numbers]:
 
 
 def _read_legacy(file: File) -> tuple[Any, Numbers]:
+    start = file.read(START)
+    file.seek(0)
+    if not is_pth(start):
+        raise DamagedError(f"it is not a file that torch.save wrote; {ADVICE}")
     if unpickle(file)[0] != MAGIC or unpickle(file)[0] != VERSION:
-        raise DamagedError("it is neither a zip archive nor of PyTorch's older format")
+        raise DamagedError("it is of another version of PyTorch's older format")
     if not unpickle(file)[0].get("little_endian"):
         raise DamagedError("its numbers are big-endian")
     found, storages = unpickle(file)

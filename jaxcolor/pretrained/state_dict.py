@@ -9,6 +9,7 @@ import numpy as np
 # The entries under which training programs save the weights, beside the epoch, the optimizer and others.
 ENTRIES = ("model", "state_dict", "model_state", "model_state_dict", "module", "net")
 MAX_DEPTH = 4  # of such entries inside each other
+ANY_DEPTH = 2  # of other entries: those of an optimizer lie deeper
 MAX_WRAPPERS = 8  # components of a prefix
 
 
@@ -20,18 +21,40 @@ class StateDict(NamedTuple):
     entry: tuple[str, ...]  # the entries that lead to the tensors
 
 
-def find_state_dicts(
-    value: Any, tensor: type, entry: tuple[str, ...] = ()
-) -> list[tuple[tuple[str, ...], dict]]:
+def find_state_dicts(value: Any, tensor: type) -> list[tuple[tuple[str, ...], dict]]:
     """Return the dictionaries that hold tensors, with the entries that lead to them.
 
-    Only `value` itself and what lies under `ENTRIES` is considered. A dictionary with such entries is not one
-    of tensors, whatever else it holds.
+    What lies under `ENTRIES` comes first, then dictionaries of tensors alone under any entry, such as "ema",
+    unless `value` itself holds more tensors.
     """
+    found = _find_under_entries(value, tensor, ())
+    if found and found[0][1] is not value:
+        return found
+    tensors = sum(isinstance(item, tensor) for item in value.values()) if found else 0
+    return [pair for pair in _find_anywhere(value, tensor, ()) if len(pair[1]) > tensors] or found
+
+
+def _find_anywhere(value: Any, tensor: type, entry: tuple[str, ...]) -> list[tuple[tuple[str, ...], dict]]:
+    """Return the outermost dictionaries of tensors alone, to a depth of `ANY_DEPTH`."""
+    if not isinstance(value, dict) or not value:
+        return []
+    if all(isinstance(item, tensor) for item in value.values()):
+        return [(entry, value)]
+    if len(entry) == ANY_DEPTH:
+        return []
+    return [
+        pair for name, item in value.items() for pair in _find_anywhere(item, tensor, (*entry, str(name)))
+    ]
+
+
+def _find_under_entries(
+    value: Any, tensor: type, entry: tuple[str, ...]
+) -> list[tuple[tuple[str, ...], dict]]:
+    """Return the dictionaries that hold tensors: `value` itself, or those under its `ENTRIES`."""
     if not isinstance(value, dict):
         return []
     nested = [name for name in ENTRIES if name in value and len(entry) < MAX_DEPTH]
-    found = [pair for name in nested for pair in find_state_dicts(value[name], tensor, (*entry, name))]
+    found = [pair for name in nested for pair in _find_under_entries(value[name], tensor, (*entry, name))]
     if found or not any(isinstance(item, tensor) for item in value.values()):
         return found
     return [(entry, value)]

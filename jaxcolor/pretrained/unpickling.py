@@ -8,6 +8,7 @@ import io
 import math
 import pickle
 import pickletools
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,7 +29,13 @@ STEPS = {
     "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE",
     "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "APPEND", "APPENDS",
     "EMPTY_DICT", "SETITEM", "SETITEMS",
+    # those of the protocols 0 and 1, and the strings of Python 2
+    "PERSID", "PUT", "GET", "INT", "LONG", "FLOAT", "UNICODE", "LIST", "DICT",
+    "STRING", "BINSTRING", "SHORT_BINSTRING",
 }  # fmt: skip
+
+# A storage in protocol 0, as text.
+STORAGE = re.compile(r"\('storage', <class 'torch\.(\w+)'>, '(\w+)', '[\w:]+', (\d+)(, None)?\)")
 
 File = io.BytesIO | io.BufferedReader
 
@@ -172,6 +179,8 @@ class _Unpickler(pickle.Unpickler):
         return type("Foreign", (Foreign,), {"__slots__": (), "name": f"{module}.{name}"})
 
     def persistent_load(self, pid: Any) -> Storage | Foreign:
+        if isinstance(pid, str):
+            pid = self._from_text(pid)
         kind, storage_type, key, _, length, *view = pid
         if kind != "storage" or any(view):
             raise DamagedError(f"it asks for an unknown kind of storage, {kind!r}; {ADVICE}")
@@ -186,6 +195,12 @@ class _Unpickler(pickle.Unpickler):
             raise DamagedError(f"storage {key} has two sizes")
         return storage
 
+    def _from_text(self, text: str) -> tuple:
+        match = STORAGE.fullmatch(text)
+        if not match:
+            raise DamagedError(f"it names a storage as {shorten(text)}; {ADVICE}")
+        return "storage", self.find_class("torch", match[1]), match[2], "cpu", int(match[3])
+
 
 def unpickle(file: File) -> tuple[Any, dict[str, Storage | Foreign]]:
     """Return the next pickled value, and the storages that it names."""
@@ -196,7 +211,7 @@ def unpickle(file: File) -> tuple[Any, dict[str, Storage | Foreign]]:
                 f"it uses the opcode {step.name}, which no dictionary of tensors needs; {ADVICE}"
             )
         # Python would allocate as many values as the number says, which could be all memory.
-        if step.name == "LONG_BINPUT" and isinstance(argument, int) and argument > number:
+        if step.name in ("LONG_BINPUT", "PUT") and isinstance(argument, int) and argument > number:
             raise DamagedError("it numbers its values wrongly")
     file.seek(start)
     unpickler = _Unpickler(file)

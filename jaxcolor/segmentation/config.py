@@ -122,6 +122,8 @@ class SegmentConfig(RunConfig):
         require(0 <= self.cache_limit < float("inf"), "cache_limit", "at least 0", self.cache_limit)
         require(0 <= self.seed < 2**32, "seed", "0 to 2³² − 1", self.seed)
         require(self.output_stride in (None, 8, 16), "output_stride", "8 or 16", self.output_stride)
+        # An empty text is the path of the current folder.
+        require(self.weights != Path(), "weights", "a file", "empty or a folder")
         require(self.crop is None or self.crop >= 32, "crop", "at least 32", self.crop)
         sizes = self.image_size
         given = " ".join(map(str, sizes))

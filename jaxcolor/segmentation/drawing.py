@@ -17,7 +17,6 @@ WIDTH, HEIGHT = 240, 480  # of the largest image in a sheet, in pixels
 OPACITY = 0.6  # of the colors in an overlay
 PREDICTION_COLUMNS = ("image", "truth", "prediction", "overlay of the prediction")
 EXAMPLE_COLUMNS = ("image", "mask", "overlay")
-UNPAINTED = "background (gray in overlays)"
 
 ImageArray = UInt8[np.ndarray, "height width 3"]
 Labels = UInt8[np.ndarray, "height width"]
@@ -109,5 +108,5 @@ def _colors(classes: Sequence[str], labels: Sequence[int]) -> dict[str, tuple[in
     """Return the colors of labels, by the name of the class."""
     names = dict(enumerate(classes)) | {VOID: "void (not scored)"}
     if has_background(classes):
-        names[0] = UNPAINTED
+        names[0] += " (gray in overlays)"
     return {names[label]: tuple(class_colors(classes)[label].tolist()) for label in labels}

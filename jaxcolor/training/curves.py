@@ -16,8 +16,8 @@ SPLIT_COLORS = {"train": COLORS[0], "validation": COLORS[1]}
 def draw_curves(path: Path, title: str, history: History, panels: Mapping[str, Mapping[str, str]]) -> None:
     """Draw one panel per entry of `panels`, axis label → {metric: split}, over the epochs of `history`.
 
-    A dot marks the epoch with the lowest validation loss. The values before any training (epoch 0) are in the
-    legend alone: on the axes they would dwarf the others.
+    A dot marks the best epoch, that of the lowest validation loss. The values before any training (epoch 0)
+    are in the legend alone: on the axes they would dwarf the others.
     """
     before = history[0] if history[0]["epoch"] == 0 else {}
     history = [metrics for metrics in history if metrics["epoch"] > 0]
@@ -57,5 +57,5 @@ def _mark(axes: Axes, epoch: int, value: float, color: str) -> None:
     """Draw a dot with a ring at an epoch, and its value in the legend."""
     axes.plot(
         [epoch], [value], linestyle="none", marker="o", markersize=7, markerfacecolor=color,
-        markeredgecolor="black", zorder=3, label=f"lowest validation loss, epoch {epoch}: {value:.4f}",
+        markeredgecolor="black", zorder=3, label=f"best epoch {epoch}: {value:.4f}",
     )  # fmt: skip

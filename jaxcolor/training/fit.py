@@ -67,7 +67,8 @@ def fit(
         raise UserError(f"{run.path} has trained {done} epochs already: --epochs must be at least {done}")
     if done:
         state = checkpoints.restore("latest", state)
-        print(f"Resuming after epoch {done} of {epochs}", flush=True)
+        is_finished = f"{run.path} is finished: {done} of {epochs} epochs"
+        print(is_finished if done == epochs else f"Resuming after epoch {done} of {epochs}", flush=True)
     if (history := run.read_metrics()) and history[-1]["epoch"] > done + 1:
         raise UserError(
             f"{run.path} has the metrics of {history[-1]['epoch']} epochs but no checkpoint of them: "

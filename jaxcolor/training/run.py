@@ -12,7 +12,7 @@ from jaxcolor.training.compilation import set_up
 from jaxcolor.training.config import RunConfig
 from jaxcolor.training.fit import Evaluation, Metrics, Task, fit
 from jaxcolor.training.freezing import Trainable
-from jaxcolor.training.run_folder import RunFolder, environment, find_run
+from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_device
 from jaxcolor.training.state import TrainState
 from jaxcolor.training.timing import Timing
 
@@ -102,7 +102,7 @@ def train(task: str, config: Config, build_job: BuildJob, timing: Timing) -> Met
             earlier = folder.read_config()
             parts = [*earlier.get("resumed", []), environment()]
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
-        print(f"{job.announce(record)}; on {record['device']}; into {folder.path}", flush=True)
+        print(f"{job.announce(record)}; {on_device(record['device'])}; into {folder.path}", flush=True)
         checkpoints = Checkpoints(folder.checkpoints, job.trainable)
         state, evaluation = fit(job, state, folder, checkpoints, job.config.epochs, timing)
         checkpoints.close()

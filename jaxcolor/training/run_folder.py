@@ -169,12 +169,19 @@ def environment() -> dict[str, Any]:
     import jaxcolor
 
     device = jax.devices()[0]
+    count = "1 core" if os.cpu_count() == 1 else f"{os.cpu_count()} cores"
     versions = {"jaxcolor": jaxcolor.__version__, "python": platform.python_version()}
     return {
         "versions": versions | {name: version(name) for name in PACKAGES},
-        "device": f"{device.platform}: {device.device_kind} ({os.cpu_count()} CPU cores)",
+        "device": f"cpu: {count}" if device.platform == "cpu" else f"{device.platform}: {device.device_kind}",
         "git_revision": _git_revision(),
     }
+
+
+def on_device(device: str) -> str:
+    """Return where a run computes, for a line of text. `device` is that of `environment`."""
+    platform, _, kind = device.partition(": ")
+    return f"on the CPU ({kind})" if platform == "cpu" else f"on {device}"
 
 
 def _git_revision() -> str | None:

@@ -48,6 +48,11 @@ def test_bad_settings_are_refused(settings: dict, message: str) -> None:
         ColorizeConfig(**settings)
 
 
+def test_the_sample_has_no_category() -> None:
+    assert ColorizeConfig(dataset="sample").category == "all"
+    assert ColorizeConfig(dataset="cifar10").category == "horse"
+
+
 def test_settings_are_read_back_from_json() -> None:
     config = ColorizeConfig(model="dunet", dilation=4, archive=Path("/a/b.tar.gz"), runs_dir=Path("/runs"))
     assert ColorizeConfig.from_json(json.loads(json.dumps(config.to_json()))) == config

@@ -3,14 +3,17 @@
 import csv
 import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import jax
 import numpy as np
 import pytest
 import tiny_network
+from flax import linen as nn
 from PIL import Image
 
 from jaxcolor.colorization import job as job_module
@@ -19,6 +22,8 @@ from jaxcolor.colorization.data import Dataset
 from jaxcolor.colorization.job import colorize as run_job
 from jaxcolor.colorization.job import resolve
 from jaxcolor.errors import UserError
+from jaxcolor.loading import load
+from jaxcolor.models import MODELS
 from jaxcolor.training import compilation
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
@@ -130,9 +135,11 @@ def test_a_run_writes_all_its_files(config: ColorizeConfig, capsys: pytest.Captu
     lines = capsys.readouterr().out.splitlines()
     assert job_module.ABOUT_SAMPLE not in lines
     assert (
-        lines[-1]
+        lines[-2]
         == f"final: val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f} {folder}"
     )
+    for part in ("start", "data", "compiling", "training", "evaluation", "drawing", "saving"):
+        assert re.search(rf"\b{part} \d+\.\d\b", lines[-1])
     assert sum(line.startswith("epoch ") for line in lines) == 2
 
 
@@ -185,10 +192,13 @@ def test_resume_with_more_epochs_equals_a_longer_run(copied: Copied) -> None:
     assert run_of(config).read_config()["settings"]["epochs"] == 3
 
 
-def test_resume_of_a_finished_run_changes_nothing(copied: Copied) -> None:
+def test_resume_of_a_finished_run_changes_nothing(copied: Copied, capsys: pytest.CaptureFixture[str]) -> None:
     config = copied()
     before = run_of(config).read_metrics()
     assert colorize(dataclasses.replace(config, resume=True)) == before[-1]
+    lines = capsys.readouterr().out.splitlines()
+    assert f"{config.folder} is finished: 2 of 2 epochs" in lines
+    assert not any("Resuming" in line for line in lines)
     assert run_of(config).read_metrics() == before
 
 
@@ -203,8 +213,12 @@ def test_resume_refuses_other_settings_and_images(copied: Copied) -> None:
     ):
         with pytest.raises(UserError, match="was started with --"):
             colorize(dataclasses.replace(config, resume=True, **change))
-    with pytest.raises(UserError, match="was started with other images"):
+    with pytest.raises(UserError, match="was started with --dataset cifar10, not sample"):
         colorize(dataclasses.replace(config, resume=True, archive=None, dataset="sample"))
+    record = run_of(config).read_config()
+    run_of(config).write_config(record | {"dataset": record["dataset"] | {"train": 41}})
+    with pytest.raises(UserError, match="was started with other images"):
+        colorize(dataclasses.replace(config, resume=True))
     assert len(metrics_of(config)) == 2
 
 
@@ -344,10 +358,49 @@ def test_other_models_and_super_resolution(config: ColorizeConfig, model: Any) -
     assert all(grid.shape[0] > 4 * 96 for grid in grids)
 
 
+class WithoutNorm(nn.Module):
+    colors: int = 6
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Conv(self.colors, (1, 1))(nn.relu(nn.Conv(4, (3, 3))(x)))
+
+
+class WithFlaxNorm(nn.Module):
+    colors: int = 6
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+        x = nn.BatchNorm(use_running_average=not train)(nn.Conv(4, (3, 3))(x))
+        return nn.Conv(self.colors, (1, 1))(x)
+
+
+@pytest.mark.parametrize("network", [WithoutNorm, WithFlaxNorm])
+def test_a_network_of_ones_own_trains_to_the_end(
+    config: ColorizeConfig, network: type, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(MODELS, "own", network)
+    own = dataclasses.replace(config, model="own", filters=32, epochs=1)
+    colorize(own)
+    assert "cannot draw" not in capsys.readouterr().err
+    assert (own.folder / "activations/image-0-epoch-001.png").is_file()
+    assert load(own.folder).predict(np.zeros((5, 7, 3), np.uint8)).shape == (5, 7, 3)
+
+
 def test_samples_are_drawn_every_few_epochs(config: ColorizeConfig) -> None:
     colorize(dataclasses.replace(config, epochs=5, plot_every=2))
     drawn = sorted(p.name for p in (config.folder / "samples").glob("train-*"))
     assert drawn == [f"train-epoch-{epoch:03}.png" for epoch in (2, 4, 5)]
+
+
+@pytest.mark.parametrize(("name", "title"), [(None, "tiny"), ("tiny", "tiny"), ("mine", "mine: tiny")])
+def test_curves_are_titled_by_run_and_network(
+    copied: Copied, monkeypatch: pytest.MonkeyPatch, name: str | None, title: str
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr(job_module, "draw_curves", lambda path, title, *_: titles.append(title))
+    colorize(dataclasses.replace(copied(name), resume=True))
+    assert titles == [title]
 
 
 def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(copied: Copied) -> None:
@@ -434,7 +487,7 @@ def test_without_cifar10_the_sample_is_used_and_a_message_says_so(
     record = run_of(config).read_config()
     assert record["settings"]["epochs"] == len(metrics_of(config)) == 1
     assert (record["dataset"]["name"], record["dataset"]["requested"]) == ("sample", "auto")
-    assert record["settings"]["dataset"] == "sample"
+    assert (record["settings"]["dataset"], record["settings"]["category"]) == ("sample", "all")
 
 
 def test_config_json_is_plain(finished: ColorizeConfig) -> None:

@@ -57,7 +57,8 @@ def test_any_size_is_padded_at_the_right_and_below() -> None:
     image = RNG.integers(0, 256, (45, 61, 3), np.uint8)
     padded = np.pad(image, ((0, 19), (0, 3), (0, 0)), mode="edge")
     np.testing.assert_array_equal(make().predict(image), expected(padded[None])[0, :45, :61])
-    assert make().predict(image[:1, :1]).shape == (1, 1, 3)
+    for shape in ((1, 1, 3), (1, 5000, 3), (5000, 1, 3)):
+        assert make().predict(np.zeros(shape, np.uint8)).shape == shape
 
 
 def test_gray_rgba_files_and_pillow_images_are_accepted(tmp_path: Path) -> None:

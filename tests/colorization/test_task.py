@@ -230,3 +230,23 @@ def test_layer_outputs_are_those_of_the_blocks() -> None:
         "layer5": (8, 8, 6), "logits": (8, 8, 6),
     }  # fmt: skip
     assert float(outputs["layer5"].min()) == 0  # after the ReLU
+
+
+class OutOfOrder(nn.Module):
+    """Its modules are called in another order than that of the alphabet, and one of them twice."""
+
+    colors: int = 6
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        again = nn.Conv(1, (1, 1), name="again")
+        x = nn.Conv(1, (1, 1), name="z")(again(x))
+        x = again(nn.Conv(1, (1, 1), name="b")(x))
+        return nn.Conv(self.colors, (1, 1), name="a")(x)
+
+
+def test_layer_outputs_are_in_the_order_of_the_calls() -> None:
+    variables = dict(OutOfOrder().init(jax.random.key(0), batch()["inputs"]))
+    before = create_state(apply_function(OutOfOrder()), variables, OPTIMIZER)
+    outputs = jax.jit(partial(layer_outputs, train=False))(before, batch()["inputs"])
+    assert list(outputs) == ["z", "b", "again", "logits"]

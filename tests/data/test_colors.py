@@ -68,10 +68,13 @@ def test_the_shared_palette_cannot_be_changed() -> None:
         (("_background_", "cell"), True),
         (("Background", "cell"), True),
         (CAMVID, False),
-        (("class 0", "class 1"), False),
+        (("class 0", "class 1"), True),
+        (("class 0", "class 1", "class 2"), False),
         (("road", "background"), False),
         ((), False),
     ],
 )
-def test_class_0_is_a_background_if_it_is_named_so(classes: tuple[str, ...], found: bool) -> None:
+def test_class_0_is_a_background_if_it_is_named_so_or_one_of_two(
+    classes: tuple[str, ...], found: bool
+) -> None:
     assert has_background(classes) == found

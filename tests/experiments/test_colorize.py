@@ -135,7 +135,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_afterwards(
     assert process.returncode == 1
     assert "Traceback" in (folder / "log.txt").read_text()
     done = subprocess.run(tiny(*run, "--resume"), check=True, capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1].startswith("final: val_loss=")
+    assert done.stdout.splitlines()[-2].startswith("final: val_loss=")
 
 
 @pytest.mark.parametrize("option", ["--category", "--kernel-size", "--no-such-option"])
@@ -173,7 +173,7 @@ def test_a_home_that_cannot_be_written_is_a_warning(options: list, tmp_path: Pat
     assert [line.split()[1] for line in lines[:2]] == ["Matplotlib", "cannot"]
     assert lines[1].startswith(f"warning: cannot write into {place}/cache/jaxcolor/compiled (")
     assert len(lines) == 3  # and that the archive is not the official one
-    assert process.stdout.splitlines()[-1].startswith("final: val_loss=")
+    assert process.stdout.splitlines()[-2].startswith("final: val_loss=")
 
 
 def test_data_that_cannot_be_written_need_another_folder(archive: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_run_whose_output_nobody_reads_ends_with_one_line(options: list, tmp_p
         capture_output=True,
         text=True,
     )
-    assert done.stdout.splitlines()[-1].startswith("final: val_loss=")
+    assert done.stdout.splitlines()[-2].startswith("final: val_loss=")
 
 
 @pytest.mark.slow

@@ -29,7 +29,8 @@ def test_train_resume_evaluate_and_predict(
     done = run(*where, "--resume", "--epochs", 2)
     assert done.returncode == 0, done.stderr
     assert "Resuming after epoch 1 of 2" in done.stdout
-    scores = done.stdout.splitlines()[-1]
+    *_, scores, time = done.stdout.splitlines()
+    assert time.startswith("time: ")
     done = run(*where, "--evaluate", "--checkpoint", "latest")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == scores

@@ -2,11 +2,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 from flax import linen as nn
 from plain_networks import check_softmax, check_train_step, make_variables
 from random_arrays import uniform
 
+from jaxcolor.layers import cross_entropy
 from jaxcolor.models import CNN, DilatedUNet, UNet
 
 SIZES = [(1, 2, 3, 1), (3, 32, 24, 1), (3, 32, 24, 3), (5, 8, 10, 1), (7, 4, 16, 3)]
@@ -43,6 +46,28 @@ def test_the_dilation_applies_to_layer_3() -> None:
 
 def test_outputs_are_arrays_everywhere() -> None:
     check_softmax(DilatedUNet(2, 5), skips=True, dilation=2)
+
+
+def test_a_loss_of_optax_has_the_same_gradient_as_our_own() -> None:
+    x = uniform(0, 2, 8, 4, 1)
+    labels = jnp.arange(64, dtype=jnp.uint8).reshape(2, 8, 4) % 5
+    model = UNet(2, 5)
+    variables = make_variables(model, x)
+
+    def ours(logits: jax.Array) -> jax.Array:
+        return cross_entropy(logits, labels, jnp.full(2, 0.5))
+
+    def theirs(logits: jax.Array) -> jax.Array:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels.astype(int)).mean()
+
+    def of_params(loss: Any) -> Any:
+        return lambda params: loss(model.apply(variables | {"params": params}, x))
+
+    (loss, gradient), (expected, expected_gradient) = jax.jit(
+        lambda params: [jax.value_and_grad(of_params(loss))(params) for loss in (ours, theirs)]
+    )(variables["params"])
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), gradient, expected_gradient)
 
 
 def test_bfloat16_stays_near_float32() -> None:

@@ -36,6 +36,8 @@ def weights_of(architecture: Any, like: dict) -> dict[str, np.ndarray]:
                 shape = ours[path].shape
                 shape = tuple(shape[axes.index(i)] for i in range(4)) if axes else shape
                 weights[key] = rng.normal(size=shape).astype(np.float32)
+                if path[-1] == "variance":
+                    weights[key] = abs(weights[key])
     return weights
 
 
@@ -45,7 +47,7 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict:
     content: dict[str, Any] = {"weights": {}, "duplicates": []}
     (tmp_path / "w.pth").write_bytes(b"weights")
     monkeypatch.setattr(
-        module, "read_pth", lambda file: StateDict(content["weights"], content["duplicates"], ())
+        module, "read_weights", lambda file: StateDict(content["weights"], content["duplicates"], ())
     )
     return content | {"file": tmp_path / "w.pth", "set": content.update}
 

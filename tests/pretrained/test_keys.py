@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from jaxcolor.errors import UserError
-from jaxcolor.pretrained.keys import MISSING, UNKNOWN, Problem, conv, from_torch, list_keys, report
+from jaxcolor.pretrained.keys import (
+    MISSING,
+    UNKNOWN,
+    Problem,
+    batch_norm,
+    conv,
+    from_torch,
+    list_keys,
+    report,
+)
 
 TABLE = conv("conv", ("layer",), bias=True)
 LIKE: dict[str, Any] = {
@@ -39,6 +48,19 @@ def test_floats_of_any_size_become_those_of_the_network(dtype: Any) -> None:
 def test_a_weight_that_does_not_fit_is_named(change: dict, message: str) -> None:
     with pytest.raises(UserError, match=f"^the PyTorch weights do not fit this network: {message}$"):
         from_torch(weights() | change, TABLE, LIKE)
+
+
+def test_a_variance_is_not_negative() -> None:
+    table = batch_norm("norm", ("norm",))
+    zeros = np.zeros(2, np.float32)
+    like = {
+        "params": {"norm": {"scale": zeros, "bias": zeros}},
+        "batch_stats": {"norm": {"mean": zeros, "variance": zeros}},
+    }
+    given = dict.fromkeys(table, np.array([0, -1e-3], np.float32))
+    with pytest.raises(UserError, match=r"network: norm.running_var has negative variances$"):
+        from_torch(given, table, like)
+    from_torch(given | {"norm.running_var": zeros}, table, like)
 
 
 def test_three_problems_of_a_kind_are_put_together() -> None:

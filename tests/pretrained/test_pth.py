@@ -16,10 +16,12 @@ from jaxcolor.pretrained import pth
 from jaxcolor.pretrained.pth import read_pth
 
 
-def write_legacy(path: Path, value: Any, numbers: np.ndarray = NUMBERS, keys: tuple = ("0",)) -> Path:
+def write_legacy(
+    path: Path, value: Any, numbers: np.ndarray = NUMBERS, keys: tuple = ("0",), protocol: int = 2
+) -> Path:
     head = [pth.MAGIC, pth.VERSION, {"little_endian": True}, value, list(keys)]
     body = struct.pack("<q", len(numbers)) + numbers.tobytes()
-    path.write_bytes(b"".join(map(dump, head)) + body)
+    path.write_bytes(b"".join(dump(part, protocol) for part in head) + body)
     return path
 
 
@@ -54,10 +56,15 @@ def test_tensors_are_views_of_their_storage(tmp_path: Path, write: Any) -> None:
             r"beside tensors it has under 'net' 'n' \(a value of type int\); save",
         ),
         (
-            {"ema": {"a": tensor()}, "epoch": 3},
-            r"'ema' \(a dictionary of 1\), 'epoch' \(a value of type int\)",
+            {"ema": {"a": 3}, "epoch": 3},
+            r"'ema' \(a dictionary of 1\), 'epoch' \(a value of type int\)|list of storages",
         ),
         ({"net": {"a": tensor()}, "model": {"a": tensor()}}, "several networks, under 'model' and 'net'"),
+        (
+            {"ema": {"a": tensor()}, "b": {"old": {"a": tensor()}, "new": {"a": tensor()}}},
+            r"several networks, under 'ema', 'b/old' and 'b/new'; save one of them alone: "
+            r"torch.save\(torch.load\(FILE\)\['ema'\], NEW_FILE\)$",
+        ),
         ({"a": tensor((2, 4), (4, 1))}, "reaches beyond its storage"),
         ({"a": tensor(offset=1)}, "reaches beyond its storage"),
         ({"a": tensor((2, -3))}, "impossible shape"),
@@ -76,6 +83,7 @@ def test_anything_but_tensors_is_refused(tmp_path: Path, write: Any, value: Any,
 @pytest.mark.parametrize(
     ("value", "message"),
     [
+        (b"}p4294967295\n.", "numbers its"),
         # The place of a value among those that are kept: Python's reader would take 32 GB for it.
         (b"\x80\x02}" + pickle.LONG_BINPUT + struct.pack("<I", 2**32 - 1) + pickle.STOP, "numbers its"),
         (b"\x80\x02" + pickle.BYTEARRAY8 + struct.pack("<Q", 2**36) + pickle.STOP, "as weights of PyTorch"),
@@ -96,10 +104,29 @@ def test_weights_beside_other_entries(tmp_path: Path, write: Any) -> None:
         "optimizer": {"state": {0: {"step": 1.5, "m": tensor()}}},
         "b": [None],
     }
-    for name in ("model", "state_dict"):
+    for name in ("model", "state_dict", "ema"):
         found = read_pth(write(tmp_path / "w.pth", beside | {name: {"a": tensor()}}))
         assert (list(found.arrays), found.duplicates, found.entry) == (["a"], [], (name,))
         np.testing.assert_array_equal(found.arrays["a"], NUMBERS.reshape(2, 3))
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_every_protocol_of_pickle(tmp_path: Path, zipped: bool, protocol: int) -> None:
+    value = {
+        "model": {"a": tensor(), "é": tensor((2,), (3,))},
+        "epoch": 3,
+        "lr": 0.5,
+        "x": [True, None, 2**70],
+    }
+    path = tmp_path / "w.pth"
+    if zipped:
+        found = read_pth(write_zip(path, dump(value, protocol)))
+    else:
+        found = read_pth(write_legacy(path, value, protocol=protocol))
+    assert found.entry == ("model",)
+    np.testing.assert_array_equal(found.arrays["a"], NUMBERS.reshape(2, 3))
+    np.testing.assert_array_equal(found.arrays["é"], [0, 3])
 
 
 def test_numbers_beside_the_weights_are_not_read(tmp_path: Path) -> None:
@@ -156,8 +183,10 @@ def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
         archive.writestr("archive/data.pkl", dump({"a": tensor()}))
     with pytest.raises(UserError, match="is compressed"):
         read_pth(path)
-    with pytest.raises(UserError, match="without data.pkl"):
+    with pytest.raises(UserError, match="without data.pkl, so not one of PyTorch; unpack it"):
         read_pth(write_zip(tmp_path / "w.pth", {}).rename(path) and _only(path, "other"))
+    with pytest.raises(UserError, match="it is a TorchScript archive, .*torch.jit.load"):
+        read_pth(_only(path, "archive/code/__torch__.py"))
     whole = bytearray(write_zip(path, {"a": tensor()}).read_bytes())
     whole[whole.index(NUMBERS.tobytes()) + 5] ^= 1
     path.write_bytes(whole)
@@ -181,9 +210,10 @@ def test_a_damaged_file_of_the_older_format_is_refused(tmp_path: Path) -> None:
     path.write_bytes(whole + b"x")
     with pytest.raises(UserError, match="bytes after its end"):
         read_pth(path)
-    path.write_bytes(b"no weights at all")
-    with pytest.raises(UserError, match="as weights of PyTorch"):
-        read_pth(path)
+    for content in (b"no weights at all", pickle.dumps({"a": NUMBERS})):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="as weights of PyTorch: it is not a file that torch.save wrote"):
+            read_pth(path)
     with pytest.raises(UserError, match="No such file"):
         read_pth(tmp_path / "missing.pth")
 

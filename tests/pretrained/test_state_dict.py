@@ -16,13 +16,36 @@ def test_weights_are_at_the_top_or_under_usual_entries() -> None:
 
 
 def test_other_entries_are_no_weights() -> None:
-    for value in ({"teacher": WEIGHTS}, [WEIGHTS], {"model": [1.0]}, {"model": {"x": 3}}, {}, 1.0):
+    for value in (
+        {"optimizer": {"state": {0: WEIGHTS}}},
+        {"list": [WEIGHTS]},
+        [WEIGHTS],
+        {"model": [1.0]},
+        {"model": {"x": 3}},
+        {},
+        1.0,
+    ):
         assert find_state_dicts(value, float) == []
+
+
+def test_weights_may_be_under_any_entry() -> None:
+    for name in ("weights", "params", "network", "ema", "teacher"):
+        found = [((name,), WEIGHTS)]
+        assert find_state_dicts({"epoch": 3, name: WEIGHTS, "best": 0.5}, float) == found
+        assert find_state_dicts({name: WEIGHTS, "net": "unet"}, float) == found
+    assert find_state_dicts({"a": {"b": WEIGHTS}}, float) == [(("a", "b"), WEIGHTS)]
+    assert find_state_dicts({"a": {"b": {"c": WEIGHTS}}}, float) == []
+    # An entry with a usual name comes first, and one that is smaller than what is around it does not count.
+    assert find_state_dicts({"ema": WEIGHTS, "model": WEIGHTS}, float) == [(("model",), WEIGHTS)]
+    flat = {**WEIGHTS, "extra": {"c": 1.0}}
+    assert find_state_dicts(flat, float) == [((), flat)]
 
 
 def test_every_network_of_a_file_is_found() -> None:
     found = find_state_dicts({"net": WEIGHTS, "model": {"a": 3.0}}, float)
     assert found == [(("model",), {"a": 3.0}), (("net",), WEIGHTS)]
+    found = find_state_dicts({"params": WEIGHTS, "params_ema": WEIGHTS}, float)
+    assert found == [(("params",), WEIGHTS), (("params_ema",), WEIGHTS)]
 
 
 def test_entries_inside_each_other_cannot_take_forever() -> None:

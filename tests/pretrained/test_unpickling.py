@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from pth_files import Fake, dump, tensor
 
-from jaxcolor.pretrained.unpickling import ALLOWED, Foreign, Storage, Tensor, describe, shorten, unpickle
+from jaxcolor.pretrained.unpickling import (
+    ALLOWED,
+    DamagedError,
+    Foreign,
+    Storage,
+    Tensor,
+    describe,
+    shorten,
+    unpickle,
+)
 
 
 def read(value: Any) -> Any:
@@ -81,6 +90,15 @@ def test_tensors_of_any_version_of_pytorch() -> None:
     assert read(Fake("torch._utils", "_rebuild_parameter", v2, True, None)) == expected
     assert read(Fake("torch._utils", "_rebuild_parameter_with_state", v2, True, None, {})) == expected
     assert describe(expected) == "a tensor"
+
+
+def test_a_storage_in_text_is_one_of_pytorchs() -> None:
+    text = "('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 6, None)"
+    assert read(f"P{text}\n.".encode()) == Storage(np.dtype(np.float32), "0", 6)
+    for other in ("'storage'", text.replace("6", "-1"), text.replace("torch.", "os."), "x" * 200):
+        with pytest.raises(DamagedError, match="it names a storage as") as error:
+            read(f"P{other}\n.".encode())
+        assert len(str(error.value)) < 200
 
 
 def test_a_tensor_of_unknown_numbers_is_foreign() -> None:

@@ -32,6 +32,7 @@ def test_settings_are_read_back_from_json() -> None:
         ({"checkpoint": "latest"}, "--checkpoint is for"),
         ({"output_stride": 4}, "--output-stride must be 8 or 16, not 4"),
         ({"predict": (Path("a"),), "resume": True}, "--predict excludes --resume"),
+        ({"weights": Path("")}, "--weights must be a file, not empty or a folder"),
         ({"aux": True}, "--aux is for --train all"),
         ({"dataset": "sample", "archive": Path("a.tar")}, "exclude each other"),
         ({"classes": "3"}, "--classes is for"),

@@ -40,7 +40,7 @@ def test_label_maps_have_the_colors_of_their_classes() -> None:
         np.testing.assert_array_equal(found[0, [5, 15, 25]], colors[:3])
 
 
-@pytest.mark.parametrize("classes", [VOC_CLASSES, SHAPES])
+@pytest.mark.parametrize("classes", [VOC_CLASSES, SHAPES, ROADS[:2]])
 def test_an_overlay_tints_classes_and_grays_the_background(classes: tuple[str, ...]) -> None:
     image = np.asarray(overlay(IMAGE, LABELS, classes)).astype(int)
     assert image.shape == IMAGE.shape
@@ -63,6 +63,8 @@ def test_the_legend_names_all_classes_and_void(tmp_path: Path, texts: list[str])
     assert texts == ["sky", "road", "car", "void (not scored)"]
     draw_legend(tmp_path / "shapes.png", SHAPES)
     assert texts[4:] == ["background (gray in overlays)", "disc", "star", "void (not scored)"]
+    draw_legend(tmp_path / "two.png", ROADS[:2])
+    assert texts[8:] == ["sky (gray in overlays)", "road", "void (not scored)"]
     with Image.open(tmp_path / "roads.png") as image:
         colors = {color for _, color in image.getcolors(2**16) or []}
     assert {tuple(separated_colors()[label].tolist()) for label in (0, 1, 2, 255)} <= colors

@@ -333,13 +333,13 @@ def test_samples_are_drawn_with_their_scores(many_sizes: SegmentJob, monkeypatch
 def test_drawings_come_every_few_epochs_and_at_the_end(
     many_sizes: SegmentJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many_sizes, "_predictions", lambda state, epoch, image_scores: epoch)
+    monkeypatch.setattr(many_sizes, "_predictions", lambda state, epoch, image_scores: partial(int, epoch))
     evaluation = Evaluation({}, job_module.Details(np.zeros((3, 3)), [None] * 5))
     drawings = [
         many_sizes.draw(many_sizes.initial_state, epoch, [], evaluation, last=epoch == 12)
         for epoch in range(1, 13)
     ]
-    assert [drawn for _, *drawn in drawings if drawn] == [[5], [10], [12]]
+    assert [[draw() for draw in drawn] for _, *drawn in drawings if drawn] == [[5], [10], [12]]
 
 
 def test_a_frozen_part_that_changed_is_an_error(many_sizes: SegmentJob) -> None:
@@ -398,7 +398,7 @@ def test_predict_writes_masks_and_overlays(
             assert overlay.size == size
     assert "large-mask.png" in capsys.readouterr().out
     (tmp_path / "text.jpg").write_text("no image")
-    with pytest.raises(UserError, match=r"1 of 2 images have no prediction: .*text.jpg is broken"):
+    with pytest.raises(UserError, match=r"1 of 2 images has no prediction: .*text.jpg is broken"):
         segment(dataclasses.replace(config, predict=(jpg, tmp_path / "text.jpg")))
     with pytest.raises(UserError, match="two images are named x.jpg"):
         segment(dataclasses.replace(config, predict=(jpg, tmp_path / "x.jpg")))

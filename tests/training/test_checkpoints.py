@@ -24,6 +24,7 @@ def test_the_latest_and_the_best_are_kept_and_restored(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "c")
     for epoch, loss in enumerate([3.0, 1.0, 2.0, 2.5], start=1):
         checkpoints.save(epoch, state(epoch), loss)
+    checkpoints.wait()
     assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["2", "4"]
     checkpoints.close()
 

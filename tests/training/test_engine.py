@@ -1,5 +1,3 @@
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,8 +72,19 @@ def test_one_program_is_compiled_for_all_batches(steps: int, programs: int) -> N
     runner = Engine(step, steps=steps)
     for _ in range(2):
         runner(state(), make_batches(np.arange(23), 5), DATA)
-    compiled: Any = runner._run if steps == 1 else runner._run_many
-    assert compiled._cache_size() == programs
+    compiled = runner._run if steps == 1 else runner._run_many
+    assert compiled.jitted._cache_size() == programs
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_step_that_was_compiled_ahead_is_not_compiled_again(steps: int) -> None:
+    runner = Engine(step, steps=steps)
+    batches = make_batches(np.arange(25), 5)
+    runner.compile_ahead(jax.eval_shape(state), batches, DATA)
+    after, sums = runner(state(), batches, DATA)
+    assert (int(after.step), sums["count"]) == (5, 25)
+    compiled = runner._run if steps == 1 else runner._run_many
+    assert compiled.jitted._cache_size() == 0
 
 
 @pytest.mark.parametrize("steps", [1, 4])

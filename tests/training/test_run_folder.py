@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from jaxcolor.errors import UserError
-from jaxcolor.training.run_folder import RunFolder, environment, find_run
+from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_device
 
 
 def record(value: int) -> dict[str, Any]:
@@ -93,7 +93,13 @@ def test_environment_names_versions_and_device() -> None:
 
     facts = environment()
     assert facts["versions"]["jax"] == jax.__version__
-    assert facts["device"].startswith("cpu")
+    assert facts["device"].startswith("cpu: ")
+    assert facts["device"].endswith(" cores") or facts["device"] == "cpu: 1 core"
+
+
+def test_the_device_reads_well_in_a_line() -> None:
+    assert on_device("cpu: 2 cores") == "on the CPU (2 cores)"
+    assert on_device("gpu: NVIDIA H100") == "on gpu: NVIDIA H100"
 
 
 def test_two_processes_cannot_train_into_one_folder(tmp_path: Path) -> None:
