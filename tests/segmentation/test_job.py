@@ -2,6 +2,7 @@ import copy
 import csv
 import dataclasses
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
