@@ -1,9 +1,9 @@
-"""Compare jaxcolor with plain PyTorch: `python experiments/benchmark.py colorize` or `segment`."""
+"""Compare jaxcolor with plain PyTorch: `python experiments/benchmark.py colorize`, `segment` or `device`."""
 
 import sys
 from collections.abc import Sequence
 
-from benchmarks.config import ColorizeBenchmark, SegmentBenchmark
+from benchmarks.config import ColorizeBenchmark, DeviceBenchmark, SegmentBenchmark
 
 from jaxcolor.cli import run_command, run_script
 from jaxcolor.options import read_options
@@ -17,6 +17,7 @@ Compare jaxcolor with plain PyTorch.
 commands:
   colorize   compare colorization: parity certificate, speed and memory
   segment    compare segmentation: whole runs, and the frozen forward pass
+  device     run all of this on a GPU, in ten minutes
 
 `benchmark.py COMMAND --help` lists the options of a command.
 """
@@ -43,7 +44,16 @@ def segment(arguments: Sequence[str], prog: str) -> None:
         benchmark_segmentation(config)
 
 
-COMMANDS = {"colorize": colorize, "segment": segment}
+def device(arguments: Sequence[str], prog: str) -> None:
+    """Run everything that is worth knowing about a device."""
+    config = read_options(DeviceBenchmark, arguments, prog)
+    from benchmarks.device import measure_device
+
+    if failed := measure_device(config):
+        sys.exit(f"error: failed: {', '.join(failed)}")
+
+
+COMMANDS = {"colorize": colorize, "segment": segment, "device": device}
 
 if __name__ == "__main__":
     run_script(

@@ -119,3 +119,23 @@ class SegmentBenchmark(Settings):
         ):  # fmt: skip
             if value < least:
                 raise UserError(f"--{name} must be at least {least}, not {value}")
+
+
+@dataclass(frozen=True)
+class DeviceBenchmark(Settings):
+    """Run everything that is worth knowing about a device, such as a GPU, one after the other.
+
+    It checks the numbers, times colorization and segmentation in every precision that the device has, runs
+    the tests that concern devices, and trains twice from the command line.
+
+    All output goes to a folder, one file per part. A part that finds no time any more is left out.
+    """
+
+    GROUPS: ClassVar = {"measurement": "minutes", "result": "out"}
+
+    minutes: float = 10.0
+    """Time for all parts together."""
+    quick: bool = False
+    """Measure little of each part, to see whether it works."""
+    out: Path = Path("device")
+    """Folder for the output."""

@@ -20,7 +20,7 @@ from reference.variants import Precision, Variant, choose_device, set_precision
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import make_arrays
 from jaxcolor.colorization.palette import Palette, to_bytes
-from jaxcolor.colorization.predictor import build_network
+from jaxcolor.colorization.predictor import build_network, in_batches
 from jaxcolor.colorization.task import evaluate_step, predict_images, train_step
 from jaxcolor.models import apply_function
 from jaxcolor.training.batches import Batches, make_batches
@@ -98,9 +98,11 @@ class JaxContestant:
         self._evaluate(self.state, self._batches(steps), self.data)
 
     def predict(self, steps: int | None = None) -> None:
-        for indices in self._batches(steps).indices:
-            images = self.images[indices[0] : indices[-1] + 1]
-            np.asarray(self._predict(self.state, jnp.asarray(images), self.palette))
+        in_batches(
+            lambda images: self._predict(self.state, images, self.palette),
+            self.images[self._batches(steps).indices.ravel()],
+            self.setting.batch_size,
+        )
 
     def _batches(self, steps: int | None) -> Batches:
         count = (steps or self.setting.steps) * self.setting.batch_size
@@ -134,7 +136,11 @@ class TorchContestant:
         labels = torch.from_numpy(np.array(arrays["labels"])).to(self.device, torch.int64)
         size = setting.batch_size
         self.batches = list(zip(inputs.split(size), labels.split(size), strict=True))
-        self.images = torch.from_numpy(setting.round_images).split(size)
+        # With pinned memory, a GPU transfers several batches beside its computation.
+        is_gpu = self.device.type == "cuda"
+        self.images = torch.empty(setting.round_images.shape, dtype=torch.uint8, pin_memory=is_gpu)
+        self.images.copy_(torch.from_numpy(setting.round_images))
+        self.colored = torch.empty_like(self.images, pin_memory=is_gpu)
         self.palette = torch.from_numpy(to_bytes(setting.palette)).to(self.device)
 
         self._loss = variant.compile(reference.compute_loss)
@@ -165,8 +171,13 @@ class TorchContestant:
         self.model.eval()
         with self._autocast():
             for step in range(steps or self.setting.steps):
-                images = self.images[step % len(self.images)].to(self.device)
-                self._predict(self.model, images, self.palette).cpu().numpy()
+                start = step % len(self.batches) * self.setting.batch_size
+                rows = slice(start, start + self.setting.batch_size)
+                images = self.images[rows].to(self.device, non_blocking=True)
+                colored = self._predict(self.model, images, self.palette)
+                self.colored[rows].copy_(colored, non_blocking=True)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)

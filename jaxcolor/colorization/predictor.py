@@ -1,5 +1,6 @@
 """Prediction: a trained network that colors images of any size."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from jaxcolor.training.state import create_state
 PALETTE_FILE = "palette.npy"
 STEP = 32  # the sides of images are padded to a multiple, so networks can halve them
 PIXELS_PER_BATCH = 100 * 32 * 32
+BATCHES_IN_FLIGHT = 8
 
 
 class Colorizer:
@@ -67,12 +69,19 @@ class Colorizer:
 def in_batches(function: Callable[[Any], Array], inputs: Array | np.ndarray, batch_size: int) -> np.ndarray:
     """Apply a compiled function to inputs in batches of one size, so that it is compiled once.
 
-    The last batch is padded with the first inputs.
+    The last batch is padded with the first inputs. Several batches are under way at a time, because a GPU
+    would wait for the transfers of a single one.
     """
     batches = -(-len(inputs) // batch_size)
     indices = np.arange(batches * batch_size).reshape(batches, batch_size) % len(inputs)
-    outputs = [function(inputs[rows]) for rows in indices]
-    return np.concatenate(jax.device_get(outputs))[: len(inputs)]
+    in_flight: deque[Array] = deque()
+    outputs: list[np.ndarray] = []
+    for rows in indices:
+        in_flight.append(function(inputs[rows]))
+        in_flight[-1].copy_to_host_async()
+        if len(in_flight) > BATCHES_IN_FLIGHT:
+            outputs.append(np.asarray(in_flight.popleft()))
+    return np.concatenate([*outputs, *map(np.asarray, in_flight)])[: len(inputs)]
 
 
 def build_network(config: ColorizeConfig) -> nn.Module:
