@@ -1,6 +1,7 @@
 """The networks for colorization in their plain definition, layer by layer."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from flax import linen as nn
 from random_arrays import labels, uniform
 
 from jaxcolor.layers import cross_entropy
-from jaxcolor.layers.conv.plain import conv2d
+from jaxcolor.layers.conv.plain import conv2d, conv_transpose2d_by_shifts
 from jaxcolor.layers.losses import plain_cross_entropy
 from jaxcolor.training import compilation
 
@@ -23,29 +24,45 @@ def make_variables(model: nn.Module, x: jax.Array) -> dict[str, Any]:
     return jax.tree.unflatten(tree, values)
 
 
-def plain_network(
-    variables: dict[str, Any], x: jax.Array, *, skips: bool, train: bool, dilation: int = 1
-) -> tuple[jax.Array, dict[str, Any]]:
-    """Return logits and running averages: the CNN, or with `skips` the UNet.
+class PlainLayers:
+    """Layers of convolution, change of size, BatchNorm and ReLU; `stats` are the new running averages."""
 
-    A layer is convolution, pooling or upsampling, BatchNorm and ReLU.
-    """
-    params, running = variables["params"], variables["batch_stats"]
-    stats = {}
+    def __init__(self, variables: dict[str, Any], train: bool):
+        self.params, self.running = variables["params"], variables["batch_stats"]
+        self.train = train
+        self.stats: dict[str, Any] = {}
 
-    def layer(
-        name: str, x: jax.Array, resize: Callable[[jax.Array], jax.Array] = lambda x: x, dilation: int = 1
+    def __call__(
+        self,
+        name: str,
+        x: jax.Array,
+        resize: Callable[[jax.Array], jax.Array] = lambda x: x,
+        conv: Callable[..., jax.Array] = conv2d,
     ) -> jax.Array:
-        conv, norm, averages = params[name]["conv"], params[name]["norm"], running[name]["norm"]
-        x = resize(conv2d(x, conv["kernel"], conv["bias"], dilation))
+        weights, norm, averages = (
+            self.params[name]["conv"],
+            self.params[name]["norm"],
+            self.running[name]["norm"],
+        )
+        x = resize(conv(x, weights["kernel"], weights["bias"]))
         mean, variance = averages["mean"], averages["variance"]
-        if train:
+        if self.train:
             mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
             count = x.size // x.shape[-1]
             of_batch = {"mean": mean, "variance": variance * count / (count - 1)}
             averages = jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, averages, of_batch)
-        stats[name] = {"norm": averages}
+        self.stats[name] = {"norm": averages}
         return jax.nn.relu((x - mean) / jnp.sqrt(variance + 1e-5) * norm["scale"] + norm["bias"])
+
+
+def skip(skips: bool, source: jax.Array, x: jax.Array) -> jax.Array:
+    return jnp.concatenate([source, x], -1) if skips else x
+
+
+def plain_network(
+    variables: dict[str, Any], x: jax.Array, *, skips: bool, train: bool, dilation: int = 1
+) -> tuple[jax.Array, dict[str, Any]]:
+    """Return logits and running averages: the CNN, or with `skips` the UNet."""
 
     def pool(x: jax.Array) -> jax.Array:
         return jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
@@ -53,18 +70,32 @@ def plain_network(
     def up(x: jax.Array) -> jax.Array:
         return x.repeat(2, axis=1).repeat(2, axis=2)
 
-    def skip(source: jax.Array, x: jax.Array) -> jax.Array:
-        return jnp.concatenate([source, x], -1) if skips else x
-
+    layer = PlainLayers(variables, train)
     out1 = layer("layer1", x, pool)
     out2 = layer("layer2", out1, pool)
-    out3 = layer("layer3", out2, dilation=dilation)
-    out4 = layer("layer4", skip(out2, out3), up)
-    out5 = layer("layer5", skip(out1, out4), up)
-    return conv2d(skip(x, out5), **params["layer6"]), stats
+    out3 = layer("layer3", out2, conv=partial(conv2d, dilation=dilation))
+    out4 = layer("layer4", skip(skips, out2, out3), up)
+    out5 = layer("layer5", skip(skips, out1, out4), up)
+    return conv2d(skip(skips, x, out5), **variables["params"]["layer6"]), layer.stats
 
 
-def check_train_step(model: nn.Module, *, skips: bool, dilation: int = 1) -> None:
+def plain_strided_network(
+    variables: dict[str, Any], x: jax.Array, *, skips: bool, train: bool
+) -> tuple[jax.Array, dict[str, Any]]:
+    """Return logits and running averages: the ConvTransposeNet, or with `skips` the strided UNet."""
+    layer = PlainLayers(variables, train)
+    down, up = partial(conv2d, stride=2), conv_transpose2d_by_shifts
+    out1 = layer("layer1", x, conv=down)
+    out2 = layer("layer2", out1, conv=down)
+    out3 = layer("layer3", out2, conv=up)
+    out4 = layer("layer4", skip(skips, out1, out3), conv=up)
+    return conv2d(skip(skips, x, out4), **variables["params"]["layer5"]), layer.stats
+
+
+Definition = Callable[..., tuple[jax.Array, dict[str, Any]]]  # of (variables, x, train=…)
+
+
+def check_train_step(model: nn.Module, definition: Definition) -> None:
     """Compare loss, logits, running averages and gradients of a train step with the plain definition."""
     x, targets, weights = uniform(0, 3, 8, 12, 1), labels(1, 5, 3, 8, 12), jnp.asarray([0.5, 0.3, 0.2])
     variables = make_variables(model, x)
@@ -74,7 +105,7 @@ def check_train_step(model: nn.Module, *, skips: bool, dilation: int = 1) -> Non
         return cross_entropy(logits, targets, weights), (logits, updates["batch_stats"])
 
     def plain(variables: dict[str, Any]) -> Any:
-        logits, stats = plain_network(variables, x, skips=skips, train=True, dilation=dilation)
+        logits, stats = definition(variables, x, train=True)
         return plain_cross_entropy(logits, targets, weights), (logits, stats)
 
     def step(loss: Callable) -> Callable:
@@ -89,7 +120,7 @@ def check_train_step(model: nn.Module, *, skips: bool, dilation: int = 1) -> Non
     assert_close(found, expected)
 
 
-def check_softmax(model: nn.Module, *, skips: bool, dilation: int = 1) -> None:
+def check_softmax(model: nn.Module, definition: Definition) -> None:
     """Compare probabilities and their gradients: eagerly, and under jit with vmap or checkpoint."""
     x = uniform(0, 2, 8, 4, 1)
     variables = make_variables(model, x)
@@ -102,7 +133,7 @@ def check_softmax(model: nn.Module, *, skips: bool, dilation: int = 1) -> None:
         return jax.vmap(lambda image: ours(image[None])[0])(x)
 
     def plain(x: jax.Array) -> jax.Array:
-        logits, _ = plain_network(variables, x, skips=skips, train=False, dilation=dilation)
+        logits, _ = definition(variables, x, train=False)
         return jax.nn.softmax(logits)
 
     @jax.jit

@@ -12,9 +12,13 @@ from jax.typing import DTypeLike
 from jaxcolor.errors import UserError
 from jaxcolor.models.cnn import CNN
 from jaxcolor.models.deeplabv3 import DeepLabV3
+from jaxcolor.models.strided import ConvTransposeNet, StridedUNet
 from jaxcolor.models.unet import DilatedUNet, UNet
 
-__all__ = ["CNN", "MODELS", "DeepLabV3", "DilatedUNet", "UNet", "apply_function", "build_model"]
+__all__ = [
+    "CNN", "MODELS", "ConvTransposeNet", "DeepLabV3", "DilatedUNet", "StridedUNet", "UNet", "apply_function",
+    "build_model",
+]  # fmt: skip
 
 # The choices of `--model`, in every script. A network of your own is one more line; docs/own-model.md
 # shows how. It is a Flax module with a field `colors` and
@@ -24,6 +28,8 @@ MODELS: dict[str, type[nn.Module]] = {
     "cnn": CNN,
     "unet": UNet,
     "dunet": DilatedUNet,
+    "strided-unet": StridedUNet,
+    "conv-transpose": ConvTransposeNet,
 }
 
 

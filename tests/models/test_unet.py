@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import jax
@@ -6,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
-from plain_networks import check_softmax, check_train_step, make_variables
+from plain_networks import check_softmax, check_train_step, make_variables, plain_network
 from random_arrays import uniform
 
 from jaxcolor.layers import cross_entropy
@@ -37,15 +38,15 @@ def test_logits_have_the_size_of_the_images(model: nn.Module, height: int, width
 
 @pytest.mark.shipped
 def test_a_train_step_equals_the_plain_definition() -> None:
-    check_train_step(UNet(2, 5), skips=True)
+    check_train_step(UNet(2, 5), partial(plain_network, skips=True))
 
 
 def test_the_dilation_applies_to_layer_3() -> None:
-    check_train_step(DilatedUNet(2, 5, dilation=4), skips=True, dilation=4)
+    check_train_step(DilatedUNet(2, 5, dilation=4), partial(plain_network, skips=True, dilation=4))
 
 
 def test_outputs_are_arrays_everywhere() -> None:
-    check_softmax(DilatedUNet(2, 5), skips=True, dilation=2)
+    check_softmax(DilatedUNet(2, 5), partial(plain_network, skips=True, dilation=2))
 
 
 def test_a_loss_of_optax_has_the_same_gradient_as_our_own() -> None:

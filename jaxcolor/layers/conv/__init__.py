@@ -1,7 +1,10 @@
-"""The assignment's convolution as a Flax layer.
+"""The assignment's convolutions as Flax layers.
 
-`plain` has its definition. `cpu` computes the same faster on a CPU; the tests hold it to the definition.
+`plain` has their definitions. `cpu` and `strided` compute the same faster on a CPU; the tests hold them to
+the definitions.
 """
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +12,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.layers.conv import cpu, plain
+from jaxcolor.layers.conv import cpu, plain, strided
 
 
 def uniform_by_fan_in(fan_in: int) -> nn.initializers.Initializer:
@@ -23,26 +26,28 @@ def uniform_by_fan_in(fan_in: int) -> nn.initializers.Initializer:
 
 
 class Conv2d(nn.Module):
-    """Convolution with stride 1 and zero padding that keeps the size of the image.
+    """Convolution with zero padding that keeps the size of the image, or with stride 2 halves it.
 
-    Takes images [batch, height, width, channel] and returns [batch, height, width, features] in `dtype`.
-    `kernel_size` is odd. Parameters are float32; the products are computed in `dtype`.
+    Takes images [batch, height, width, channel] and returns [batch, height, width, features] in `dtype`, with
+    stride 2 [batch, height / 2, width / 2, features], for which the sides must be even. `kernel_size` is odd.
+    Parameters are float32; the products are computed in `dtype`.
     """
 
     features: int
     kernel_size: int = 3
     dilation: int = 1
     dtype: DTypeLike = jnp.float32
+    stride: Literal[1, 2] = 1
 
     def __call__(
         self, x: Float[Array, "batch height width channel"]
-    ) -> Float[Array, "batch height width {self.features}"]:
+    ) -> Float[Array, "batch _ _ {self.features}"]:
         kernel, bias = self._parameters(x.shape[-1])
         return self._convolve(x, kernel, bias)
 
     def without_bias(
         self, x: Float[Array, "batch height width channel"]
-    ) -> tuple[Float[Array, "batch height width {self.features}"], Float[Array, " {self.features}"]]:
+    ) -> tuple[Float[Array, "batch _ _ {self.features}"], Float[Array, " {self.features}"]]:
         """Return the convolution without its bias, and the bias, for a BatchNorm that follows.
 
         See `BatchNorm`'s argument `missing_bias`.
@@ -52,14 +57,70 @@ class Conv2d(nn.Module):
 
     def _convolve(self, x: Array, kernel: Array, bias: Array) -> Array:
         kernel, bias = kernel.astype(self.dtype), bias.astype(self.dtype)
-        if jax.default_backend() == "cpu":
+        if self.stride == 2:
+            check_even(x)
+        is_cpu = jax.default_backend() == "cpu"
+        if is_cpu and self.stride == 1:
             return cpu.conv2d(x, kernel, bias, self.dilation)
-        return plain.conv2d(x.astype(self.dtype), kernel, bias, self.dilation)
+        if is_cpu and self.dilation == 1:
+            return strided.conv2d(x, kernel, bias)
+        return plain.conv2d(x.astype(self.dtype), kernel, bias, self.dilation, self.stride)
 
     @nn.compact
     def _parameters(self, in_channels: int) -> tuple[Array, Array]:
-        if self.kernel_size % 2 != 1:
-            raise ValueError(f"kernel_size must be odd, not {self.kernel_size}")
+        check_odd(self.kernel_size)
         init = uniform_by_fan_in(in_channels * self.kernel_size**2)
         shape = (self.kernel_size, self.kernel_size, in_channels, self.features)
         return self.param("kernel", init, shape), self.param("bias", init, (self.features,))
+
+
+class ConvTranspose2d(nn.Module):
+    """Transposed convolution with stride 2, which doubles the size of the image, as PyTorch computes it.
+
+    PyTorch's arguments are stride 2, padding `kernel_size // 2` and output padding 1. Takes images [batch,
+    height, width, channel] and returns [batch, 2 · height, 2 · width, features] in `dtype`. `kernel_size` is
+    odd. Kernel and bias start from U(−s, s) with s = 1/√(features · kernel_size²), as in PyTorch.
+    """
+
+    features: int
+    kernel_size: int = 3
+    dtype: DTypeLike = jnp.float32
+
+    def __call__(
+        self, x: Float[Array, "batch height width channel"]
+    ) -> Float[Array, "batch 2*height 2*width {self.features}"]:
+        kernel, bias = self._parameters(x.shape[-1])
+        return self._convolve(x, kernel, bias)
+
+    def without_bias(
+        self, x: Float[Array, "batch height width channel"]
+    ) -> tuple[Float[Array, "batch 2*height 2*width {self.features}"], Float[Array, " {self.features}"]]:
+        """Return the result without the bias, and the bias, as `Conv2d.without_bias` does."""
+        kernel, bias = self._parameters(x.shape[-1])
+        return self._convolve(x, kernel, jnp.zeros_like(bias)), bias.astype(self.dtype)
+
+    def _convolve(self, x: Array, kernel: Array, bias: Array) -> Array:
+        kernel, bias = kernel.astype(self.dtype), bias.astype(self.dtype)
+        if jax.default_backend() == "cpu":
+            return strided.conv_transpose2d(x, kernel, bias)
+        return plain.conv_transpose2d(x.astype(self.dtype), kernel, bias)
+
+    @nn.compact
+    def _parameters(self, in_channels: int) -> tuple[Array, Array]:
+        check_odd(self.kernel_size)
+        init = uniform_by_fan_in(self.features * self.kernel_size**2)
+        shape = (self.kernel_size, self.kernel_size, in_channels, self.features)
+        return self.param("kernel", init, shape), self.param("bias", init, (self.features,))
+
+
+def check_odd(kernel_size: int) -> None:
+    """Raise `ValueError` for a kernel without a middle tap."""
+    if kernel_size % 2 != 1:
+        raise ValueError(f"kernel_size must be odd, not {kernel_size}")
+
+
+def check_even(x: Array) -> None:
+    """Raise `ValueError` for an image that cannot be halved."""
+    height, width = x.shape[1:3]
+    if height % 2 or width % 2:
+        raise ValueError(f"cannot halve an image of {height}×{width} pixels: its sides must be even")

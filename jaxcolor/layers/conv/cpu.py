@@ -76,6 +76,12 @@ def convolve(x: Images, kernel: Kernel, dilation: int = 1) -> Output:
     return _convolve(x, kernel, kernel.shape[0] // 2 * dilation, dilation)
 
 
+def convolve_padded(x: Images, kernel: Kernel, before: int, after: int) -> Output:
+    """Return the convolution of an image with `before` and `after` pixels of zeros around it."""
+    around = (before, after)
+    return _convolve(jnp.pad(x, ((0, 0), around, around, (0, 0))), kernel, 0, 1)
+
+
 def convolve_upsampled(
     small: Images, kernel: Float[Array, "3 3 in_channels out_channels"]
 ) -> Float[Array, "batch 2*height 2*width out_channels"]:

@@ -32,10 +32,48 @@ def conv2d_by_shifts(
     return out
 
 
-def conv2d(x: Images, kernel: Kernel, bias: Float[Array, " out_channels"], dilation: int = 1) -> Output:
-    """`conv2d_by_shifts` as one XLA convolution."""
+def conv2d(
+    x: Images, kernel: Kernel, bias: Float[Array, " out_channels"], dilation: int = 1, stride: int = 1
+) -> Output:
+    """`conv2d_by_shifts` as one XLA convolution, at every `stride`-th pixel."""
     reach = dilation * (kernel.shape[0] // 2)
-    return convolve(x, kernel, 1, ((reach, reach), (reach, reach)), dilation) + bias
+    return convolve(x, kernel, stride, ((reach, reach), (reach, reach)), dilation) + bias
+
+
+def conv_transpose2d_by_shifts(
+    x: Images, kernel: Kernel, bias: Float[Array, " out_channels"]
+) -> Float[Array, "batch 2*height 2*width out_channels"]:
+    """The definition of `ConvTranspose2d`: each pixel adds its products to the pixels that it reaches.
+
+        out[b, 2·i + r − k//2, 2·j + c − k//2] += x[b, i, j] @ kernel[r, c],  and the bias
+
+    That is PyTorch's, with stride 2, padding k//2 and output padding 1.
+    """
+    size = kernel.shape[0]
+    batch, height, width, _ = x.shape
+    reach = size // 2
+    out = jnp.zeros((batch, 2 * height + 2 * reach, 2 * width + 2 * reach, kernel.shape[-1]), x.dtype)
+    for row in range(size):
+        for column in range(size):
+            places = (slice(row, row + 2 * height, 2), slice(column, column + 2 * width, 2))
+            out = out.at[:, *places].add(x @ kernel[row, column])
+    return out[:, reach : reach + 2 * height, reach : reach + 2 * width] + bias
+
+
+def conv_transpose2d(
+    x: Images, kernel: Kernel, bias: Float[Array, " out_channels"]
+) -> Float[Array, "batch 2*height 2*width out_channels"]:
+    """`conv_transpose2d_by_shifts` as one XLA convolution of the image with zeros between its pixels."""
+    before = kernel.shape[0] - 1 - kernel.shape[0] // 2
+    out = lax.conv_general_dilated(
+        x,
+        kernel[::-1, ::-1],
+        window_strides=(1, 1),
+        padding=((before, before + 1),) * 2,
+        lhs_dilation=(2, 2),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    return out + bias
 
 
 def convolve(

@@ -69,8 +69,11 @@ def _cut_again(offset: int, _: None, gradient: Array) -> tuple[Array]:
 _join.defvjp(lambda squares, offset: (_join(squares, offset), None), _cut_again)
 
 
-def spread(kernel: Kernel, pattern: np.ndarray) -> Weights:
-    """Return the weights between the pixels of a window and the four pixels of its square."""
+def spread(kernel: Float[Array, "k k _ out_channels"], pattern: np.ndarray) -> Weights:
+    """Return the weights between the pixels of a window and the four pixels of its square.
+
+    `pattern` is [pixel of a window, pixel of a square, tap of the kernel], as `OF_IMAGE` is.
+    """
     along = jnp.asarray(pattern, kernel.dtype)
     weights = jnp.einsum("uat,vbs,tsio->uviabo", along, along, kernel)
     return lax.optimization_barrier(weights.reshape(*weights.shape[:3], -1))
