@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from reference import colorization as reference
-from reference.weights import BLOCKS, from_torch
+from reference.weights import from_torch
 
 from benchmarks.programs import InputArray, JaxProgram, LabelArray, NamedArrays, Program, TorchProgram
 from jaxcolor.colorization.config import ColorizeConfig
@@ -37,7 +37,7 @@ from jaxcolor.colorization.palette import Palette
 from jaxcolor.colorization.predictor import build_network
 from jaxcolor.models import DilatedUNet
 
-NetworkName = Literal["cnn", "unet", "dunet", "super-resolution"]
+NetworkName = Literal["cnn", "unet", "dunet", "strided-unet", "conv-transpose", "super-resolution"]
 NETWORK_NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
 LEARNING_RATE = 1e-3
 EPSILON, LARGE_EPSILON = 1e-8, 1e-2  # of Adam: the usual one, and one far above rounding noise
@@ -134,12 +134,12 @@ def make_programs(
 ) -> tuple[JaxProgram, TorchProgram, TorchProgram]:
     """Return jaxcolor, PyTorch in float32 and PyTorch in float64, with the same weights."""
     torch.manual_seed(0)
-    if network == "cnn":
-        model: torch.nn.Module = reference.CNN(filters, colors)
-    else:
-        dilation = DilatedUNet.dilation if network == "dunet" else 1
-        model = reference.UNet(filters, colors, in_channels=example.shape[-1], dilation=dilation)
     kind = "unet" if network == "super-resolution" else network
+    model: torch.nn.Module
+    if network == "dunet":
+        model = reference.UNet(filters, colors, dilation=DilatedUNet.dilation)
+    else:
+        model = reference.NETWORKS[kind](filters, colors, in_channels=example.shape[-1])
     module = build_network(ColorizeConfig(model=kind, filters=filters, colors=colors))
     # Shapes are enough here, and are found without compiling.
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.asarray(example)))
@@ -169,7 +169,8 @@ def record_training(program: Program, batches: Sequence[tuple[InputArray, LabelA
     outputs = program.outputs(batches[0][0], train=True).items()
     record: Record = {f"output of {layer}, training": {layer: output} for layer, output in outputs}
     start = program.weights()
-    bias_means = {layer: np.zeros(()) for layer in BLOCKS}  # the parts of running means that biases add
+    # The parts of running means that biases add:
+    bias_means = {layer: np.zeros(()) for layer in biases(program.weights())}
     for step, batch in enumerate(batches):
         for layer, bias in biases(program.weights()).items():
             bias_means[layer] = MOMENTUM * bias_means[layer] + (1 - MOMENTUM) * bias
@@ -197,7 +198,7 @@ def record_evaluation(program: Program, inputs: InputArray, labels: LabelArray) 
 
 def biases(parameters: NamedArrays) -> NamedArrays:
     """Return the biases before a BatchNorm, by layer."""
-    return {layer: parameters[f"{layer}/conv/bias"] for layer in BLOCKS}
+    return {path.split("/")[0]: bias for path, bias in parameters.items() if path.endswith("/conv/bias")}
 
 
 def record_gradients(gradients: NamedArrays) -> Record:
@@ -206,19 +207,21 @@ def record_gradients(gradients: NamedArrays) -> Record:
     Without rounding those of biases before a BatchNorm are 0, so they are relative to the largest gradient of
     the same layer's kernel.
     """
-    record: Record = {f"gradients of layer{i}": {} for i in range(1, 7)}
-    kernels = {layer: np.abs(gradients[f"{layer}/conv/kernel"]).max() for layer in BLOCKS}
-    for path, gradient in gradients.items():
+    record: Record = {}
+    for path, gradient in sorted(gradients.items()):
         if not path.endswith("conv/bias"):
-            record[f"gradients of {path.split('/')[0]}"][path] = gradient
-    relative = {layer: bias / kernels[layer] for layer, bias in biases(gradients).items()}
+            record.setdefault(f"gradients of {path.split('/')[0]}", {})[path] = gradient
+    relative = {
+        layer: bias / np.abs(gradients[f"{layer}/conv/kernel"]).max()
+        for layer, bias in biases(gradients).items()
+    }
     return record | {"gradients of biases before BatchNorm": relative}
 
 
 def record_statistics(weights: NamedArrays, bias_means: NamedArrays, when: str) -> Record:
     """Return running variances, and running means without the parts that biases add."""
-    means = {layer: weights[f"{layer}/norm/mean"] - bias_means[layer] for layer in BLOCKS}
-    variances = {layer: weights[f"{layer}/norm/variance"] for layer in BLOCKS}
+    means = {layer: weights[f"{layer}/norm/mean"] - bias for layer, bias in bias_means.items()}
+    variances = {layer: weights[f"{layer}/norm/variance"] for layer in bias_means}
     return {f"{when}: running means without biases": means, f"{when}: running variances": variances}
 
 

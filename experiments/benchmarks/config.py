@@ -24,7 +24,7 @@ class ColorizeBenchmark(Settings):
     GROUPS: ClassVar = {"network": "model", "measurement": "variants", "data": "dataset", "result": "json"}
     MEMORY: ClassVar = ("batch_size", "filters")
 
-    model: tuple[Literal["cnn", "unet"], ...] = ("unet", "cnn")
+    model: tuple[Literal["cnn", "unet", "strided-unet", "conv-transpose"], ...] = ("unet", "cnn")
     """Networks to time."""
     batch_size: tuple[int, ...] = (100,)
     """Images per step. Each batch size has a table of its own."""

@@ -125,8 +125,7 @@ class TorchContestant:
         set_precision(setting.precision, self.device)
         self.setting = setting
         self.bfloat16 = setting.precision == "bfloat16"
-        network = {"cnn": reference.CNN, "unet": reference.UNet}[setting.model]
-        model: torch.nn.Module = network(setting.filters, len(setting.palette))
+        model = reference.NETWORKS[setting.model](setting.filters, len(setting.palette))
         self.model = model.to(self.device).to(memory_format=variant.memory_format)
         self.optimizer = reference.make_optimizer(self.model, setting.config.learning_rate)
 

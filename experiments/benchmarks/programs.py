@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Float, UInt8
 from reference import colorization as reference
 from reference.variants import choose_device
-from reference.weights import TABLE, from_torch
+from reference.weights import from_torch, table_for
 from torch import Tensor, nn
 
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
@@ -82,7 +82,7 @@ class JaxProgram:
 
     def outputs(self, inputs: InputArray, train: bool) -> NamedArrays:
         outputs = self._outputs(self.state, jnp.asarray(inputs), train=train)
-        outputs["layer6"] = outputs.pop("logits")
+        outputs[max(self.state.params)] = outputs.pop("logits")  # of the last layer
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     def evaluate(self, inputs: InputArray, labels: LabelArray) -> float:
@@ -145,9 +145,10 @@ def _by_path(leaves: dict[tuple[str, ...], Any]) -> NamedArrays:
 def _from_torch(tensors: dict[str, Tensor]) -> NamedArrays:
     """Return PyTorch's tensors that have a place in jaxcolor's network."""
     arrays = {}
+    table = table_for(tensors)
     for key, tensor in tensors.items():
-        if key in TABLE:
-            path, axes = TABLE[key]
+        if key in table:
+            path, axes = table[key]
             array = tensor.detach().cpu().numpy().copy()
             arrays["/".join(path[1:])] = array.transpose(axes) if axes else array
     return arrays

@@ -41,13 +41,16 @@ def machine_text(machine: Mapping[str, Any], peak: Mapping[str, float]) -> str:
 def certificate_text(differences: Mapping[str, Sequence[Difference]], batch_size: int) -> str:
     """Return one row per quantity and one column per network, with the distances to float64."""
     header = ["largest relative difference", *differences, "jaxcolor–f64", "PyTorch–f64", "tolerance", ""]
+    by_network = [{found.quantity: found for found in of_one} for of_one in differences.values()]
+    longest = max(by_network, key=len)  # the networks differ in their number of layers
     rows = []
-    for same in zip(*differences.values(), strict=True):
+    for quantity in longest:
+        same = [found[quantity] for found in by_network if quantity in found]
         tolerance = same[0].tolerance
         rows.append(
             [
-                same[0].quantity,
-                *(f"{d.between:.1e}" for d in same),
+                quantity,
+                *(f"{found[quantity].between:.1e}" if quantity in found else "–" for found in by_network),
                 f"{max(d.ours for d in same):.1e}",
                 f"{max(d.theirs for d in same):.1e}",
                 "as PyTorch" if np.isinf(tolerance) else f"{tolerance:.0e}",

@@ -91,6 +91,64 @@ class UNet(nn.Module):
         return self.layer6(torch.cat([x, out5], dim=1))
 
 
+def strided_block(
+    in_channels: int, out_channels: int, kernel_size: int, resize: Literal["halve", "double"]
+) -> nn.Sequential:
+    """Return a convolution with stride 2 or its transpose, BatchNorm and ReLU, in this order."""
+    padding = kernel_size // 2
+    conv: nn.Module
+    if resize == "halve":
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, 2, padding)
+    else:
+        conv = nn.ConvTranspose2d(in_channels, out_channels, kernel_size, 2, padding, output_padding=1)
+    layers: OrderedDict[str, nn.Module] = OrderedDict(conv=conv)
+    layers["norm"] = nn.BatchNorm2d(out_channels)
+    layers["relu"] = nn.ReLU(inplace=True)
+    return nn.Sequential(layers)
+
+
+class ConvTransposeNet(nn.Module):
+    """Two strided and two transposed convolutions and a convolution in sequence."""
+
+    def __init__(self, filters: int = 32, colors: int = 24, kernel_size: int = 3, in_channels: int = 1):
+        super().__init__()
+        self.layer1 = strided_block(in_channels, filters, kernel_size, "halve")
+        self.layer2 = strided_block(filters, 2 * filters, kernel_size, "halve")
+        self.layer3 = strided_block(2 * filters, filters, kernel_size, "double")
+        self.layer4 = strided_block(filters, colors, kernel_size, "double")
+        self.layer5 = nn.Conv2d(colors, colors, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer5(self.layer4(self.layer3(self.layer2(self.layer1(x)))))
+
+
+class StridedUNet(nn.Module):
+    """The ConvTransposeNet with skip connections."""
+
+    def __init__(self, filters: int = 32, colors: int = 24, kernel_size: int = 3, in_channels: int = 1):
+        super().__init__()
+        self.layer1 = strided_block(in_channels, filters, kernel_size, "halve")
+        self.layer2 = strided_block(filters, 2 * filters, kernel_size, "halve")
+        self.layer3 = strided_block(2 * filters, filters, kernel_size, "double")
+        self.layer4 = strided_block(2 * filters, colors, kernel_size, "double")
+        self.layer5 = nn.Conv2d(in_channels + colors, colors, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out1 = self.layer1(x)
+        out3 = self.layer3(self.layer2(out1))
+        out4 = self.layer4(torch.cat([out1, out3], dim=1))
+        return self.layer5(torch.cat([x, out4], dim=1))
+
+
+NetworkName = Literal["cnn", "unet", "strided-unet", "conv-transpose"]
+NETWORKS: dict[str, type[nn.Module]] = {
+    "cnn": CNN,
+    "unet": UNet,
+    "strided-unet": StridedUNet,
+    "conv-transpose": ConvTransposeNet,
+}
+
+
 def make_optimizer(model: nn.Module, learning_rate: float = 1e-3) -> torch.optim.Adam:
     """Return Adam in its fastest form, which updates all parameters in one kernel."""
     return torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)

@@ -21,8 +21,8 @@ from jaxcolor.data.photographs import load_sample
 from jaxcolor.errors import UserError, reason
 from jaxcolor.training.memory import keep_freed_memory
 from reference.colorization import (
-    CNN,
-    UNet,
+    NETWORKS,
+    NetworkName,
     compute_loss,
     evaluate_step,
     gray,
@@ -38,7 +38,7 @@ LABELED_AT_ONCE = 100  # images, which limits the memory for their distances to 
 class ProgramConfig:
     """Train the assignment's network with PyTorch."""
 
-    model: Literal["cnn", "unet"] = "unet"
+    model: NetworkName = "unet"
     """Network."""
     filters: int = 32
     """Filters of the first layer."""
@@ -77,8 +77,7 @@ def main(config: ProgramConfig) -> None:
     train_inputs, train_labels = make_tensors(train[order], palette, device)
     val_inputs, val_labels = make_tensors(validation, palette, device)
 
-    network = {"cnn": CNN, "unet": UNet}[config.model]
-    model: nn.Module = network(config.filters, len(palette)).to(device)
+    model: nn.Module = NETWORKS[config.model](config.filters, len(palette)).to(device)
     model = model.to(memory_format=variant.memory_format)
     optimizer = make_optimizer(model, config.learning_rate)
     loss_fn = variant.compile(compute_loss)
