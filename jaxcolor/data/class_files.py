@@ -9,8 +9,10 @@ from jaxcolor.errors import UserError
 
 FORMS = "write one class per line: NAME, NAME R G B, R G B NAME, or CVAT's NAME:R,G,B::"
 COMMENT = re.compile(r"#(?![0-9a-fA-F]{6}[\s,;:=]+\S)")  # but "#808080 sky" is a class
-TITLES = set("name names class classes class_name classname label labels".split())
-COLUMNS = set("id idx index number value color rgb r g b a red green blue".split())
+TITLES = {"name", "names", "class", "classes", "class_name", "classname", "label", "labels"}
+COLUMNS = {
+    "id", "idx", "index", "number", "value", "color", "rgb", "r", "g", "b", "a", "red", "green", "blue"
+}  # fmt: skip
 # Other spellings of colors: CVAT's labelmap.txt has NAME:R,G,B:PARTS:ACTIONS.
 CVAT = re.compile(r"([^:]+):(\d+,\d+,\d+)(?::.*)?")
 HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
