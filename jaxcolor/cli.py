@@ -1,6 +1,6 @@
 """The command line: `jaxcolor colorize`, `jaxcolor segment`, and the same as scripts in experiments/.
 
-Settings come from a dataclass; an error that the user can mend is one line.
+Settings come from a dataclass; an error that the user can fix is one line.
 """
 
 import _thread
@@ -153,6 +153,7 @@ def parse(
     only_reads = getattr(config, "evaluate", False) or getattr(config, "predict", ())
     if (config.resume or only_reads) and run.is_run():
         # The folder may have moved since: these options say where it is now.
+        run.check_task(config.TASK)
         stored = cls.from_json(run.read_config()["settings"])
         default = dataclasses.replace(stored.to_resume(), name=config.name, runs_dir=config.runs_dir)
         if only_reads:

@@ -89,7 +89,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON, atomically. NaN and infinities become null."""
     data = json.dumps(without_nonfinite(value), indent=2, default=str, allow_nan=False).encode()
-    write_atomically(path, lambda file: file.write(data))
+    write_atomically(path, lambda file: file.write(data + b"\n"))
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

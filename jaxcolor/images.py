@@ -31,12 +31,13 @@ def as_images(value: ImageLike) -> tuple[UInt8[np.ndarray, "n height width 3"], 
     if isinstance(value, str | Path):
         return read_image(expand_user(Path(value)))[None], True
     array = _from_pillow(value) if isinstance(value, Image.Image) else np.asarray(value)
+    given = f"{array.dtype} {list(array.shape)}"
     if array.ndim == 2:
         array = array[..., None]
     if array.dtype != np.uint8 or array.ndim not in (3, 4) or array.shape[-1] not in (1, 3, 4):
         raise ValueError(
-            f"expected uint8 images [height, width, 3] or [n, height, width, 3], "
-            f"not {array.dtype} {list(array.shape)}"
+            "expected a uint8 image [height, width] or [height, width, 1, 3 or 4], or a batch [n, height, "
+            f"width, 1, 3 or 4], not {given}"
         )
     if 0 in array.shape:
         raise ValueError(f"an image of shape {list(array.shape)} has no pixels")
@@ -73,7 +74,8 @@ class ColorImage(np.ndarray):
     """A uint8 array [height, width, 3] of RGB values that can save itself. Notebooks show it as an image."""
 
     def save(self, path: str | Path) -> None:
-        """Write an image file in the format of the path's suffix."""
+        """Write an image file in the format of the path's suffix. Raises `ValueError` for a batch."""
+        check_one(self, 3)
         save_image(expand_user(Path(path)), Image.fromarray(np.asarray(self)))
 
     def _repr_png_(self) -> bytes | None:
@@ -106,11 +108,20 @@ class LabelMap(np.ndarray):
         return image
 
     def save(self, path: str | Path) -> None:
-        """Write a palette image (PNG) whose pixels are the class indices."""
+        """Write a palette image (PNG) whose pixels are the class indices. Raises `ValueError` for a batch."""
+        check_one(self, 2)
         save_image(expand_user(Path(path)), self.to_image())
 
     def _repr_png_(self) -> bytes | None:
         return self.to_image().convert("RGB")._repr_png_() if self.ndim == 2 else None
+
+
+def check_one(images: np.ndarray, axes: int) -> None:
+    """Raise `ValueError` unless an array is one image, with that many axes."""
+    if images.ndim != axes:
+        raise ValueError(
+            f"save takes one image, and this array has shape {list(images.shape)}: index a batch"
+        )
 
 
 def image_format(path: Path) -> str:

@@ -15,7 +15,7 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize(
     ("shape", "dtype", "message"),
     [
-        ((4, 4, 3), np.float32, r"expected uint8 images .*, not float32 \[4, 4, 3\]"),
+        ((4, 4, 3), np.float32, r"expected a uint8 image .*, not float32 \[4, 4, 3\]"),
         ((4, 4, 2), np.uint8, r"not uint8 \[4, 4, 2\]"),
         ((5,), np.uint8, r"not uint8 \[5\]"),
         ((1, 2, 3, 4, 3), np.uint8, r"not uint8 \[1, 2, 3, 4, 3\]"),
@@ -114,6 +114,15 @@ def test_a_label_map_of_vocs_classes_has_vocs_colors() -> None:
     values = np.arange(256, dtype=np.uint8)[None]
     image = LabelMap.of(values, VOC_CLASSES).to_image()
     np.testing.assert_array_equal(np.asarray(image.convert("RGB")), voc_colors()[values])
+
+
+def test_a_batch_is_not_saved_as_one_image(tmp_path: Path) -> None:
+    colored = np.zeros((2, 4, 4, 3), np.uint8).view(ColorImage)
+    with pytest.raises(ValueError, match=r"save takes one image, not an array of shape \[2, 4, 4, 3\]"):
+        colored.save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="save takes one image"):
+        LabelMap.of(colored[..., 0], ["a", "b"]).save(tmp_path / "a.png")
+    colored[1].save(tmp_path / "a.png")
 
 
 def test_a_file_without_a_suffix_is_a_png(tmp_path: Path) -> None:

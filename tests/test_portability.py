@@ -71,4 +71,4 @@ def test_both_tasks_train_without_posix(archive: Path, tmp_path: Path) -> None:
         capture_output=True, text=True, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "frozen: unchanged" in done.stdout
+    assert "The frozen weights are unchanged." in done.stdout

@@ -26,6 +26,7 @@ class AnalyzeConfig(FolderConfig):
     The report is runs/analysis/report.md. --resume skips finished trainings.
     """
 
+    TASK: ClassVar = "analyze"
     GROUPS: ClassVar = {"analysis": "parts", "training": "model", "data": "dataset", "folder": "name"}
     MEMORY: ClassVar = ("batch_size", "batch_sizes", "memory_sizes")
 

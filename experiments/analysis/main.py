@@ -39,7 +39,7 @@ def analyze(config: AnalyzeConfig) -> Path:
     else:
         folder.check_free(config.overwrite)
     analysis = Analysis(config)
-    record = {"task": "analyze", "settings": config.to_json(), "dataset": {}, **environment()}
+    record = {"task": config.TASK, "settings": config.to_json(), "dataset": {}, **environment()}
     if WITH_IMAGES & set(config.parts):
         record["dataset"] = analysis.images.facts
     if resuming:

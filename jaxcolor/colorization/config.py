@@ -18,6 +18,7 @@ class ColorizeConfig(RunConfig):
     The folder runs/NAME holds settings, metrics, drawings and checkpoints.
     """
 
+    TASK: ClassVar = "colorize"
     GROUPS: ClassVar = {
         "network": "model", "training": "epochs", "data": "dataset", "run": "name", "prediction": "evaluate"
     }  # fmt: skip

@@ -67,7 +67,7 @@ def colorize(config: ColorizeConfig, since: float | None = None) -> Metrics | No
     if config.predict:
         predict_files(config)
         return None
-    return run.run("colorize", config, build_job, since)
+    return run.run(config, build_job, since)
 
 
 def build_job(config: ColorizeConfig, folder: RunFolder, existing: RunFolder | None) -> "ColorizeJob":

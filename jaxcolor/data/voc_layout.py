@@ -88,7 +88,7 @@ class VocLayout(Generic[File]):
     def read_list(self, split: str) -> tuple[list[str], str | None]:
         """Return the names that a list has, and the problem with its other lines, if there are any.
 
-        Raises `UserError` as `names` does, but not for unknown names.
+        Raises `UserError` as `names` does, but not for unknown and repeated names.
         """
         where = f"{self.where}/{LISTS}/{split}.txt"
         if split == "trainval" and split not in self.lists and self.lists.keys() >= {"train", "val"}:
@@ -102,28 +102,28 @@ class VocLayout(Generic[File]):
         if not lines:
             raise UserError(f"{where} names no image: write one name per line")
         names: dict[str, str] = {}
-        unknown = []
+        unknown, repeated = [], []
         for line in lines:
             name, rest = find_name(line, self.images)
             if name is None:
                 unknown.append(line)
                 continue
             if name in names:
-                raise UserError(
-                    f"{where} names the image {name} twice, {names[name]!r} and {line!r}: remove one line"
-                )
+                spellings = "" if names[name] == line else f", {names[name]!r} and {line!r}"
+                repeated.append(f"{where} names {name} twice{spellings}: remove one line")
+                continue
             if (other := other_mask(rest, name, self.mask_affixes)) is not None:
                 raise UserError(
                     f"{where}: the line {line!r} names the image {name} and the mask {other}: give an image "
                     "and its mask the same name"
                 )
             names[name] = line
-        problem = None
+        problems = repeated[:1]
         if unknown:
-            problem = (
+            problems.append(
                 f"{where}: {IMAGES} has no image {describe_unknown(unknown, self.images)}{self._nested()}"
             )
-        return list(names), problem
+        return list(names), "; ".join(problems) or None
 
     def all_names(self) -> list[str]:
         """Return the names of trainval.txt, or of train.txt, or of all images that have a mask, in order.
@@ -165,7 +165,8 @@ class VocLayout(Generic[File]):
             raise UserError(f"the name of the file {name!a} in {folder} is not in UTF-8: rename it")
         found = files.get(name, [])
         if not found:
-            raise UserError(f"{self.where}/{folder} has no file {describe_unknown([name], files)}")
+            noun = "image" if folder == IMAGES else "mask"
+            raise UserError(f"{self.where}/{folder} has no {noun} {describe_unknown([name], files)}")
         if len(found) > 1:
             raise UserError(f"{self.where}/{folder} has {len(found)} files named {name}: keep one of them")
         return found[0]

@@ -17,6 +17,7 @@ class SegmentConfig(RunConfig):
     The folder runs/NAME holds settings, metrics, drawings and checkpoints.
     """
 
+    TASK: ClassVar = "segment"
     GROUPS: ClassVar = {
         "network": "backbone", "training": "epochs", "cache": "cache", "data": "dataset", "run": "name",
         "prediction": "evaluate",

@@ -213,7 +213,7 @@ def choose_classes(
         where = next(found.example[highest] for found in surveys if highest in found.labels)
         raise UserError(
             f"the mask {where} has label {highest}, but there are {len(names)} classes, 0 to "
-            f"{len(names) - 1}, and void, {VOID}: name all classes with --classes"
+            f"{len(names) - 1}, and void, {VOID}: --classes must name those up to {highest}, too"
         )
     return names, LabelFormat(len(names), colors)
 

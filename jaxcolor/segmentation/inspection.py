@@ -57,6 +57,8 @@ class Inspection:
         for split, part in self.examples.items():
             images = f"{len(part)} image{'' if len(part) == 1 else 's'}"
             lines.append(f"{split}: {images} that can be read{describe_sizes(part.sizes)}")
+        if "all" in self.examples:
+            lines.append("there are no lists train.txt and val.txt: train with --split 0.2")
         lines += ["", *class_table(self.classes, self.surveys), ""] if self.classes else [""]
         count = len(self.problems)
         lines.append(f"{count or 'no'} problem{'' if count == 1 else 's'}{':' if count else ''}")
@@ -73,7 +75,7 @@ class Inspection:
             for index in places.tolist():
                 with contextlib.suppress(UserError):  # it is among the problems
                     name, image, label_map = part[index]
-                    drawn[f"{split}\n{name}"] = (image, label_map)
+                    drawn[name if split == "all" else f"{split}\n{name}"] = (image, label_map)
         draw_examples(path, title, drawn, self.classes)
 
     def _splits(self) -> dict[str, list[str]]:
@@ -85,10 +87,6 @@ class Inspection:
                 splits[split], problem = self.layout.read_list(split)
                 self.problems += [problem] if problem else []
         warn_of_shared_names(splits.get("train", []), splits.get("val", []))
-        if not listed:
-            self.problems.append(
-                f"{self.layout.where} has no lists train.txt and val.txt: train with --split 0.2"
-            )
         rest = sorted(self.layout.images.keys() & self.layout.masks.keys())
         # Images that no list names need no mask.
         self.problems += [line for line in self.layout.alone() if " no image" in line or not listed]

@@ -64,7 +64,7 @@ def segment(config: SegmentConfig, since: float | None = None) -> Metrics | None
     if config.inspect:
         inspect(config.data_path, config.classes)
         return None
-    return run.run("segment", config, build_job, since)
+    return run.run(config, build_job, since)
 
 
 def build_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | None) -> "SegmentJob":
@@ -199,7 +199,7 @@ class SegmentJob:
         if self.trainable.fingerprint(state.variables) != self.fingerprint:
             raise UserError("the frozen part has changed during training: this is a bug, please report it")
         if self.config.train != "all":
-            print("frozen: unchanged")
+            print("The frozen weights are unchanged.")
         self.show(state, evaluation, self.config.epochs)
 
     def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:

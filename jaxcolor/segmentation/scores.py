@@ -94,7 +94,7 @@ def explain(confusion: Confusion, classes: Sequence[str]) -> str:
     lines = [
         f"The network labels {100 * found.pixel_accuracy:.1f} % of the pixels right, with a mean IoU of "
         f"{100 * found.mean_iou:.1f} %. Labeling every pixel {classes[largest]}, the most frequent class, "
-        f"has {100 * share:.1f} % and {100 * share / present.sum():.1f} %."
+        f"would get {100 * share:.1f} % right, with a mean IoU of {100 * share / present.sum():.1f} %."
     ]
     absent = [name for name, has_pixels in zip(classes, present, strict=True) if not has_pixels]
     if absent:

@@ -40,6 +40,8 @@ class Settings:
 class FolderConfig(Settings):
     """Base class of frozen dataclasses with the settings of a program that writes a folder."""
 
+    TASK: ClassVar[str]  # the name of the program, without .py
+
     name: str | None
     runs_dir: Path
     resume: bool

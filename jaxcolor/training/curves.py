@@ -32,7 +32,7 @@ def draw_curves(path: Path, title: str, history: History, panels: Mapping[str, M
             values = [metrics[name] for metrics in history]
             legend = f"{split}: {values[-1]:.4f}"
             if name in before:
-                legend += f", at first {before[name]:.4f}"
+                legend += f", before training {before[name]:.4f}"
             size = 2.5 if len(history) > 1 else 6
             axes.plot(epochs, values, color=SPLIT_COLORS[split], label=legend, marker="o", markersize=size)
             if split == "validation":
@@ -57,5 +57,5 @@ def _mark(axes: Axes, epoch: int, value: float, color: str) -> None:
     """Draw a dot with a ring at an epoch, and its value in the legend."""
     axes.plot(
         [epoch], [value], linestyle="none", marker="o", markersize=7, markerfacecolor=color,
-        markeredgecolor="black", zorder=3, label=f"best epoch {epoch}: {value:.4f}",
+        markeredgecolor="black", zorder=3, label=f"best epoch ({epoch}): {value:.4f}",
     )  # fmt: skip

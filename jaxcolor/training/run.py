@@ -47,7 +47,7 @@ Config = TypeVar("Config", bound=RunConfig)
 BuildJob = Callable[[Config, RunFolder, RunFolder | None], Job]
 
 
-def run(task: str, config: Config, build_job: BuildJob, since: float | None = None) -> Metrics:
+def run(config: Config, build_job: BuildJob, since: float | None = None) -> Metrics:
     """Train, resume or evaluate a run, and return its last metrics. Raises `UserError`.
 
     `since` is when the process began, in seconds of `time.perf_counter`, if it began for this run.
@@ -56,22 +56,22 @@ def run(task: str, config: Config, build_job: BuildJob, since: float | None = No
         set_up(config.precision)
         if config.evaluate:
             return evaluate(config, build_job)
-        metrics = train(task, config, build_job, timing)
+        metrics = train(config, build_job, timing)
         print(timing.describe(), flush=True)
         return metrics
 
 
-def train(task: str, config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
+def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
     """Train a run to its end, from the start or from its latest checkpoint."""
     folder = RunFolder(config.folder)
     resuming = config.resume
     if resuming:
-        find_run(folder.path)
+        find_run(folder.path, config.TASK)
     config = config.with_absolute_paths()
     if not resuming:
         folder.check_free(config.overwrite)
         if config.init_from:
-            find_run(config.init_from)
+            find_run(config.init_from, config.TASK)
 
     with timing.part("data"):
         job = build_job(config, folder, folder if resuming else None)
@@ -89,7 +89,7 @@ def train(task: str, config: Config, build_job: BuildJob, timing: Timing) -> Met
         state, _ = load_weights(job, find_run(config.init_from), state)
 
     record = {
-        "task": task,
+        "task": config.TASK,
         "settings": job.config.to_json(),
         "dataset": job.facts,
         **job.describe(),
@@ -114,6 +114,7 @@ def train(task: str, config: Config, build_job: BuildJob, timing: Timing) -> Met
 def evaluate(config: Config, build_job: BuildJob) -> Metrics:
     """Return the validation metrics of a checkpoint. The task may add drawings to the folder of the run."""
     job, state, epoch = load_run(config, build_job)
+    print(f"{config.folder}: the {config.checkpoint} checkpoint, after epoch {epoch}", flush=True)
     evaluation = job.evaluate(state)
     job.show(state, evaluation, epoch)
     return evaluation.metrics
@@ -121,7 +122,7 @@ def evaluate(config: Config, build_job: BuildJob) -> Metrics:
 
 def load_run(config: Config, build_job: BuildJob) -> tuple[Job, TrainState, int]:
     """Return the job of an existing run, and the state and the epoch of one of its checkpoints."""
-    folder = find_run(config.folder)
+    folder = find_run(config.folder, config.TASK)
     job = build_job(config, folder, folder)
     state, epoch = load_weights(job, folder, job.initial_state)
     return job, state, epoch

@@ -50,6 +50,11 @@ class RunFolder:
         """Return whether the folder holds a run, and not something else with a config.json."""
         return self.config_file.is_file() and {"task", "settings"} <= self.read_config().keys()
 
+    def check_task(self, task: str) -> None:
+        """Raise `UserError` if the run is one of another program."""
+        if (found := self.read_config()["task"]) != task:
+            raise UserError(f"{self.path} is a run of {found}.py, not of {task}.py")
+
     def check_free(self, overwrite: bool) -> None:
         """Raise `UserError` if the folder has contents, unless it is a run and `overwrite` is set."""
         try:
@@ -142,10 +147,15 @@ class RunFolder:
         remove_temporary(self.path)
 
 
-def find_run(path: Path) -> RunFolder:
-    """Return the run in a folder. Raises `UserError` if there is none, with names that are close."""
+def find_run(path: Path, task: str | None = None) -> RunFolder:
+    """Return the run in a folder. Raises `UserError` if there is none, with names that are close.
+
+    With `task` it must be a run of that program.
+    """
     folder = RunFolder(path)
     if folder.is_run():
+        if task:
+            folder.check_task(task)
         return folder
     siblings = path.parent.iterdir() if path.parent.is_dir() else ()
     names = [sibling.name for sibling in siblings if RunFolder(sibling).is_run()]

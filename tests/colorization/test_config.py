@@ -6,6 +6,7 @@ import pytest
 from jaxcolor.cli import parse
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
+from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.training.run_folder import RunFolder
 
 
@@ -80,6 +81,12 @@ def test_a_resumed_run_keeps_its_settings_unless_told_otherwise(stored: Colorize
     assert (config.resume, config.overwrite) == (True, False)
     assert parse(ColorizeConfig, [*arguments, "--evaluate"]).model == "dunet"
     assert parse(ColorizeConfig, arguments).model == "unet"
+
+
+def test_a_run_of_the_other_task_is_one_line(stored: ColorizeConfig) -> None:
+    for option in (["--resume"], ["--evaluate"], ["--predict", "a.jpg"]):
+        with pytest.raises(UserError, match=r"runs/a is a run of colorize.py, not of segment.py"):
+            parse(SegmentConfig, ["--name", "a", "--runs-dir", str(stored.runs_dir), *option])
 
 
 def test_a_moved_run_resumes_in_its_new_place(stored: ColorizeConfig, tmp_path: Path) -> None:

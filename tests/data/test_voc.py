@@ -150,7 +150,7 @@ def test_broken_archives(tar: Path, tmp_path: Path) -> None:
         load_voc(cut, tmp_path)
     broken = write_voc(tmp_path / "broken")
     (broken / "VOCdevkit/VOC2012/SegmentationClass/c.png").unlink()
-    with pytest.raises(UserError, match=r"broken.tar/SegmentationClass has no file c"):
+    with pytest.raises(UserError, match=r"broken.tar/SegmentationClass has no mask c"):
         load_voc(pack(broken), tmp_path)
     with pytest.raises(UserError, match="cannot read .*missing.tar"):
         load_voc(tmp_path / "missing.tar", tmp_path)

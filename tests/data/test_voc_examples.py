@@ -73,7 +73,7 @@ def test_a_broken_file_is_named(folder: Path) -> None:
     with pytest.raises(UserError, match="b.png has 48×64 pixels, but its image has 30×40: resize"):
         read(folder)
     (masks / "b.png").unlink()
-    with pytest.raises(UserError, match="SegmentationClass has no file b"):
+    with pytest.raises(UserError, match="SegmentationClass has no mask b"):
         read(folder)
     (images / "c.jpg").write_bytes(b"text")
     (masks / "b.png").write_bytes((masks / "c.png").read_bytes())

@@ -45,7 +45,7 @@ def test_bad_lists_are_one_line() -> None:
         layout(FILES, train="a").names("val")
     with pytest.raises(UserError, match=r"train.txt names no image: write one name per line"):
         layout(FILES, train="# nothing\n\n").names("train")
-    with pytest.raises(UserError, match=r"names the image a twice, 'a' and 'a.jpg': remove one line"):
+    with pytest.raises(UserError, match=r"names a twice, 'a' and 'a.jpg': remove one line"):
         layout(FILES, train="a\nb\na.jpg\n").names("train")
     with pytest.raises(
         UserError, match=r"JPEGImages has no image Screenshot_7 a and 1 others; did you mean S"
@@ -99,7 +99,7 @@ def test_all_masks_may_have_the_same_affix(
         "warning: voc: 1 image has no mask, a among them: left out",
         "warning: voc: 1 mask has no image, q among them: left out",
     ]
-    with pytest.raises(UserError, match=r"SegmentationClass has no file a$"):
+    with pytest.raises(UserError, match=r"SegmentationClass has no mask a$"):
         files.pair("a")
 
 
@@ -109,7 +109,7 @@ def test_pairs_have_any_suffix() -> None:
     assert files.pair("c") == ("JPEGImages/c.png", "SegmentationClass/c.PNG")
     assert ".hidden" not in files.images
     assert "Thumbs" not in files.images
-    with pytest.raises(UserError, match=r"voc/SegmentationClass has no file Street; did you mean street"):
+    with pytest.raises(UserError, match=r"voc/SegmentationClass has no mask Street; did you mean street"):
         layout(["JPEGImages/Street.jpg", "SegmentationClass/street.png", "SegmentationClass/a.png"]).pair(
             "Street"
         )

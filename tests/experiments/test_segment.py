@@ -25,7 +25,7 @@ def test_train_resume_evaluate_and_predict(
     where = ("--runs-dir", tmp_path / "runs", "--name", "mine")
     done = run(*data, *where, "--epochs", 1, "--schedule", "constant")
     assert done.returncode == 0, done.stderr
-    assert "frozen: unchanged" in done.stdout
+    assert "The frozen weights are unchanged." in done.stdout
     done = run(*where, "--resume", "--epochs", 2)
     assert done.returncode == 0, done.stderr
     assert "Resuming after epoch 1 of 2" in done.stdout

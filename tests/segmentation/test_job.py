@@ -102,7 +102,7 @@ def kill_at(patch: pytest.MonkeyPatch, owner: type, method: str, call: int) -> N
 def test_a_run_writes_all_its_files(trained: Trained) -> None:
     folder = trained.config.folder
     assert "Computing the frozen features of the train images" in trained.output
-    assert "frozen: unchanged" in trained.output
+    assert "The frozen weights are unchanged." in trained.output
     assert "class 1  IoU" in trained.output
     assert "generated shapes" not in trained.output
     before, first, last = metrics_of(trained.config)

@@ -73,7 +73,7 @@ def test_scores_are_explained_beside_those_of_the_most_frequent_class() -> None:
     # All pixels as car: 6 of 10 are right; the IoU of car is 6/10, and that of road 0.
     assert explain(CONFUSION, CLASSES) == (
         "The network labels 70.0 % of the pixels right, with a mean IoU of 53.6 %. Labeling every pixel car, "
-        "the most frequent class, has 60.0 % and 30.0 %.\n"
+        "the most frequent class, would get 60.0 % right, with a mean IoU of 30.0 %.\n"
         "No validation mask has bus. The mean IoU leaves out a class that is not predicted either, and "
         "counts one that is predicted as 0."
     )

@@ -38,7 +38,7 @@ def test_draws_a_panel_for_each_entry(tmp_path: Path) -> None:
     assert red[:, half:].any()
 
 
-def test_axes_legends_and_the_best_epoch_are_labelled(tmp_path: Path, figures: list[Figure]) -> None:
+def test_axes_legends_and_the_best_epoch_are_labeled(tmp_path: Path, figures: list[Figure]) -> None:
     losses = [(4.0, 3.0), (2.5, 1.25), (2.0, 1.5)]
     history = [
         {"epoch": epoch, "train_loss": train, "val_loss": validation, "accuracy": epoch / 10}
@@ -66,7 +66,7 @@ def test_what_was_before_training_is_in_the_legend_alone(tmp_path: Path, figures
     draw_curves(tmp_path / "c.png", "title", history, LOSS)
     (axes,) = figures[0].axes
     labels = axes.get_legend_handles_labels()[1]
-    assert labels[:2] == ["train: 2.0000", "validation: 3.0000, at first 0.5000"]
+    assert labels[:2] == ["train: 2.0000", "validation: 3.0000, before training 0.5000"]
     # The best epoch is one of those that were trained, whose checkpoint exists.
     assert labels[2] == "best epoch 1: 3.0000"
     assert axes.get_ylim()[0] > 1

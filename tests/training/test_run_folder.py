@@ -131,3 +131,7 @@ def test_a_missing_run_is_reported_with_close_names(tmp_path: Path) -> None:
         find_run(tmp_path / "zzz")
     with pytest.raises(UserError, match="there is no run in"):
         find_run(tmp_path / "missing" / "zzz")
+    task = record(1)["task"]
+    assert find_run(tmp_path / "unet", task).path == tmp_path / "unet"
+    with pytest.raises(UserError, match=rf"unet is a run of {task}.py, not of other.py"):
+        find_run(tmp_path / "unet", "other")
