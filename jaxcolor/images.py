@@ -119,9 +119,7 @@ class LabelMap(np.ndarray):
 def check_one(images: np.ndarray, axes: int) -> None:
     """Raise `ValueError` unless an array is one image, with that many axes."""
     if images.ndim != axes:
-        raise ValueError(
-            f"save takes one image, and this array has shape {list(images.shape)}: index a batch"
-        )
+        raise ValueError(f"save takes one image, not an array of shape {list(images.shape)}: index a batch")
 
 
 def image_format(path: Path) -> str:

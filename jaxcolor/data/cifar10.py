@@ -165,9 +165,9 @@ def load_cifar10(
     md5 = builder.builder_config.name
     if md5 != OFFICIAL_MD5:
         print(
-            f"warning: {archive or f'the prepared archive {md5}'} is not the official one: it has "
-            f"{counts['train']:,} of {OFFICIAL_COUNTS['train']:,} train and {counts['test']:,} of "
-            f"{OFFICIAL_COUNTS['test']:,} test images",
+            f"warning: {archive or 'the prepared archive'} is not the official one (md5 {md5}, official "
+            f"{OFFICIAL_MD5}): it has {counts['train']:,} of {OFFICIAL_COUNTS['train']:,} train and "
+            f"{counts['test']:,} of {OFFICIAL_COUNTS['test']:,} test images",
             file=sys.stderr,
         )
     return train, test, md5

@@ -167,6 +167,6 @@ def test_images_without_masks_are_counted_if_there_are_no_lists(
     inspect(root, "3")
     for split in NAMES:
         (root / f"ImageSets/Segmentation/{split}.txt").unlink()
-    with pytest.raises(UserError, match="has 2 problems"):
+    with pytest.raises(UserError, match="has 1 problem"):
         inspect(root, "3")
     assert "1 image has no mask, a among them" in capsys.readouterr().out

@@ -49,10 +49,10 @@ def test_axes_legends_and_the_best_epoch_are_labeled(tmp_path: Path, figures: li
     loss, accuracy = figures[0].axes
     assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "the loss")
     assert loss.get_legend_handles_labels()[1] == [
-        "train: 2.0000", "validation: 1.5000", "best epoch 2: 1.2500"
+        "train: 2.0000", "validation: 1.5000", "best epoch (2): 1.2500"
     ]  # fmt: skip
     assert accuracy.get_legend_handles_labels()[1] == [
-        "validation: 0.3000", "best epoch 2: 0.2000"
+        "validation: 0.3000", "best epoch (2): 0.2000"
     ]  # fmt: skip
     for axes, value in ((loss, 1.25), (accuracy, 0.2)):
         dot = axes.lines[-1]
@@ -68,7 +68,7 @@ def test_what_was_before_training_is_in_the_legend_alone(tmp_path: Path, figures
     labels = axes.get_legend_handles_labels()[1]
     assert labels[:2] == ["train: 2.0000", "validation: 3.0000, before training 0.5000"]
     # The best epoch is one of those that were trained, whose checkpoint exists.
-    assert labels[2] == "best epoch 1: 3.0000"
+    assert labels[2] == "best epoch (1): 3.0000"
     assert axes.get_ylim()[0] > 1
     # One epoch has no line, so its dots are large.
     assert all(line.get_markersize() >= 6 for line in axes.lines)
