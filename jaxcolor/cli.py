@@ -42,7 +42,7 @@ commands:
 `jaxcolor COMMAND --help` lists the options of a command.
 """
 STARTED = time.perf_counter()
-RESUME_ADVICE = "with --name and --resume a run resumes after its last epoch"
+RESUME_ADVICE = "with --name and --resume a run resumes after its last checkpoint"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -38,7 +38,7 @@ def config(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> ColorizeC
 def test_a_loaded_network_predicts_as_its_job(config: ColorizeConfig, checkpoint: str) -> None:
     asked = dataclasses.replace(config, evaluate=True, checkpoint=checkpoint)  # type: ignore[arg-type]
     job, state, _ = load_run(asked, build_job)
-    labels = job.predict_labels(state, job.arrays["validation"]["inputs"])  # type: ignore[attr-defined]
+    labels = job.predict_labels(state, np.asarray(job.arrays["validation"]["inputs"]))  # type: ignore[attr-defined]
     images = job.truth["validation"].images  # type: ignore[attr-defined]
     palette = np.load(config.folder / "palette.npy")
     colored = jaxcolor.load(str(config.folder), checkpoint).predict(images)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from jaxcolor.errors import UserError
 
 FORMS = "write one class per line: NAME, NAME R G B, R G B NAME, or CVAT's NAME:R,G,B::"
 COMMENT = re.compile(r"#(?![0-9a-fA-F]{6}[\s,;:=]+\S)")  # but "#808080 sky" is a class
-TITLES = {"name", "names", "class", "classes", "class_name", "classname", "label", "labels"}
+TITLE = re.compile(r"((class|label|category)[ _]?)?names?|class(es)?|labels?|categor(y|ies)")
 COLUMNS = {
     "id", "idx", "index", "number", "value", "color", "rgb", "r", "g", "b", "a", "red", "green", "blue"
 }  # fmt: skip
@@ -21,12 +21,14 @@ NUMBERS_FIRST = re.compile(r"(?:\d{1,9}[\s,;:=]+)*")
 NUMBERS_LAST = re.compile(r"(?:[\s,;:=]+\d{1,9})*$")
 # Lines with a number and no color.
 NUMBERED = (
-    re.compile(r"(?P<number>\d{1,9})[\s,;:=]+(?P<name>\S.*)"),
+    re.compile(r"(?P<number>\d{1,9})[.)]?[\s,;:=]+(?P<name>\S.*)"),
     re.compile(r"(?P<name>\S.*?)\s*[,;:=\t]\s*(?P<number>\d{1,9})"),
 )
+COUNTED = re.compile(r"(?P<name>\S.*?) +(?P<number>\d{1,9})")  # a line such as "sky 0", unless names repeat
 # What no name has, unless it is in quotes: signs of other file formats, and rows of numbers.
 SUSPECT = re.compile(
-    r"[{}\[\]<>:=#\t\"]|[,;](?! )|^-\s|^-?[\d.]+[\s,;]+-?[\d.]+(?:\s|$)|(?:^|\s)-?[\d.]+[\s,;]+-?[\d.]+$"
+    r"[{}\[\]<>:=#|\t\"]|\b0x|[,;](?! )|^-\s"
+    r"|^-?[\d.]+[\s,;]+-?[\d.]+(?:\s|$)|(?:^|\s)-?[\d.]+[\s,;]+-?[\d.]+$"
 )
 # Names of what is not a class: labelme's, and those of tables of colors.
 IGNORED, VOID_NAMES = "__ignore__", ("__ignore__", "ignore", "void")
@@ -58,15 +60,16 @@ def parse_classes(lines: Sequence[str], given: str) -> tuple[tuple[str, ...], tu
 
 def _without_heading(lines: Sequence[str], given: str) -> Sequence[str]:
     """Return the lines without a heading such as "name,r,g,b"."""
-    first = lines[0].lower() if lines else ""
+    first = lines[0].lower().rstrip(",; ") if lines else ""
     words = re.split(r"[\s,;]+", first)
-    is_table = len(words) > 1 and set(words) <= TITLES | COLUMNS and not TITLES.isdisjoint(words)
+    titles = [word for word in words if TITLE.fullmatch(word)]
+    is_table = len(words) > 1 and bool(titles) and set(words) <= {*titles, *COLUMNS}
     order = [word[0] for word in words if word in ("r", "g", "b", "red", "green", "blue")]
     if is_table and order and order != ["r", "g", "b"]:
         _refuse(given, lines[0], "has colors in another order than R G B: write them in this order")
     if is_table or first in ("names:", "classes:", "labels:"):
         return lines[1:]
-    if first in TITLES:
+    if TITLE.fullmatch(first):
         _refuse(given, lines[0], "looks like a heading: remove it, or put it in quotes")
     return lines
 
@@ -133,9 +136,9 @@ def _place_of_color(lines: Sequence[Line], count: tuple[int, int], are_void: Seq
 def _read_names(lines: Sequence[str], given: str) -> tuple[str, ...]:
     """Return the names of lines without colors. Numbers must count from 0; number 255 is void."""
     texts = list(lines)
-    for form in NUMBERED:
+    for form in (*NUMBERED, COUNTED):
         matches = [match for line in lines if (match := form.fullmatch(line))]
-        if len(matches) < len(lines):
+        if len(matches) < len(lines) or (form is COUNTED and not _count_up(matches)):
             continue
         classes = [match for match in matches if int(match["number"]) != VOID]
         for label, match in enumerate(classes):
@@ -153,6 +156,14 @@ def _read_names(lines: Sequence[str], given: str) -> tuple[str, ...]:
         if name.lower() in VOID_NAMES:
             _refuse(given, line, f"is no class: remove it, because label {VOID} is void, or add colors")
     return names
+
+
+def _count_up(matches: Sequence[re.Match[str]]) -> bool:
+    """Return whether numbers count from 0 or 1, after names that differ: unlike "lane 1" and "lane 2"."""
+    numbers = [int(match["number"]) for match in matches]
+    start = numbers[0] if numbers else 0
+    differ = len({match["name"] for match in matches}) == len(matches)
+    return start in (0, 1) and differ and numbers == list(range(start, start + len(numbers)))
 
 
 def _name(text: str, line: str, given: str) -> str:

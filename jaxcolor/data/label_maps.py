@@ -26,13 +26,19 @@ Color = tuple[int, int, int]  # red, green and blue, 0 to 255
 class LabelFormat:
     """How the values of mask files become labels.
 
-    `colors` are the label of each color of RGB and palette masks. Without them the values of masks are the
-    labels. With `binary`, 0 and 255 are the classes 0 and 1, and there is no void.
+    `colors` are the label of each color of RGB and palette masks, and if all are gray, of gray masks. Without
+    them the values of masks are the labels. With `binary`, 0 and 255 are the classes 0 and 1, and there is no
+    void.
     """
 
     classes: int
     colors: tuple[tuple[Color, int], ...] = ()
     binary: bool = False
+
+    @property
+    def has_gray_colors(self) -> bool:
+        """Whether all colors are gray, such as black and white. Then gray masks have colors, too."""
+        return bool(self.colors) and all(red == green == blue for (red, green, blue), _ in self.colors)
 
     @property
     def facts(self) -> dict[str, object]:
@@ -97,8 +103,13 @@ def _read_values(source: Path | bytes, label_format: LabelFormat, name: str) -> 
         if (pages := getattr(image, "n_frames", 1)) > 1:
             raise UserError(f"{name} has {pages} pages: save each mask as a file of its own")
         image = upright(image)
-        if label_format.colors and (image.mode in ("P", "PA") or _has_gray_colors(image, label_format)):
+        if label_format.colors and (image.mode in ("P", "PA") or label_format.has_gray_colors):
             image = image.convert("RGB")
+        elif label_format.colors and image.mode not in ("RGB", "RGBA"):
+            raise UserError(
+                f"{name} is gray, but the file of --classes has colors: if the values of the masks are the "
+                "labels, leave the colors out of that file"
+            )
         if image.mode in ("PA", "LA"):
             image = image.getchannel(0)
         if image.mode in ("P", "L", "1", "I") or image.mode.startswith("I;16"):
@@ -110,15 +121,6 @@ def _read_values(source: Path | bytes, label_format: LabelFormat, name: str) -> 
         if image.mode in ("RGB", "RGBA"):
             return _read_colors(np.asarray(image)[..., :3].astype(np.int64), label_format, name)
     raise UserError(f"{name} is no mask: its mode is {image.mode}; save the labels as a gray or palette PNG")
-
-
-def _has_gray_colors(image: Image.Image, label_format: LabelFormat) -> bool:
-    """Return whether all values of an 8-bit gray mask are colors of the table, such as black and white."""
-    if image.mode not in ("1", "L", "LA"):
-        return False
-    colors = {color for color, _ in label_format.colors}
-    histogram = image.convert("L").histogram()
-    return all((value, value, value) in colors for value, count in enumerate(histogram) if count)
 
 
 def _check_depth(source: Path | bytes, image: Image.Image, name: str) -> int | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from jaxcolor.errors import UserError, reason
 
 COMMENT = re.compile("#")
+INVISIBLE = "\ufeff\u200b\u200e"  # marks that editors and web pages leave
 
 
 def read_lines(source: Path | bytes, name: str, comment: re.Pattern[str] = COMMENT) -> list[str]:
@@ -26,5 +27,5 @@ def read_lines(source: Path | bytes, name: str, comment: re.Pattern[str] = COMME
         raise UserError(f"cannot read {name}: {reason(error)}") from error
     if "\0" in text:
         raise UserError(f"{name} is not a text file in UTF-8: save it as UTF-8")
-    lines = (line.strip() for line in text.splitlines())
+    lines = (line.strip(INVISIBLE).strip() for line in text.splitlines())
     return [line for line in lines if line and not comment.match(line)]

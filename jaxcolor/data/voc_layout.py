@@ -21,6 +21,7 @@ from jaxcolor.data.voc_names import (
     find_name,
     is_unicode,
     normalized,
+    other_image,
     other_mask,
 )
 from jaxcolor.errors import UserError
@@ -116,6 +117,10 @@ class VocLayout(Generic[File]):
                 raise UserError(
                     f"{where}: the line {line!r} names the image {name} and the mask {other}: give an image "
                     "and its mask the same name"
+                )
+            if (second := other_image(rest, name, self.images)) is not None:
+                raise UserError(
+                    f"{where}: the line {line!r} names the images {name} and {second}: write one per line"
                 )
             names[name] = line
         problems = repeated[:1]

@@ -52,6 +52,13 @@ def other_mask(rest: str, name: str, affixes: tuple[str, str]) -> str | None:
     return mask if _is_image_file(mask) and not is_same else None
 
 
+def other_image(rest: str, name: str, images: Container[str]) -> str | None:
+    """Return another image that the rest of a line names. Lists of VOC have -1, 0 or 1 there."""
+    rest = rest.strip(" \t,;")
+    other = None if rest in ("-1", "0", "1") else find_name(rest, images)[0]
+    return None if other == name else other
+
+
 def find_affixes(masks: Iterable[str], images: Container[str]) -> tuple[str, str]:
     """Return the text before and after the names of images that all names of masks have.
 

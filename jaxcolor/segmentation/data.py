@@ -224,8 +224,9 @@ def warn(surveys: Mapping[str, Survey], classes: Sequence[str], label_format: La
         masks = "mask" if split == "all" else f"{split} mask"
         if missing := found.missing(classes):
             shown = ", ".join(missing[:5]) + (f" and {len(missing) - 5} others" if missing[5:] else "")
-            noun = "classes" if missing[1:] else "class"
-            print(f"warning: no {masks} has the {noun} {shown}", file=sys.stderr, flush=True)
+            noun = "the classes " if missing[1:] else "the class "
+            noun = "" if shown.startswith("class ") else noun  # as numbered classes do
+            print(f"warning: no {masks} has {noun}{shown}", file=sys.stderr, flush=True)
 
     conflict = palette_conflict(list(surveys.values()))
     if conflict and not label_format.colors:

@@ -39,6 +39,7 @@ class Survey:
         default_factory=dict
     )  # per label, its first name and color
     conflict: str | None = None  # the first two masks whose palettes differ
+    label_sets: set[frozenset[int]] = field(default_factory=set)  # the labels that occur in one mask
 
     @property
     def labels(self) -> set[int]:
@@ -74,9 +75,11 @@ def binary_problem(surveys: Sequence[Survey], names: Sequence[str] | None) -> st
             "the masks have the values 0 and 255 only, and 255 is void: use --classes 2 if 255 is a class, "
             f"or masks with the labels of the {len(names or ())} classes"
         )
-    kinds = [found.labels for found in surveys]
-    if {0, VOID} in kinds and {0, 1} in kinds:
-        return "some masks have the values 0 and 255, and others 0 and 1: use the same values in all masks"
+    if labels <= {0, 1, VOID}:
+        kinds = set().union(*(found.label_sets for found in surveys))
+        # Where 255 is void, it lies around objects.
+        if {1, VOID} <= labels and not any({1, VOID} <= kind for kind in kinds):
+            return "some masks have the values 0 and 255, and others 0 and 1: use the same values in all"
     pixels = sum((found.pixels for found in surveys), np.zeros(256, np.int64))
     between = sorted(labels - {0, VOID}, reverse=True)
     if between and between[0] >= 128 and 0 < pixels[1:VOID].sum() < 0.2 * pixels[VOID]:
@@ -107,7 +110,9 @@ def survey(examples: MaskFiles) -> Survey:
             pixels, palette = result
             found.pixels += pixels
             found.masks += pixels > 0
-            for label in np.flatnonzero(pixels).tolist():
+            labels = np.flatnonzero(pixels).tolist()
+            found.label_sets.add(frozenset(labels))
+            for label in labels:
                 found.example.setdefault(label, examples.names[index])
             compare_palettes(found, examples.names[index], palette)
     return found

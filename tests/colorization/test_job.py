@@ -24,7 +24,7 @@ from jaxcolor.colorization.job import resolve
 from jaxcolor.errors import UserError
 from jaxcolor.loading import load
 from jaxcolor.models import MODELS
-from jaxcolor.training import compilation
+from jaxcolor.training import compilation, curves
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run_folder import RunFolder
 
@@ -398,7 +398,7 @@ def test_curves_are_titled_by_run_and_network(
     copied: Copied, monkeypatch: pytest.MonkeyPatch, name: str | None, title: str
 ) -> None:
     titles: list[str] = []
-    monkeypatch.setattr(job_module, "draw_curves", lambda path, title, *_: titles.append(title))
+    monkeypatch.setattr(curves, "draw_curves", lambda path, title, *_: titles.append(title))
     colorize(dataclasses.replace(copied(name), resume=True))
     assert titles == [title]
 

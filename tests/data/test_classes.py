@@ -38,6 +38,10 @@ def test_a_number_and_voc() -> None:
         "names:\n  0: sky\n  1: road\n  2: old car\n",
         "name;label\nsky;0\nroad;1\nold car;2\n",
         "sky,\nroad,\nold car\n",
+        "0. sky\n1. road\n2. old car\n",
+        "0) sky\n1) road\n2) old car\n",
+        "sky 0\nroad 1\nold car 2\n",
+        "\u200bsky\nroad\ufeff\nold car\n",
         "- sky\n- 'road'\n- old car\n",
         "0 sky\n1 road\n2 old car\n255 void\n",
     ],
@@ -45,6 +49,13 @@ def test_a_number_and_voc() -> None:
 def test_names(tmp_path: Path, text: str) -> None:
     for encoding in ("utf-8", "utf-8-sig", "utf-16"):
         assert read(tmp_path, text, encoding) == (("sky", "road", "old car"), ())
+
+
+@pytest.mark.parametrize(
+    "names", [("lane 1", "lane 2"), ("lane 1", "lane 2", "car 1"), ("deck 3", "area 51")]
+)
+def test_names_may_end_in_numbers(tmp_path: Path, names: tuple[str, ...]) -> None:
+    assert read(tmp_path, "\n".join(names)) == (names, ())
 
 
 def test_labelmes_labels(tmp_path: Path) -> None:
@@ -60,6 +71,7 @@ COLORS = (((0, 0, 0), 0), ((128, 64, 128), 1), ((64, 0, 128), 2))
         "sky 0 0 0\nroad 128 64 128\nold car 64 0 128\n",
         "0 0 0 sky\n128 64 128\troad\n64 0 128 old car\n",
         "name,r,g,b\nsky,0,0,0\nroad,128,64,128\nold car,64,0,128\n",
+        "Index,Name,R,G,B,\n0,sky,0,0,0,\n1,road,128,64,128,\n2,old car,64,0,128,\n",
         "# label:color_rgb:parts:actions\nsky:0,0,0::\nroad:128,64,128::\nold car:64,0,128::\n",
         "0 0 0 0 sky\n1 128 64 128 road\n2 64 0 128 old car\n",
         "0 0 0 255 sky\n128 64 128 255 road\n64 0 128 255 old car\n",
@@ -105,6 +117,11 @@ def test_void_has_a_color_but_is_no_class(tmp_path: Path) -> None:
         ("0: sky\nroad\n", "the line '0: sky' is not understood"),
         ("name,b,g,r\nsky,0,0,0\n", "the line 'name,b,g,r' has colors in another order than R G B: write"),
         ("name\nsky\nroad\n", "the line 'name' looks like a heading: remove it"),
+        ("class_names\nsky\nroad\n", "the line 'class_names' looks like a heading: remove it"),
+        ("sky 1\nroad 2\n", "the line 'sky 1' has the number 1, but its label is 0"),
+        ("1. sky\n2. road\n", "the line '1. sky' has the number 1, but its label is 0"),
+        ("sky 0x808080\nroad 0x404040\n", "the line 'sky 0x808080' is not understood"),
+        ("sky|1|2|3\nroad|4|5|6\n", "the line 'sky|1|2|3' is not understood"),
         ("".join(f"class{i}\n" for i in range(256)), "must be 2 to 255 classes"),
     ],
 )

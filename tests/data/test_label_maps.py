@@ -148,8 +148,9 @@ def test_black_and_white_are_colors_of_a_table() -> None:
         Image.fromarray(gray).convert("LA"),
     ):
         assert read_label_map(encode(image), reversed_colors, "mask").tolist() == [[1, 0]]
-    # Other gray values are labels, with a table of colors, too.
-    np.testing.assert_array_equal(read_label_map(encode(LABELS), COLORS, "mask"), LABELS)
+    # Next to a table of other colors, gray masks could mean either.
+    with pytest.raises(UserError, match="mask is gray, but the file of --classes has colors: if the values"):
+        read_label_map(encode(LABELS), COLORS, "mask")
 
 
 def test_lossy_tiffs_and_colors_of_16_bits_are_refused() -> None:

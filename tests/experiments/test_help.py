@@ -61,5 +61,5 @@ def test_the_benchmark_lists_its_commands(capsys: pytest.CaptureFixture[str]) ->
         [sys.executable, EXPERIMENTS / "benchmark.py", "--help"], capture_output=True, text=True, check=True
     )
     assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")] == [
-        "colorize", "segment"
+        "colorize", "segment", "device"
     ]  # fmt: skip

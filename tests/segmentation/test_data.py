@@ -222,8 +222,8 @@ def test_what_is_unusual_is_a_warning(config: SegmentConfig, capsys: pytest.Capt
     image.save(mask_of(config, "x"))
     load_dataset(dataclasses.replace(config, classes="4"))
     assert capsys.readouterr().err.splitlines() == [
-        "warning: no training mask has the class class 3",
-        "warning: no validation mask has the class class 3",
+        "warning: no training mask has class 3",
+        "warning: no validation mask has class 3",
         "warning: the palettes of the masks differ: label 0 is 255 255 255 in the mask x, but 0 0 0 in y; "
         "the numbers are the labels (with colors in the file of --classes, the colors are)",
     ]

@@ -82,6 +82,7 @@ def test_without_glibc_memory_options_are_skipped(monkeypatch: pytest.MonkeyPatc
     [
         jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"),
         jax.errors.JaxRuntimeError("INTERNAL: CUDA_ERROR_OUT_OF_MEMORY: out of memory"),
+        RuntimeError("Bad StatusOr access: RESOURCE_EXHAUSTED: Failed to allocate buffer for Literal"),
         MemoryError(),
     ],
 )
@@ -99,7 +100,8 @@ def test_too_large_arrays_are_one_line() -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [jax.errors.JaxRuntimeError("INTERNAL: a fault"), ValueError("out of memory")]
+    "error",
+    [jax.errors.JaxRuntimeError("INTERNAL: a fault"), RuntimeError("a fault"), ValueError("out of memory")],
 )
 def test_other_errors_are_not_hidden(error: Exception) -> None:
     with pytest.raises(type(error)), enough_memory("lower --filters"):
