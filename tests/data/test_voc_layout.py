@@ -45,7 +45,7 @@ def test_bad_lists_are_one_line() -> None:
         layout(FILES, train="a").names("val")
     with pytest.raises(UserError, match=r"train.txt names no image: write one name per line"):
         layout(FILES, train="# nothing\n\n").names("train")
-    for line in ("a,b", "a b", "a.jpg; b.JPG"):
+    for line in ("a,b", "a b"):
         with pytest.raises(
             UserError, match=f"the line '{line}' names the images a and b: write one per line"
         ):
