@@ -11,6 +11,8 @@ import pytest
 from analysis.main import TITLES
 from flax import linen as nn
 
+from jaxcolor.colorization import data
+from jaxcolor.data.photographs import load_sample
 from jaxcolor.layers import Conv2d
 from jaxcolor.models import MODELS
 from jaxcolor.models.cnn import Block, Images, Logits, Valid
@@ -40,10 +42,15 @@ class Small(nn.Module):
 def test_a_quick_analysis_and_going_on_with_it(
     tmp_path: Path, run_script: Callable[..., tuple[str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The networks do not matter here: each part has tests of its own with the real ones."""
+    """Networks and images do not matter here: each part has tests of its own with the real ones."""
     for name in ("cnn", "unet"):
         monkeypatch.setitem(MODELS, name, Small)
-    smaller = ("--seeds", 1, "--memory-networks", "unet", "--memory-sizes", 32)
+    train, validation = load_sample()
+    monkeypatch.setattr(data, "load_sample", lambda: (train[:200], validation[:100]))
+    smaller = (
+        *("--seeds", 1, "--batch-sizes", 50, 100, "--updates", 4, "--changes", 2, 0.25),
+        *("--memory-networks", "unet", "--memory-sizes", 32),
+    )
     run_script(SCRIPT, "--quick", *smaller, "--runs-dir", tmp_path)
     folder = tmp_path / "analysis"
     report = (folder / "report.md").read_text()
