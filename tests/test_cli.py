@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,15 @@ def test_help_lists_the_commands_within_80_columns(
         "colorize", "segment", "inspect", "analyze", "benchmark"
     ]  # fmt: skip
     assert max(map(len, lines)) <= 80
+
+
+def test_the_help_of_inspect_fits_80_columns() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "jaxcolor", "inspect", "--help"],
+        capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "80"},
+    )  # fmt: skip
+    assert "--sheet" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

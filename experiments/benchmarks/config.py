@@ -123,12 +123,13 @@ class SegmentBenchmark(Settings):
 
 @dataclass(frozen=True)
 class DeviceBenchmark(Settings):
-    """Run everything that is worth knowing about a device, such as a GPU, one after the other.
+    """Run everything that is worth knowing about a device, such as a GPU.
 
-    It checks the numbers, times colorization and segmentation in every precision that the device has, runs
-    the tests that concern devices, and trains twice from the command line.
+    It checks the numbers, times both tasks in every precision of the device,
 
-    All output goes to a folder, one file per part. A part that finds no time any more is left out.
+    runs the tests that concern devices, and trains twice from the command line.
+
+    The output of each part is a file. A part that finds no time is left out.
     """
 
     GROUPS: ClassVar = {"measurement": "minutes", "result": "out"}

@@ -236,7 +236,7 @@ class ColorizeJob:
         """Draw sample grids every few epochs, curves now and then, and activations at the end."""
         drawings: list[Draw] = []
         if last or epoch % self.config.plot_every == 0:
-            drawings += [self._sample_grid(state, split, epoch) for split in self.arrays]
+            drawings += self._sample_grids(state, epoch)
         if last or time.monotonic() - self._curves_drawn > SECONDS_BETWEEN_CURVES:
             drawings.append(partial(self._draw_curves, history))
             self._curves_drawn = time.monotonic()
@@ -250,19 +250,25 @@ class ColorizeJob:
         names = dict.fromkeys([self.run.path.name, self.config.model])  # often the same
         draw_curves(self.run.path / "curves.png", ": ".join(names), history, PANELS)
 
-    def _sample_grid(self, state: TrainState, split: str, epoch: int) -> Draw:
-        """Return the drawing of input, truth and prediction of the first images of a split."""
-        inputs, labels = self._examples(split, 0, SAMPLES)
-        rows = {
-            "input" if self.config.downsize_input else "gray": to_bytes(inputs),
-            "truth (palette)": paint(labels, self.palette),
-            "prediction": paint(self.predict_labels(state, inputs), self.palette),
-        }
-        if self.config.downsize_input:
-            originals = jnp.asarray(self.truth[split].images[:SAMPLES])
-            rows["bilinear"] = to_bytes(np.asarray(bilinear_baseline(scale(originals))))
-        path = self.run.path / "samples" / f"{split}-epoch-{epoch:03}.png"
-        return partial(draw_grid, path, f"{self.run.path.name}: {split}, after epoch {epoch}", rows)
+    def _sample_grids(self, state: TrainState, epoch: int) -> list[Draw]:
+        """Return the drawings of input, truth and prediction of the first images of both splits."""
+        examples = {split: self._examples(split, 0, SAMPLES) for split in self.arrays}
+        predicted = self.predict_labels(state, np.concatenate([inputs for inputs, _ in examples.values()]))
+        drawings: list[Draw] = []
+        for split, (inputs, labels) in examples.items():
+            of_split, predicted = np.split(predicted, [len(inputs)])
+            rows = {
+                "input" if self.config.downsize_input else "gray": to_bytes(inputs),
+                "truth (palette)": paint(labels, self.palette),
+                "prediction": paint(of_split, self.palette),
+            }
+            if self.config.downsize_input:
+                originals = jnp.asarray(self.truth[split].images[:SAMPLES])
+                rows["bilinear"] = to_bytes(np.asarray(bilinear_baseline(scale(originals))))
+            path = self.run.path / "samples" / f"{split}-epoch-{epoch:03}.png"
+            title = f"{self.run.path.name}: {split}, after epoch {epoch}"
+            drawings.append(partial(draw_grid, path, title, rows))
+        return drawings
 
     def _activations(self, state: TrainState, epoch: int) -> Draw:
         """Return the drawing of the outputs of the network's modules for one validation image."""

@@ -168,15 +168,14 @@ class SegmentConfig(RunConfig):
 class InspectConfig:
     """Report what a folder of images and masks holds, and all its problems.
 
-    The report has counts, sizes and classes. The exit status is 1 if there are
-    problems.
+    The report has counts, sizes and classes.
+
+    The exit status is 1 if there are problems.
     """
 
     data: tyro.conf.Positional[Path]
-    """A folder with the layout of VOC (JPEGImages, SegmentationClass, ImageSets/Segmentation), or a tar
-    archive of one."""
+    """Folder or tar archive with VOC's JPEGImages, SegmentationClass and ImageSets/Segmentation."""
     classes: Annotated[str | None, tyro.conf.arg(help_behavior_hint="")] = None
-    """Classes, as for `jaxcolor segment`: a file with one name per line, with colors if the masks have them,
-    their number, or voc."""
+    """As for `jaxcolor segment`: a file with a name per line, the number of classes, or voc."""
     sheet: Annotated[Path | None, tyro.conf.arg(help_behavior_hint="")] = None
     """File of the sheet of examples. Default: inspect-NAME.png in the current folder."""

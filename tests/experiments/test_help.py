@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from analysis.config import AnalyzeConfig
-from benchmarks.config import ColorizeBenchmark, SegmentBenchmark
+from benchmarks.config import ColorizeBenchmark, DeviceBenchmark, SegmentBenchmark
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.segmentation.config import SegmentConfig
@@ -24,6 +24,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
         (["analyze.py"], AnalyzeConfig),
         (["benchmark.py", "colorize"], ColorizeBenchmark),
         (["benchmark.py", "segment"], SegmentBenchmark),
+        (["benchmark.py", "device"], DeviceBenchmark),
     ],
 )
 def test_help_names_every_setting_and_imports_nothing_heavy(command: list[str], settings: type) -> None:
