@@ -90,7 +90,7 @@ MUTATIONS = [
     # Segmentation
     M("segmentation/job.py", "1 / np.sqrt(np.maximum(frequency, 1e-12))", "1 / np.maximum(frequency, 1e-12)", "segmentation/test_job.py::test_class_weights_are_one_over_the_root_of_the_frequency"),
     M("segmentation/job.py", "(frequency * weights).sum()", "weights.sum()", "segmentation/test_job.py::test_class_weights_are_one_over_the_root_of_the_frequency"),
-    M("segmentation/job.py", "POLY_POWER = 0.9", "POLY_POWER = 0.3", "segmentation/test_job.py::test_the_learning_rate_decreases_as_a_polynomial"),
+    M("training/optimizers.py", "POLY_POWER = 0.9", "POLY_POWER = 0.3", "training/test_optimizers.py::test_the_learning_rate_of_each_step"),
     M("segmentation/job.py", "best = order[::-1][:SAMPLES]", "best = order[:SAMPLES]", "segmentation/test_job.py::test_samples_are_spread_best_and_worst_without_repetition"),
     M("segmentation/job.py", "counts[:VOID].sum()", "counts.sum()", "segmentation/test_job.py::test_class_weights_are_one_over_the_root_of_the_frequency"),
     M("segmentation/task.py", "AUX_WEIGHT = 0.5", "AUX_WEIGHT = 0.05", "segmentation/test_task.py"),

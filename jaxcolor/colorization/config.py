@@ -26,8 +26,8 @@ class ColorizeConfig(RunConfig):
 
     STRUCTURE: ClassVar = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_input")
     TRAINING: ClassVar = (
-        "batch_size", "learning_rate", "seed", "shuffle", "precision", "dataset", "category", "palette",
-        "init_from",
+        "batch_size", "learning_rate", "optimizer", "weight_decay", "schedule", "warm_up", "label_smoothing",
+        "flip", "shift", "seed", "shuffle", "precision", "dataset", "category", "palette", "init_from",
     )  # fmt: skip
 
     model: str = "unet"
@@ -51,7 +51,22 @@ class ColorizeConfig(RunConfig):
     batch_size: int = 100
     """Images per step."""
     learning_rate: float = 1e-3
-    """Learning rate of Adam."""
+    """Learning rate, with a schedule the highest one."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """adamw: Adam with --weight-decay."""
+    weight_decay: float = 0.0
+    """Share of the learning rate by which adamw shrinks the kernels in every step."""
+    schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
+    """The learning rate over the steps. cosine: decreases to 0. one-cycle: rises in the first 30 % of the
+    steps, and decreases to 0."""
+    warm_up: int = 0
+    """Number of steps in which the learning rate rises from 0 before that."""
+    label_smoothing: float = 0.0
+    """Share of each pixel's target that is spread over all colors."""
+    flip: bool = False
+    """Mirror training images at random."""
+    shift: int = 0
+    """Shift training images at random, by up to so many pixels."""
     seed: int = 0
     """Seed of the initial weights, the order of the images and the palette."""
     shuffle: Literal["once", "epoch"] = "once"
@@ -103,6 +118,12 @@ class ColorizeConfig(RunConfig):
         require(self.dilation is None or self.dilation >= 1, "dilation", "at least 1", self.dilation)
         require(2 <= self.colors <= MAX_COLORS, "colors", "2 to 256", self.colors)
         require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
+        require(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0", self.weight_decay)
+        require(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
+        for field in ("warm_up", "shift"):
+            require(getattr(self, field) >= 0, field, "at least 0", getattr(self, field))
+        if self.weight_decay and self.optimizer == "adam":
+            raise UserError("--weight-decay is for --optimizer adamw: add that, or leave it out")
         for field in ("seed", "activations"):
             require(0 <= getattr(self, field) < 2**32, field, "0 to 2³² − 1", getattr(self, field))
         self.check_run()

@@ -10,7 +10,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import Dataset, LabeledImages, load_dataset, make_arrays
@@ -30,7 +29,7 @@ from jaxcolor.colorization.scores import (
     score_images,
     write_image_scores,
 )
-from jaxcolor.colorization.task import evaluate_step, layer_outputs, predict, train_step
+from jaxcolor.colorization.task import evaluate_step, layer_outputs, make_train_step, predict
 from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically, write_json
 from jaxcolor.models import apply_function
@@ -42,6 +41,7 @@ from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import EVERYTHING
 from jaxcolor.training.history import History, describe_best
+from jaxcolor.training.optimizers import make_optimizer, make_schedule
 from jaxcolor.training.programs import Program, background
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state, initialize
@@ -111,7 +111,7 @@ class ColorizeJob:
         self.images = len(dataset.train)
         self.evaluates_first = False
         self.trainable = EVERYTHING
-        self._train = Engine(train_step)
+        self._train = Engine(make_train_step(config.seed, config.flip, config.shift, config.label_smoothing))
         self._evaluate = Engine(keep_state(evaluate_step), donate=False)
         self._predict = Program(predict)
         images = {"train": dataset.train, "validation": dataset.validation}
@@ -135,7 +135,10 @@ class ColorizeJob:
         """Return the function that makes the state before the first step."""
         config = self.config
         model = build_network(config)
-        apply_fn, optimizer = apply_function(model), optax.adam(config.learning_rate)
+        steps = (config.epochs or 0) * len(self._batches("train").indices)
+        learning_rate = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
+        optimizer = make_optimizer(config.optimizer, learning_rate, config.weight_decay)
+        apply_fn = apply_function(model)
         one = inputs.update(shape=(1, *inputs.shape[1:]))
         return lambda: create_state(apply_fn, initialize(model, one, config.seed), optimizer, self.trainable)
 

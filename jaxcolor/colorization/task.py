@@ -12,23 +12,45 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, UInt8
 
+from jaxcolor.colorization.augment import augment
 from jaxcolor.colorization.preprocess import network_input
 from jaxcolor.layers import argmax, cross_entropy, score
-from jaxcolor.training.engine import Batch, Sums
+from jaxcolor.training.engine import Batch, Step, Sums
 from jaxcolor.training.state import TrainState
 
 
-def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+def make_train_step(seed: int = 0, flip: bool = False, shift: int = 0, label_smoothing: float = 0.0) -> Step:
+    """Return the train step of a run, with the random changes of its images and its target."""
+    if not (flip or shift or label_smoothing):
+        return train_step
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+        if flip or shift:
+            key = jax.random.fold_in(jax.random.key(seed), state.step)
+            inputs, labels = augment(key, batch["inputs"], batch["labels"], flip, shift)
+            batch = batch | {"inputs": inputs, "labels": labels}
+        return train_step(state, batch, label_smoothing)
+
+    return step
+
+
+def train_step(state: TrainState, batch: Batch, label_smoothing: float = 0.0) -> tuple[TrainState, Sums]:
     """Make one step of the optimizer. Return the sum of the images' cross-entropies, and their number."""
     differentiate = jax.value_and_grad(batch_loss, has_aux=True)
-    (loss, batch_stats), grads = differentiate(state.params, state, batch)
+    (loss, batch_stats), grads = differentiate(state.params, state, batch, label_smoothing)
     count = _valid(batch).sum()
     state = state.apply_gradients(grads=grads, batch_stats=batch_stats)
     return state, {"loss": loss * count, "count": count}
 
 
-def batch_loss(params: dict[str, Any], state: TrainState, batch: Batch) -> tuple[Float[Array, ""], Any]:
-    """Return the mean cross-entropy of the images, and the new running averages of BatchNorm."""
+def batch_loss(
+    params: dict[str, Any], state: TrainState, batch: Batch, label_smoothing: float = 0.0
+) -> tuple[Float[Array, ""], Any]:
+    """Return the mean cross-entropy of the images, and the new running averages of BatchNorm.
+
+    With `label_smoothing` (Szegedy et al., arXiv:1512.00567) that share of each pixel's target is spread
+    over all colors.
+    """
     logits, updates = state.apply_fn(
         state.variables | {"params": params},
         batch["inputs"],
@@ -37,7 +59,10 @@ def batch_loss(params: dict[str, Any], state: TrainState, batch: Batch) -> tuple
         mutable=["batch_stats"],
     )
     valid = _valid(batch)
-    loss = cross_entropy(logits, batch["labels"], valid / valid.sum())
+    weights = valid / valid.sum()
+    loss = cross_entropy(logits, batch["labels"], weights)
+    if label_smoothing:
+        loss += label_smoothing * _lead_of_labels(logits, batch["labels"], weights)
     return loss, updates.get("batch_stats", state.batch_stats)
 
 
@@ -97,6 +122,18 @@ def layer_outputs(
             outputs[name] = output
     outputs["logits"] = logits
     return outputs
+
+
+def _lead_of_labels(
+    logits: Float[Array, "batch height width color"],
+    labels: UInt8[Array, "batch height width"],
+    weights: Float[Array, " batch"],
+) -> Float[Array, ""]:
+    """Return how far the logits of the labels are above the mean logits: what smoothing adds to the loss."""
+    is_label = labels[..., None] == jnp.arange(logits.shape[-1])
+    logits = logits.astype(jnp.float32)
+    leads = jnp.where(is_label, logits, 0).sum(-1) - logits.mean(-1)
+    return (leads.mean(axis=(1, 2)) * weights).sum()
 
 
 def _valid(batch: Batch) -> Float[Array, " batch"]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int
 
@@ -40,11 +39,11 @@ from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.memory import return_large_arrays
+from jaxcolor.training.optimizers import make_optimizer, make_schedule
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
 
 SAMPLES = 3  # images drawn of each kind: some from all over the split, the best and the worst
-POLY_POWER = 0.9
 ABOUT_SAMPLE = "These scores are for generated shapes: they say nothing about VOC."
 PANELS = {
     "loss (cross-entropy per pixel)": {"train_loss": "train", "val_loss": "validation"},
@@ -70,13 +69,6 @@ def segment(config: SegmentConfig, since: float | None = None) -> Metrics | None
 def build_job(config: SegmentConfig, folder: RunFolder, existing: RunFolder | None) -> "SegmentJob":
     """Build a job from its settings. `existing` is the run to resume or read, or None."""
     record = existing.read_config() if existing else None
-    if record and config.resume and config.schedule == "poly":
-        planned = record["settings"]["epochs"]
-        if config.epochs != planned:
-            raise UserError(
-                f"{folder.path} was planned for {planned} epochs, and its learning rate reaches 0 there: "
-                "resume it without --epochs, or start a new run with --init-from"
-            )
     return_large_arrays()
     data = load_dataset(config, existing)
     config = resolve(config, data)
@@ -101,13 +93,6 @@ def resolve(config: SegmentConfig, data: Dataset) -> SegmentConfig:
         image_size=config.image_size or (() if config.crop else shorter_side),
         class_weights=weights if weights != "auto" else "none" if is_known else "sqrt",
     )
-
-
-def make_optimizer(config: SegmentConfig, steps: int) -> optax.GradientTransformation:
-    """Return Adam with the learning rate of the settings over `steps` steps."""
-    if config.schedule == "constant":
-        return optax.adam(config.learning_rate)
-    return optax.adam(optax.polynomial_schedule(config.learning_rate, 0.0, POLY_POWER, steps))
 
 
 def class_weights(kind: str, counts: Int[np.ndarray, " 256"], classes: int) -> Float[np.ndarray, " classes"]:
@@ -160,7 +145,8 @@ class SegmentJob:
 
         self.fingerprint = self.trainable.fingerprint(pretrained.variables)
         self.loader = Loader(config, data, model, self.fingerprint)
-        optimizer = make_optimizer(config, config.epochs * self.loader.steps())
+        steps = config.epochs * self.loader.steps()
+        optimizer = make_optimizer("adam", make_schedule(config.schedule, config.learning_rate, steps))
         self.initial_state = create_state(model.apply, pretrained.variables, optimizer, self.trainable)
         after = self.loader.after
         self._train = Engine(

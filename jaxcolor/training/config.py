@@ -96,6 +96,7 @@ class RunConfig(FolderConfig):
     init_from: Path | None
     checkpoint: Literal["best", "latest"]
     precision: str
+    schedule: str
 
     @property
     def memory_advice(self) -> str:

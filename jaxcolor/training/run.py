@@ -139,6 +139,11 @@ def check_same(job: Job, folder: RunFolder) -> None:
                 f"{folder.path} was started with --{name.replace('_', '-')} {was}, not {now}: "
                 "resume it with its own settings, or start a new run with another --name"
             )
+    if job.config.schedule != "constant" and stored.epochs != job.config.epochs:
+        raise UserError(
+            f"{folder.path} was planned for {stored.epochs} epochs, and its learning rate reaches 0 there: "
+            "resume it without --epochs, or start a new run with --init-from"
+        )
     if identity(record["dataset"]) != identity(job.facts):
         raise UserError(f"{folder.path} was started with other images: start a new run with another --name")
 

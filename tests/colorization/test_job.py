@@ -183,6 +183,31 @@ def test_a_run_stopped_anywhere_resumes_to_the_same_numbers(
     assert names[0] == names[1]
 
 
+def test_a_run_with_all_training_options_resumes_to_the_same_numbers(
+    config: ColorizeConfig, finished: ColorizeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {
+        "optimizer": "adamw", "weight_decay": 0.05, "schedule": "one-cycle", "warm_up": 1, "flip": True,
+        "shift": 1, "label_smoothing": 0.1, "shuffle": "epoch",
+    }  # fmt: skip
+    whole = dataclasses.replace(config, name="whole", **options)
+    colorize(whole)
+    assert metrics_of(whole) != metrics_of(finished)
+
+    def stop(*arguments: Any) -> Any:
+        raise Killed
+
+    stopped = dataclasses.replace(config, name="stopped", **options)
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module.ColorizeJob, "draw", stop)
+        with pytest.raises(Killed):
+            colorize(stopped)
+    colorize(dataclasses.replace(stopped, resume=True))
+    assert metrics_of(stopped) == metrics_of(whole)
+    with pytest.raises(UserError, match="was planned for 2 epochs, and its learning rate reaches 0 there"):
+        colorize(dataclasses.replace(stopped, resume=True, epochs=3))
+
+
 def test_resume_with_more_epochs_equals_a_longer_run(copied: Copied) -> None:
     config = copied()
     longer = dataclasses.replace(config, name="longer", epochs=3)

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import jax
 import jax.export
@@ -11,8 +12,10 @@ from flax import linen as nn
 from tiny_network import TinyNetwork
 
 from jaxcolor.colorization.task import (
+    batch_loss,
     evaluate_step,
     layer_outputs,
+    make_train_step,
     predict,
     predict_images,
     train_step,
@@ -109,6 +112,36 @@ def test_padding_changes_nothing(model: type) -> None:
     )
     evaluated = [jax.jit(evaluate_step)(plain_state, b) for b in (batch(), padded(batch(), to=8))]
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), *evaluated)
+
+
+def test_label_smoothing_spreads_a_share_of_the_target() -> None:
+    plain, data = state(), batch()
+
+    def expected(params: Any) -> jax.Array:
+        logits, _ = plain.apply_fn(
+            plain.variables | {"params": params}, data["inputs"], train=True, mutable=["batch_stats"]
+        )
+        target = optax.smooth_labels(jax.nn.one_hot(data["labels"], logits.shape[-1]), 0.3)
+        return optax.softmax_cross_entropy(logits, target).mean()
+
+    ours = partial(batch_loss, state=plain, batch=data, label_smoothing=0.3)
+    (loss, _), gradient = jax.jit(jax.value_and_grad(ours, has_aux=True))(plain.params)
+    value, wanted = jax.jit(jax.value_and_grad(expected))(plain.params)
+    assert float(loss) == pytest.approx(float(value), rel=1e-5)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), gradient, wanted)
+
+
+def test_random_changes_differ_from_step_to_step_and_repeat_with_the_seed() -> None:
+    assert make_train_step() is train_step
+    step = jax.jit(make_train_step(seed=3, flip=True, shift=2))
+
+    def loss(step: Any, number: int) -> float:
+        _, sums = step(state().replace(step=jnp.asarray(number, jnp.int32)), batch())
+        return float(sums["loss"])
+
+    losses = {loss(step, 0), loss(step, 0), loss(step, 1)}
+    assert len(losses) == 2
+    assert loss(jax.jit(make_train_step(seed=4, flip=True, shift=2)), 0) not in losses
 
 
 def test_train_steps_learn_a_batch() -> None:

@@ -33,7 +33,6 @@ from jaxcolor.segmentation.job import (
     build_job,
     choose_samples,
     class_weights,
-    make_optimizer,
     resolve,
     segment,
 )
@@ -369,15 +368,6 @@ def test_the_learning_rate_decreases_as_a_polynomial_over_all_steps_of_a_run(man
     assert many_sizes.loader.steps() == 3
     found = rates(many_sizes.initial_state.tx, many_sizes.initial_state.params, 6)
     assert found == pytest.approx([0.02 * factor for factor in POLY], abs=1e-6)
-
-
-def test_the_learning_rate_of_the_settings_is_that_of_adam() -> None:
-    config = SegmentConfig(learning_rate=0.5)
-    params = {"head": {"classifier": {"bias": jnp.zeros(1)}}}
-    found = rates(make_optimizer(config, steps=6), params, 6)
-    assert found == pytest.approx([0.5 * factor for factor in POLY], rel=2e-5)
-    constant = make_optimizer(dataclasses.replace(config, schedule="constant"), steps=2)
-    assert rates(constant, params, 4) == pytest.approx([0.5] * 4, rel=2e-5)
 
 
 def test_predict_writes_masks_and_overlays(
