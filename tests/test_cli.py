@@ -57,7 +57,7 @@ run_script(main)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.returncode == 130
-    assert done.stderr.strip() == "interrupted: with --name and --resume a run resumes after its last checkpoint"
+    assert done.stderr.strip() == f"interrupted: {cli.RESUME_ADVICE}"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
