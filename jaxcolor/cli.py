@@ -41,7 +41,7 @@ commands:
 
 `jaxcolor COMMAND --help` lists the options of a command.
 """
-STARTED = time.perf_counter()
+STARTED = time.perf_counter()  # of the process, because scripts import this module first
 RESUME_ADVICE = "with --name and --resume a run resumes after its last checkpoint"
 
 

@@ -51,16 +51,16 @@ class ColorizeConfig(RunConfig):
     batch_size: int = 100
     """Images per step."""
     learning_rate: float = 1e-3
-    """Learning rate, with a schedule the highest one."""
+    """Learning rate; with a schedule, its highest value."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """adamw: Adam with --weight-decay."""
     weight_decay: float = 0.0
-    """Share of the learning rate by which adamw shrinks the kernels in every step."""
+    """adamw: every step multiplies the kernels by 1 − learning rate × this value."""
     schedule: Literal["constant", "cosine", "one-cycle"] = "constant"
     """The learning rate over the steps. cosine: decreases to 0. one-cycle: rises in the first 30 % of the
     steps, and decreases to 0."""
     warm_up: int = 0
-    """Number of steps in which the learning rate rises from 0 before that."""
+    """Number of steps at the start in which the learning rate rises from 0."""
     label_smoothing: float = 0.0
     """Share of each pixel's target that is spread over all colors."""
     flip: bool = False

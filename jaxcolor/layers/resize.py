@@ -47,10 +47,16 @@ def max_pool(x: Images) -> Float[Array, "batch height//2 width//2 channel"]:
     return first_maximum(first_maximum(top_left, top_right), first_maximum(bottom_left, bottom_right))
 
 
+def check_even(x: Images) -> None:
+    """Raise `ValueError` for images that cannot be halved."""
+    height, width = x.shape[1:3]
+    if height % 2 or width % 2:
+        raise ValueError(f"cannot halve an image of {height}×{width} pixels: its sides must be even")
+
+
 def _corners(x: Array) -> tuple[Array, Array, Array, Array]:
     """Return the four pixels of each 2×2 square, in reading order."""
-    if x.shape[1] % 2 or x.shape[2] % 2:
-        raise ValueError(f"cannot halve an image of {x.shape[1]}×{x.shape[2]} pixels: its sides must be even")
+    check_even(x)
     return x[:, ::2, ::2], x[:, ::2, 1::2], x[:, 1::2, ::2], x[:, 1::2, 1::2]
 
 

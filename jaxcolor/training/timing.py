@@ -71,5 +71,5 @@ class Timing:
         now = time.perf_counter()
         start = max(now - duration_secs, self._since)
         # Tracing a function includes tracing those that it calls, which were reported before.
-        self._compiled = [(*times,) for times in self._compiled if times[0] < start]
+        self._compiled = [times for times in self._compiled if times[0] < start]
         self._compiled.append((start, now))

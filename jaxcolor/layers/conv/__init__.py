@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv import cpu, plain, strided
+from jaxcolor.layers.resize import check_even
 
 
 def uniform_by_fan_in(fan_in: int) -> nn.initializers.Initializer:
@@ -117,10 +118,3 @@ def check_odd(kernel_size: int) -> None:
     """Raise `ValueError` for a kernel without a middle tap."""
     if kernel_size % 2 != 1:
         raise ValueError(f"kernel_size must be odd, not {kernel_size}")
-
-
-def check_even(x: Array) -> None:
-    """Raise `ValueError` for an image that cannot be halved."""
-    height, width = x.shape[1:3]
-    if height % 2 or width % 2:
-        raise ValueError(f"cannot halve an image of {height}×{width} pixels: its sides must be even")
