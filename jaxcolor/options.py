@@ -15,7 +15,7 @@ from jaxcolor.errors import UserError
 
 Settings = TypeVar("Settings", bound=Any)
 
-ALIASES = {"learning_rate": ("--lr",)}
+ALIASES = {"learning_rate": ("--lr",), "weight_decay": ("--wd",)}
 
 
 def read_options(

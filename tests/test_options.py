@@ -35,6 +35,7 @@ def test_options_are_grouped_and_named_by_what_they_do(
 
 def test_given_options_replace_defaults() -> None:
     config = read_options(ColorizeConfig, ["--lr", "0.5", "--predict", "a.png", "b.png", "--dilation", "2"])
+    assert read_options(ColorizeConfig, ["--optimizer", "adamw", "--wd", "0.5"]).weight_decay == 0.5
     expected = ColorizeConfig(learning_rate=0.5, predict=(Path("a.png"), Path("b.png")), dilation=2)
     assert config == expected
     assert read_options(ColorizeConfig, ["--learning-rate", "0.1"], default=expected) == ColorizeConfig(
