@@ -4,6 +4,7 @@ Settings come from a dataclass; an error that the user can fix is one line.
 """
 
 import _thread
+import argparse
 import contextlib
 import dataclasses
 import difflib
@@ -73,9 +74,10 @@ def run_command(
 
 def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor colorize`."""
-    from jaxcolor.colorization.config import ColorizeConfig
+    from jaxcolor.colorization.config import ColorizeConfig, defaults_of
 
-    config = parse(ColorizeConfig, arguments, prog=prog)
+    model = given_value("--model", arguments)
+    config = parse(ColorizeConfig, arguments, prog=prog, default=defaults_of(model or ColorizeConfig.model))
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.colorization.job import colorize
 
@@ -134,8 +136,9 @@ def parse(
     arguments: Sequence[str] | None = None,
     presets: Mapping[str, Config] | None = None,
     prog: str | None = None,
+    default: Any = None,
 ) -> Config:
-    """Return the settings from the command line.
+    """Return the settings from the command line. Options that are not given keep the value in `default`.
 
     `cls` is a dataclass with `name`, `runs_dir`, `folder` and `resume`. `presets` maps a flag to the defaults
     that it brings. With `--resume`, `--evaluate` or `--predict`, options that are not given keep the values
@@ -143,7 +146,7 @@ def parse(
     """
 
     read = functools.partial(read_options, cls, arguments, prog)
-    config = read()
+    config = read(default)
     if "--predict" in (sys.argv[1:] if arguments is None else arguments) and not config.predict:
         raise UserError("--predict needs at least one image")
     for flag, preset in (presets or {}).items():
@@ -160,6 +163,16 @@ def parse(
             default = dataclasses.replace(default, init_from=None, checkpoint="best", predict=())
         config = read(default)
     return config
+
+
+def given_value(option: str, arguments: Sequence[str] | None = None) -> str | None:
+    """Return the value of an option on the command line, or None if it is not given."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument(option, dest="value")
+    try:
+        return parser.parse_known_args(arguments)[0].value
+    except argparse.ArgumentError:  # the option has no value: the whole parser reports that
+        return None
 
 
 def run_script(main: Callable[[], None], advice: str = RESUME_ADVICE) -> None:

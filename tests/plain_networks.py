@@ -95,9 +95,10 @@ def plain_strided_network(
 Definition = Callable[..., tuple[jax.Array, dict[str, Any]]]  # of (variables, x, train=…)
 
 
-def check_train_step(model: nn.Module, definition: Definition) -> None:
+def check_train_step(model: nn.Module, definition: Definition, width: int = 12) -> None:
     """Compare loss, logits, running averages and gradients of a train step with the plain definition."""
-    x, targets, weights = uniform(0, 3, 8, 12, 1), labels(1, 5, 3, 8, 12), jnp.asarray([0.5, 0.3, 0.2])
+    x, targets = uniform(0, 3, 8, width, 1), labels(1, 5, 3, 8, width)
+    weights = jnp.asarray([0.5, 0.3, 0.2])
     variables = make_variables(model, x)
 
     def ours(variables: dict[str, Any]) -> Any:

@@ -11,7 +11,10 @@ from jaxcolor.training.config import FolderConfig, require
 
 Part = Literal["connections", "input-change", "skips", "batch-sizes", "memory"]
 PARTS: tuple[Part, ...] = get_args(Part)
-NAMES = {"cnn": "CNN", "unet": "UNet", "dunet": "dilated UNet"}
+NAMES = {
+    "cnn": "CNN", "unet": "UNet", "dunet": "dilated UNet", "conv-transpose": "ConvTransposeNet",
+    "strided-unet": "strided UNet", "resunet": "ResUNet",
+}  # fmt: skip
 
 
 def network_name(model: str) -> str:
@@ -37,7 +40,8 @@ class AnalyzeConfig(FolderConfig):
     """All parts in a few minutes on the built-in sample, to see how it works. The numbers mean little."""
 
     model: str = "unet"
-    """Network of input-change and batch-sizes; skips compares it with the CNN; connections lists it."""
+    """Network of input-change and batch-sizes; skips compares it with the CNN, and the strided UNet with the
+    ConvTransposeNet; connections lists it."""
     image_size: tuple[int, ...] = (32, 64)
     """connections: image sizes in pixels per side, one table each."""
     seeds: int = 3
@@ -82,13 +86,13 @@ class AnalyzeConfig(FolderConfig):
         super().__post_init__()
         for field in ("seeds", "epochs", "batch_size", "updates", "memory_batch_size"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
-        for field, least in (("image_size", 4), ("batch_sizes", 1), ("memory_sizes", 32)):
+        for field, least in (("image_size", 8), ("batch_sizes", 1), ("memory_sizes", 32)):
             sizes = getattr(self, field)
             given = " ".join(map(str, sizes)) or "nothing"
             require(bool(sizes) and min(sizes) >= least, field, f"one or more sizes from {least} on", given)
         for field in ("image_size", "memory_sizes"):
-            wrong = [size for size in getattr(self, field) if size % 4]
-            require(not wrong, field, "sizes that divide by 4", wrong)
+            wrong = [size for size in getattr(self, field) if size % 8]
+            require(not wrong, field, "sizes that divide by 8", wrong)
         for a, b in self.changes:
             finite = abs(a) < float("inf") and abs(b) < float("inf")
             require(finite and a != 0, "changes", "pairs of finite numbers, the first not 0", f"{a} {b}")

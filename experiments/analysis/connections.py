@@ -1,4 +1,4 @@
-"""Weights, outputs and connections of each layer as tables, and of the CNN as formulas."""
+"""Weights, outputs and connections of each layer as tables, and of the plain networks as formulas."""
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -13,10 +13,11 @@ from analysis.polynomials import recover
 from analysis.report import Results, table
 from analysis.tracing import COUNTS, Layer, total, trace, trace_layers
 from jaxcolor.colorization.config import ColorizeConfig
-from jaxcolor.models import CNN
+from jaxcolor.models import CNN, ConvTransposeNet
 from jaxcolor.models.deeplabv3 import BACKBONES
 
-# The formulas are recovered from these settings of the CNN, and checked with others.
+WITH_FORMULAS: dict[str, type[CNN | ConvTransposeNet]] = {"cnn": CNN, "conv-transpose": ConvTransposeNet}
+# The formulas are recovered from these settings of the networks, and checked with others.
 GRID = {"k": (1, 3, 5), "NC": (1, 2, 3), "NF": (1, 2, 3), "NIC": (1, 2, 3)}
 CHECKS = ((7, 5, 4, 6), (ColorizeConfig.kernel_size, ColorizeConfig.colors, ColorizeConfig.filters, 1))
 
@@ -26,20 +27,21 @@ All numbers are recorded while JAX traces the networks, and are per image.
 - Weights are the trainable parameters of a layer: kernel, bias, and BatchNorm's scale and shift.
 - Outputs are the numbers that leave a layer, after pooling or upsampling.
 - Connections are k² · input channels · positions · output channels, as the assignment counts them. Positions
-  are those of the convolution, before pooling or upsampling. A depthwise kernel has one input channel.
+  are those of the convolution, before pooling or upsampling, and for a transposed convolution those of its
+  input. A depthwise kernel has one input channel.
 - Multiply-adds are the connections that lead to a pixel, not to the zeros around the image.
 - The layers of a DeepLabV3 are summed by stage: consecutive blocks with the same output channels are one
   stage. Logits are counted at the size of the features, before upsampling."""
 FORMULAS = """\
 The formulas are recovered by exact interpolation from the counts at {nodes} settings of the kernel size k,
-the colors NC, the filters NF and the input channels NIC. They equal the counts at {checks} other settings.
-The published formulas, and the differences, are for NIC = 1."""
+the colors NC, the filters NF and the input channels NIC. They equal the counts at {checks} other settings."""
+OF_PUBLISHED = "The published formulas, and the differences, are for NIC = 1."
 
 
 @cache
-def count_cnn(size: int, k: int, nc: int, nf: int, nic: int) -> dict[str, int]:
-    """Return the totals of a CNN with these settings, for images of `size`² pixels."""
-    return total(trace_layers(CNN(nf, nc, k), (size, size, nic)))
+def count(network: str, size: int, k: int, nc: int, nf: int, nic: int) -> dict[str, int]:
+    """Return the totals of a network with these settings, for images of `size`² pixels."""
+    return total(trace_layers(WITH_FORMULAS[network](nf, nc, k), (size, size, nic)))
 
 
 def published_weights(k: int, nc: int, nf: int) -> int:
@@ -57,22 +59,22 @@ def published_connections_64(k: int, nc: int, nf: int) -> int:
     return k**2 * (4096 * nc**2 + 1024 * nc * nf + 5120 * nf**2 + 4096 * nf)
 
 
-PUBLISHED: dict[tuple[str, int], Callable[[int, int, int], int]] = {
-    ("weights", 32): published_weights,
-    ("weights", 64): published_weights,
-    ("connections", 32): published_connections_32,
-    ("connections", 64): published_connections_64,
+PUBLISHED: dict[tuple[str, str, int], Callable[[int, int, int], int]] = {
+    ("cnn", "weights", 32): published_weights,
+    ("cnn", "weights", 64): published_weights,
+    ("cnn", "connections", 32): published_connections_32,
+    ("cnn", "connections", 64): published_connections_64,
 }
 
 
-def formula(quantity: str, size: int) -> dict[str, Any]:
-    """Return a total of the CNN as a polynomial, the published one, and the difference."""
+def formula(network: str, quantity: str, size: int) -> dict[str, Any]:
+    """Return a total of a network as a polynomial, the published one, and the difference."""
 
     def traced(k: int, nc: int, nf: int, nic: int = 1) -> int:
-        return count_cnn(size, k, nc, nf, nic)[quantity]
+        return count(network, size, k, nc, nf, nic)[quantity]
 
     result = {"quantity": quantity, "size": size, "traced": str(recover(traced, GRID, CHECKS))}
-    published = PUBLISHED.get((quantity, size))
+    published = PUBLISHED.get((network, quantity, size))
     if published is None:
         return result | {"published": None, "difference": None}
     grid = {name: points for name, points in GRID.items() if name != "NIC"}
@@ -82,14 +84,17 @@ def formula(quantity: str, size: int) -> dict[str, Any]:
 
 
 def measure(config: AnalyzeConfig) -> Results:
-    """Return the layers of all networks at all sizes, and the formulas of the CNN."""
+    """Return the layers of all networks at all sizes, and the formulas of the plain ones."""
     sizes = list(dict.fromkeys(config.image_size))
     return {
         "networks": {
             name: [{"size": n, "layers": [layer._asdict() for layer in trace(name, n)]} for n in sizes]
             for name in dict.fromkeys((*NAMES, config.model, *BACKBONES))
         },
-        "formulas": [formula(quantity, size) for quantity in COUNTS[:3] for size in sizes],
+        "formulas": {
+            network: [formula(network, quantity, size) for quantity in COUNTS[:3] for size in sizes]
+            for network in WITH_FORMULAS
+        },
         "settings": {"nodes": prod(map(len, GRID.values())), "checks": len(CHECKS)},
     }
 
@@ -104,9 +109,12 @@ def render(results: Results, folder: Path) -> str:
             text += [f"### {title[0].upper()}{title[1:]}", _layers_table(networks)]
         else:
             text += [f"### DeepLabV3 on {name}", _describe(networks), _stages_table(networks)]
-        if name == "cnn":
+        if name in WITH_FORMULAS:
             explained = FORMULAS.format(**results["settings"])
-            text += ["### The CNN in formulas", explained, _formulas_table(results)]
+            if any(key[0] == name for key in PUBLISHED):
+                explained += f" {OF_PUBLISHED}"
+            formulas = _formulas_table(results["formulas"][name])
+            text += [f"### The {network_name(name)} in formulas", explained, formulas]
     return "\n\n".join(text)
 
 
@@ -172,11 +180,15 @@ def _describe(networks: Mapping[int, Sequence[Layer]]) -> str:
     return f"{classes} classes; features of {features}."
 
 
-def _formulas_table(results: Results) -> str:
+def _formulas_table(formulas: Sequence[Mapping[str, Any]]) -> str:
     """Return a table with a row per quantity; sizes with the same formulas share a row."""
-    keys = ("quantity", "traced", "published", "difference")
+    header = {"traced": "traced", "published": "published", "difference": "traced − published"}
+    if not any(one["published"] for one in formulas):
+        header = {"traced": "traced"}
     rows = []
-    for (quantity, *formulas), same in groupby(results["formulas"], lambda one: [one[key] for key in keys]):
+    for (quantity, *texts), same in groupby(
+        formulas, lambda one: [one[key] for key in ("quantity", *header)]
+    ):
         sizes = " and ".join(f"{one['size']}×{one['size']}" for one in same)
-        rows.append([f"{quantity}, {sizes}", *(text or "" for text in formulas)])
-    return table(["", "traced", "published", "traced − published"], rows)
+        rows.append([f"{quantity}, {sizes}", *(text or "" for text in texts)])
+    return table(["", *header.values()], rows)

@@ -19,6 +19,7 @@ from jaxcolor.training.compilation import set_up
 from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_device
 
 CNN, UNET = "cnn", "unet"
+STRIDED = "conv-transpose", "strided-unet"
 TITLES: dict[Part, str] = {
     "connections": "Weights, outputs, connections",
     "input-change": "Pixels x that become a·x + b",
@@ -105,9 +106,12 @@ class Analysis:
             plains = self._trainings(config.model)
             return input_change.measure(self.trainer, plains, config.changes, config.folder)
         if part == "skips":
-            other = UNET if config.model == CNN else config.model
-            kinds = {network_name(model): self._trainings(model) for model in (CNN, other)}
-            return skips.measure(self.trainer, kinds, config.folder)
+            with_skips = UNET if config.model in (CNN, *STRIDED) else config.model
+            pairs = [
+                {network_name(model): self._trainings(model) for model in pair}
+                for pair in ((CNN, with_skips), STRIDED)
+            ]
+            return skips.measure(self.trainer, pairs, config.folder)
         if part == "batch-sizes":
             sizes = {size: self._trainings(config.model, size) for size in sorted(set(config.batch_sizes))}
             return batch_sizes.measure(self.trainer, sizes)

@@ -1,4 +1,4 @@
-"""The effect of skip connections: the CNN beside a UNet, in loss, accuracy, looks and gradients."""
+"""The effect of skip connections: networks with and without them, in loss, accuracy, looks and gradients."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,8 +17,12 @@ SHOWN = 10  # images side by side
 GRID = "skips-images.png"
 
 
-def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: Path) -> Results:
-    """Return the results of each kind of network over several seeds. Draw predictions of the first seed."""
+# A network without skip connections and one with them, and the trainings of each.
+Pair = Mapping[str, Sequence[Training]]
+
+
+def measure(trainer: Trainer, pairs: Sequence[Pair], folder: Path) -> Results:
+    """Return the results of each network over several seeds. Draw predictions of the first seed."""
     truth = trainer.truth["validation"]
     baselines = score_baselines(trainer.truth["train"], truth, trainer.palette)
     rows = {
@@ -26,7 +30,7 @@ def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: P
         "truth (palette)": paint(truth.labels[:SHOWN], trainer.palette),
     }
     networks = {}
-    for name, trainings in kinds.items():
+    for name, trainings in (each for pair in pairs for each in pair.items()):
         trained = trainer.train(trainings)
         scores = []
         for one in trained:
@@ -42,6 +46,7 @@ def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: P
     draw_grid(folder / GRID, "validation images, first seed", rows)
     return {
         "networks": networks,
+        "pairs": [list(pair) for pair in pairs],
         "baselines": {name: scores._asdict() for name, scores in baselines.items()},
         "originals": colorfulness(truth.images),
     }
@@ -50,6 +55,7 @@ def measure(trainer: Trainer, kinds: Mapping[str, Sequence[Training]], folder: P
 def render(results: Results, folder: Path) -> str:
     """The part of the report, its plots written beside it."""
     networks = results["networks"]
+    pairs = [{name: networks[name] for name in pair} for pair in results["pairs"]]
     curves = {name: _band(network["seeds"], "val_loss") for name, network in networks.items()}
     draw_lines(folder / "skips-curves.png", curves, x="epoch", y="validation loss")
     gradients = {
@@ -62,19 +68,19 @@ def render(results: Results, folder: Path) -> str:
         [
             f"After {count(round(first[0][-1]['epoch']), 'epoch')}. {means_of(len(first))}",
             _scores_table(results),
-            _conclusion(networks),
+            *map(_conclusion, pairs),
             image("skips-curves.png", "Validation losses: mean and range over seeds"),
-            image(GRID, "Ten validation images by both"),
+            image(GRID, "Ten validation images by all networks"),
             "Norms of the gradient of the loss for each layer's kernel, on the same images, mean over seeds:",
-            _gradients_table(networks),
+            *map(_gradients_table, pairs),
             image("skips-gradients.png", "Gradient norms by layer, during training"),
         ]
     )
 
 
-def _conclusion(networks: Mapping[str, Any]) -> str:
+def _conclusion(pair: Mapping[str, Any]) -> str:
     """Compare the losses of both networks with the spread over seeds."""
-    losses = {name: [seed[-1]["val_loss"] for seed in n["seeds"]] for name, n in networks.items()}
+    losses = {name: [seed[-1]["val_loss"] for seed in n["seeds"]] for name, n in pair.items()}
     first, second = losses
     gain = np.mean(losses[first]) - np.mean(losses[second])
     difference = f"The {second}'s loss is {abs(gain):.3f} {'below' if gain > 0 else 'above'} the {first}'s"
@@ -85,26 +91,26 @@ def _conclusion(networks: Mapping[str, Any]) -> str:
 
 
 def _scores_table(results: Results) -> str:
+    """Return a table with the networks and the baselines, the least accurate one first."""
     header = ["", "loss", "accuracy", "PSNR, dB", "SSIM", "colorfulness"]
     rows = []
     for name, network in results["networks"].items():
         scores = [ImageScores(**values) for values in network["scores"]]
-        rows.append(
-            [
-                name,
-                show([seed[-1]["val_loss"] for seed in network["seeds"]]),
-                show([one.accuracy for one in scores], 1, percent=True),
-                show([one.psnr for one in scores], 2),
-                show([one.ssim for one in scores]),
-                show([one.colorfulness for one in scores], 1),
-            ]
-        )
+        cells = [
+            name,
+            show([seed[-1]["val_loss"] for seed in network["seeds"]]),
+            show([one.accuracy for one in scores], 1, percent=True),
+            show([one.psnr for one in scores], 2),
+            show([one.ssim for one in scores]),
+            show([one.colorfulness for one in scores], 1),
+        ]
+        rows.append((float(np.mean([one.accuracy for one in scores])), cells))
     for name, values in results["baselines"].items():
         one = ImageScores(**values)
         scores_shown = (f"{100 * one.accuracy:.1f} %", f"{one.psnr:.2f}", f"{one.ssim:.3f}")
-        rows.append([name, "", *scores_shown, f"{one.colorfulness:.1f}"])
-    rows.append(["original images", *[""] * 4, f"{results['originals']:.1f}"])
-    return table(header, rows)
+        rows.append((one.accuracy, [name, "", *scores_shown, f"{one.colorfulness:.1f}"]))
+    ordered = [cells for _, cells in sorted(rows, key=lambda row: row[0])]
+    return table(header, [*ordered, ["original images", *[""] * 4, f"{results['originals']:.1f}"]])
 
 
 def _gradients_table(networks: Mapping[str, Any]) -> str:

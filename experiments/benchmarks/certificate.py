@@ -34,10 +34,13 @@ from benchmarks.programs import InputArray, JaxProgram, LabelArray, NamedArrays,
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import make_arrays
 from jaxcolor.colorization.palette import Palette
-from jaxcolor.colorization.predictor import build_network
+from jaxcolor.colorization.predictor import build_network, make_apply
+from jaxcolor.colorization.prior import LogPrior, count_colors, log_prior
 from jaxcolor.models import DilatedUNet
 
-NetworkName = Literal["cnn", "unet", "dunet", "strided-unet", "conv-transpose", "super-resolution"]
+NetworkName = Literal[
+    "cnn", "unet", "dunet", "strided-unet", "conv-transpose", "super-resolution", "unet with prior"
+]
 NETWORK_NAMES: tuple[NetworkName, ...] = get_args(NetworkName)
 LEARNING_RATE = 1e-3
 EPSILON, LARGE_EPSILON = 1e-8, 1e-2  # of Adam: the usual one, and one far above rounding noise
@@ -106,12 +109,15 @@ def certify(
     """
     arrays = make_arrays(images, palette, downsize_input=network == "super-resolution")
     inputs, labels = np.asarray(arrays["inputs"]), np.asarray(arrays["labels"])
+    prior = None
+    if network == "unet with prior":
+        prior = log_prior(count_colors(images, labels, len(palette)))
     order = np.arange(steps * batch_size) % (len(images) // batch_size * batch_size)
     batches = [(inputs[i], labels[i]) for i in order.reshape(steps, batch_size)]
 
     records: list[Record] = [{} for _ in range(3 + PERTURBED_RUNS)]
     for epsilon, name in ((EPSILON, "trained"), (LARGE_EPSILON, f"trained, ε = {LARGE_EPSILON}")):
-        ours, float32, float64 = make_programs(network, inputs[:1], filters, len(palette), epsilon)
+        ours, float32, float64 = make_programs(network, inputs[:1], filters, len(palette), epsilon, prior)
         programs: list[Program] = [ours, float32, float64]
         programs += [perturb(float32, seed) for seed in range(PERTURBED_RUNS)]
         for program, record in zip(programs, records, strict=True):
@@ -130,20 +136,28 @@ def certificate_holds(differences: Mapping[str, Sequence[Difference]]) -> bool:
 
 
 def make_programs(
-    network: NetworkName, example: InputArray, filters: int, colors: int, epsilon: float
+    network: NetworkName,
+    example: InputArray,
+    filters: int,
+    colors: int,
+    epsilon: float,
+    prior: LogPrior | None = None,
 ) -> tuple[JaxProgram, TorchProgram, TorchProgram]:
     """Return jaxcolor, PyTorch in float32 and PyTorch in float64, with the same weights."""
     torch.manual_seed(0)
-    kind = "unet" if network == "super-resolution" else network
+    kind = "unet" if network in ("super-resolution", "unet with prior") else network
     model: torch.nn.Module
     if network == "dunet":
         model = reference.UNet(filters, colors, dilation=DilatedUNet.dilation)
     else:
         model = reference.NETWORKS[kind](filters, colors, in_channels=example.shape[-1])
+    if prior is not None:
+        reference.add_prior(model, torch.from_numpy(prior))
     module = build_network(ColorizeConfig(model=kind, filters=filters, colors=colors))
     # Shapes are enough here, and are found without compiling.
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), jnp.asarray(example)))
-    ours = JaxProgram(module, from_torch(model.state_dict(), shapes), LEARNING_RATE, epsilon)
+    weights = from_torch(model.state_dict(), shapes)
+    ours = JaxProgram(make_apply(module, prior), weights, LEARNING_RATE, epsilon)
     float32, float64 = (
         TorchProgram(model, dtype, LEARNING_RATE, epsilon) for dtype in (torch.float32, torch.float64)
     )

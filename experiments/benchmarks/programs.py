@@ -1,6 +1,7 @@
 """The programs of the parity certificate. They return all arrays with jaxcolor's names and axes."""
 
 import copy
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import jax
@@ -57,9 +58,11 @@ def keep_gradients() -> optax.GradientTransformation:
 class JaxProgram:
     """jaxcolor, with the train step and the engine of its runs."""
 
-    def __init__(self, model: Any, variables: dict[str, Any], learning_rate: float, epsilon: float):
+    def __init__(
+        self, apply_fn: Callable[..., Any], variables: dict[str, Any], learning_rate: float, epsilon: float
+    ):
         optimizer = optax.chain(keep_gradients(), optax.adam(learning_rate, eps=epsilon))
-        self.state: TrainState = create_state(model.apply, variables, optimizer)
+        self.state: TrainState = create_state(apply_fn, variables, optimizer)
         self._engine = Engine(train_step, donate=False)
         self._evaluate = jit(evaluate_step)
         self._outputs = jit(layer_outputs, static_argnames="train")
@@ -82,7 +85,7 @@ class JaxProgram:
 
     def outputs(self, inputs: InputArray, train: bool) -> NamedArrays:
         outputs = self._outputs(self.state, jnp.asarray(inputs), train=train)
-        outputs[max(self.state.params)] = outputs.pop("logits")  # of the last layer
+        outputs.setdefault(max(self.state.params), outputs["logits"])  # of the last layer, without a prior
         return {name: np.asarray(value) for name, value in outputs.items()}
 
     def evaluate(self, inputs: InputArray, labels: LabelArray) -> float:
@@ -123,7 +126,7 @@ class TorchProgram:
                 lambda module, args, out, name=name: outputs.update({name: out.detach().cpu().numpy().copy()})
             )
         with torch.no_grad():
-            model(self._tensors(inputs)[0])
+            outputs["logits"] = model(self._tensors(inputs)[0]).cpu().numpy()
         return {name: value.transpose(0, 2, 3, 1) for name, value in outputs.items()}
 
     def evaluate(self, inputs: InputArray, labels: LabelArray) -> float:

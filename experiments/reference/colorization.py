@@ -149,6 +149,17 @@ NETWORKS: dict[str, type[nn.Module]] = {
 }
 
 
+def add_prior(model: nn.Module, prior: Tensor) -> None:
+    """Let a network add log p(color | gray level), `prior` [256, colors], to its logits."""
+
+    def add(module: nn.Module, args: tuple[Tensor], logits: Tensor) -> Tensor:
+        levels = (args[0][:, 0] * 256).round().clamp(0, 255).long()
+        of_pixels = prior.to(logits.device, logits.dtype)[levels]  # [batch, height, width, colors]
+        return logits + of_pixels.permute(0, 3, 1, 2)
+
+    model.register_forward_hook(add)
+
+
 def make_optimizer(model: nn.Module, learning_rate: float = 1e-3) -> torch.optim.Adam:
     """Return Adam in its fastest form, which updates all parameters in one kernel."""
     return torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)

@@ -24,16 +24,19 @@ class ColorizeConfig(RunConfig):
     }  # fmt: skip
     MEMORY: ClassVar = ("batch_size", "filters")
 
-    STRUCTURE: ClassVar = ("model", "kernel_size", "filters", "colors", "dilation", "downsize_input")
+    STRUCTURE: ClassVar = (
+        "model", "kernel_size", "filters", "colors", "dilation", "downsize_input", "prior"
+    )  # fmt: skip
     TRAINING: ClassVar = (
         "batch_size", "learning_rate", "optimizer", "weight_decay", "schedule", "warm_up", "label_smoothing",
-        "flip", "shift", "seed", "shuffle", "precision", "dataset", "category", "palette", "init_from",
+        "ema", "flip", "shift", "seed", "shuffle", "precision", "dataset", "category", "palette", "init_from",
     )  # fmt: skip
 
     model: str = "unet"
     """Network: cnn, unet (the CNN with skip connections), dunet (the UNet with a dilated convolution in its
-    lowest layer), conv-transpose and strided-unet (the same two with strided and transposed convolutions), or
-    a network of your own (docs/own-model.md)."""
+    lowest layer), conv-transpose and strided-unet (the same two with strided and transposed convolutions),
+    resunet (the best one, with its own defaults for training), or a network of your own
+    (docs/own-model.md)."""
     kernel_size: int = 3
     """Height and width of the convolution kernels, an odd number of pixels."""
     filters: int = 32
@@ -42,6 +45,8 @@ class ColorizeConfig(RunConfig):
     """Colors of the palette, 2 to 256. --palette and --init-from bring their own number."""
     dilation: int | None = None
     """Distance between the taps of the dilated convolution. Default: 2 for dunet, 1 for unet."""
+    prior: Literal["none", "gray"] = "none"
+    """gray: add log p(color | gray level), counted on the training pixels, to the logits."""
     downsize_input: bool = False
     """Super-resolution: the input is the color image at a quarter of its resolution."""
 
@@ -63,6 +68,9 @@ class ColorizeConfig(RunConfig):
     """Number of steps at the start in which the learning rate rises from 0."""
     label_smoothing: float = 0.0
     """Share of each pixel's target that is spread over all colors."""
+    ema: float = 0.0
+    """Decay of the moving average of the weights over the steps, which is then evaluated and used for
+    prediction, such as 0.999. 0: no average."""
     flip: bool = False
     """Mirror training images at random."""
     shift: int = 0
@@ -119,11 +127,14 @@ class ColorizeConfig(RunConfig):
         require(2 <= self.colors <= MAX_COLORS, "colors", "2 to 256", self.colors)
         require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
         require(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0", self.weight_decay)
-        require(0 <= self.label_smoothing < 1, "label_smoothing", "from 0 to below 1", self.label_smoothing)
+        for field in ("label_smoothing", "ema"):
+            require(0 <= getattr(self, field) < 1, field, "from 0 to below 1", getattr(self, field))
         for field in ("warm_up", "shift"):
             require(getattr(self, field) >= 0, field, "at least 0", getattr(self, field))
         if self.weight_decay and self.optimizer == "adam":
             raise UserError("--weight-decay is for --optimizer adamw: add that, or leave it out")
+        if self.prior == "gray" and self.downsize_input:
+            raise UserError("--prior gray is for gray input: leave out --downsize-input")
         for field in ("seed", "activations"):
             require(0 <= getattr(self, field) < 2**32, field, "0 to 2³² − 1", getattr(self, field))
         self.check_run()
@@ -143,3 +154,17 @@ class ColorizeConfig(RunConfig):
         """Return the fields of the network that are settings."""
         names = ("filters", "colors", "kernel_size", "dilation")
         return {name: getattr(self, name) for name in names}
+
+
+# The settings of networks that have defaults of their own.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "resunet": {
+        "filters": 16, "prior": "gray", "epochs": 10, "learning_rate": 5e-3, "optimizer": "adamw",
+        "weight_decay": 0.05, "schedule": "one-cycle", "flip": True, "shift": 2, "shuffle": "epoch",
+    },
+}  # fmt: skip
+
+
+def defaults_of(model: str) -> ColorizeConfig:
+    """Return the settings of a run of this network, if no others are given."""
+    return ColorizeConfig(model=model, **DEFAULTS.get(model, {}))

@@ -14,9 +14,24 @@ import numpy as np
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import Dataset, LabeledImages, load_dataset, make_arrays
 from jaxcolor.colorization.drawing import draw_activations, draw_grid
-from jaxcolor.colorization.palette import Palette, draw_palette, fit_palette, load_palette, paint, to_bytes
-from jaxcolor.colorization.predictor import PALETTE_FILE, build_network, in_batches
+from jaxcolor.colorization.palette import (
+    Palette,
+    draw_palette,
+    fit_palette,
+    load_palette,
+    nearest_color,
+    paint,
+    to_bytes,
+)
+from jaxcolor.colorization.predictor import (
+    PALETTE_FILE,
+    build_network,
+    in_batches,
+    load_prior_of,
+    make_apply,
+)
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
+from jaxcolor.colorization.prior import PRIOR_FILE, LogPrior, count_colors, log_prior
 from jaxcolor.colorization.scores import (
     BILINEAR,
     NETWORK,
@@ -32,7 +47,6 @@ from jaxcolor.colorization.scores import (
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, make_train_step, predict
 from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically, write_json
-from jaxcolor.models import apply_function
 from jaxcolor.predict import predict_files
 from jaxcolor.training import run
 from jaxcolor.training.batches import Batches, epoch_order, make_batches
@@ -53,6 +67,8 @@ PREDICTION_BATCH = 100
 # (seeds 0 to 2), and rises after that.
 EPOCHS = {"cifar10": 25, "sample": 8}
 ABOUT_SAMPLE = "These scores are for patches of eight photographs: they say nothing about CIFAR-10."
+BETTER = "resunet"
+ABOUT_BETTER = "--model resunet gets 68 % of the pixels of CIFAR-10's horses right, in 3 minutes on 2 cores."
 PANELS = {
     "loss (cross-entropy per pixel)": {"train_loss": "train", "val_loss": "validation"},
     "accuracy (share of pixels)": {"val_accuracy": "validation"},
@@ -78,8 +94,9 @@ def build_job(config: ColorizeConfig, folder: RunFolder, existing: RunFolder | N
         last = len(dataset.validation) - 1
         raise UserError(f"--activations {config.activations}: choose a validation image from 0 to {last}")
     palette = choose_palette(config, dataset, existing)
-    config = resolve(config, dataset, existing)
-    return ColorizeJob(dataclasses.replace(config, colors=len(palette)), dataset, palette, folder)
+    config = dataclasses.replace(resolve(config, dataset, existing), colors=len(palette))
+    prior = choose_prior(config, dataset, palette, existing)
+    return ColorizeJob(config, dataset, palette, folder, prior)
 
 
 def resolve(config: ColorizeConfig, dataset: Dataset, existing: RunFolder | None) -> ColorizeConfig:
@@ -100,13 +117,31 @@ def choose_palette(config: ColorizeConfig, dataset: Dataset, existing: RunFolder
     return fit_palette(dataset.train, config.colors, config.seed)
 
 
+def choose_prior(
+    config: ColorizeConfig, dataset: Dataset, palette: Palette, existing: RunFolder | None
+) -> LogPrior | None:
+    """Return the prior of the existing run, or that of the training images; None without `--prior`."""
+    if config.prior == "none" or existing:
+        return load_prior_of(existing, config) if existing else None
+    labels = np.asarray(nearest_color(dataset.train, palette))
+    return log_prior(count_colors(dataset.train, labels, len(palette)))
+
+
 class ColorizeJob:
     """The data of a run on the device, and the compiled steps over it; a `run.Job`."""
 
-    def __init__(self, config: ColorizeConfig, dataset: Dataset, palette: Palette, folder: RunFolder):
+    def __init__(
+        self,
+        config: ColorizeConfig,
+        dataset: Dataset,
+        palette: Palette,
+        folder: RunFolder,
+        prior: LogPrior | None = None,
+    ):
         self.config = config
         self.facts = dataset.facts
         self.palette = palette
+        self.prior = prior
         self.run = folder
         self.images = len(dataset.train)
         self.evaluates_first = False
@@ -138,9 +173,11 @@ class ColorizeJob:
         steps = (config.epochs or 0) * len(self._batches("train").indices)
         learning_rate = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
         optimizer = make_optimizer(config.optimizer, learning_rate, config.weight_decay)
-        apply_fn = apply_function(model)
+        apply_fn = make_apply(model, self.prior)
         one = inputs.update(shape=(1, *inputs.shape[1:]))
-        return lambda: create_state(apply_fn, initialize(model, one, config.seed), optimizer, self.trainable)
+        return lambda: create_state(
+            apply_fn, initialize(model, one, config.seed), optimizer, self.trainable, config.ema
+        )
 
     def _compile_ahead(self, state: TrainState, shapes: Mapping[str, Any]) -> None:
         """Start to compile the steps, on other threads, for a state and arrays of these shapes."""
@@ -164,8 +201,10 @@ class ColorizeJob:
         )
 
     def fill(self, folder: Path) -> None:
-        """Write the palette, as an array and as an image."""
+        """Write the palette, as an array and as an image, and the prior."""
         write_atomically(folder / PALETTE_FILE, lambda file: np.save(file, self.palette))
+        if (prior := self.prior) is not None:
+            write_atomically(folder / PRIOR_FILE, lambda file: np.save(file, prior))
         image = draw_palette(self.palette)
         write_atomically(folder / "palette.png", lambda file: image.save(file, format="png"))
 
@@ -191,6 +230,8 @@ class ColorizeJob:
         print(summarize(rows))
         if self.config.dataset == "sample":
             print(ABOUT_SAMPLE)
+        if self.config.model != BETTER and not self.config.downsize_input:
+            print(ABOUT_BETTER)
         if best := describe_best(self.run.read_metrics(), epoch):
             print(best)
         metrics = evaluation.metrics

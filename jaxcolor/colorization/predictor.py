@@ -15,6 +15,7 @@ from PIL import Image
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.palette import Palette, load_palette
+from jaxcolor.colorization.prior import PRIOR_FILE, LogPrior, load_prior, with_prior
 from jaxcolor.colorization.task import predict_images
 from jaxcolor.images import ColorImage, ImageLike, as_images
 from jaxcolor.models import apply_function, build_model
@@ -100,6 +101,16 @@ def load_colorizer(run: RunFolder, checkpoint: Which) -> Colorizer:
     checkpoints = Checkpoints(run.checkpoints)
     variables = checkpoints.restore_weights(checkpoint, shapes)
     checkpoints.close()
-    return Colorizer(
-        apply_function(model), variables, load_palette(run.path / PALETTE_FILE), config.downsize_input
-    )
+    palette, prior = load_palette(run.path / PALETTE_FILE), load_prior_of(run, config)
+    return Colorizer(make_apply(model, prior), variables, palette, config.downsize_input)
+
+
+def make_apply(model: nn.Module, prior: LogPrior | None) -> Callable[..., Any]:
+    """Return the function from variables and inputs to logits, with the prior of the run if it has one."""
+    apply_fn = apply_function(model)
+    return apply_fn if prior is None else with_prior(apply_fn, prior)
+
+
+def load_prior_of(run: RunFolder, config: ColorizeConfig) -> LogPrior | None:
+    """Return the prior of an existing run, or None for a run without one."""
+    return load_prior(run.path / PRIOR_FILE, config.colors) if config.prior == "gray" else None

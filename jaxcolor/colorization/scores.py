@@ -11,13 +11,12 @@ from jaxtyping import Float, Integer, UInt8
 from jaxcolor.colorization.data import LabeledImages
 from jaxcolor.colorization.palette import Palette, nearest_color, paint, to_bytes
 from jaxcolor.colorization.preprocess import bilinear_baseline, scale
+from jaxcolor.colorization.prior import count_colors, gray_levels
 from jaxcolor.files import write_csv
 
 Images = UInt8[np.ndarray, "n height width 3"]
 Labels = Integer[np.ndarray, "n height width"]
 OfImages = Float[np.ndarray, " n"]
-LEVELS = 256
-IMAGES_AT_ONCE = 1000
 IMAGES_PER_SSIM = 100  # side by side
 MAJORITY, TABLE, BILINEAR, PERFECT = "majority color", "gray-level table", "bilinear", "perfect palette"
 NETWORK = "this network"
@@ -132,7 +131,11 @@ def write_image_scores(
 
 
 def describe_scores(rows: Mapping[str, ImageScores], original: float) -> str:
-    """Return the scores as a table. `original` is the colorfulness of the original images."""
+    """Return the scores as a table, the least accurate row first.
+
+    `original` is the colorfulness of the original images.
+    """
+    rows = dict(sorted(rows.items(), key=lambda row: row[1].accuracy))
     width = max(map(len, rows))
     lines = [f"{'':{width}}  accuracy     PSNR   SSIM  colorfulness (originals {original:.1f})"]
     for name, scores in rows.items():
@@ -148,22 +151,12 @@ def majority_color(labels: Labels, colors: int) -> int:
     return int(np.bincount(labels.ravel(), minlength=colors).argmax())
 
 
-def gray_levels(images: Images) -> UInt8[np.ndarray, "n height width"]:
-    """Return the mean of red, green and blue, rounded to 0–255."""
-    return ((images.sum(axis=-1, dtype=np.uint16) + 1) // 3).astype(np.uint8)
-
-
 def gray_level_table(train: LabeledImages, colors: int) -> Integer[np.ndarray, " 256"]:
     """Return the most frequent palette index per gray level of the training pixels.
 
     A level that no training pixel has takes the index of the nearest level.
     """
-    counts = np.zeros(LEVELS * colors, np.int64)
-    for start in range(0, len(train.labels), IMAGES_AT_ONCE):
-        part = slice(start, start + IMAGES_AT_ONCE)
-        pairs = gray_levels(train.images[part]).astype(np.int64) * colors + train.labels[part]
-        counts += np.bincount(pairs.ravel(), minlength=len(counts))
-    of_level = counts.reshape(LEVELS, colors)
+    of_level = count_colors(train.images, train.labels, colors)
     seen = np.flatnonzero(of_level.sum(axis=1))
-    nearest = seen[abs(np.arange(LEVELS)[:, None] - seen).argmin(axis=1)]
+    nearest = seen[abs(np.arange(len(of_level))[:, None] - seen).argmin(axis=1)]
     return of_level.argmax(axis=1)[nearest]

@@ -69,7 +69,7 @@ def batch_loss(
 def evaluate_step(state: TrainState, batch: Batch) -> Sums:
     """Return the same sums with running averages, and the sum of the shares of correct pixels per image."""
     valid = _valid(batch)
-    logits = state.apply_fn(state.variables, batch["inputs"], train=False)
+    logits = state.apply_fn(state.averaged, batch["inputs"], train=False)
     loss, correct = score(logits, batch["labels"], valid)
     return {"loss": loss, "correct": correct, "count": valid.sum()}
 
@@ -78,7 +78,7 @@ def predict(
     state: TrainState, inputs: Float[Array, "batch height width channel"]
 ) -> UInt8[Array, "batch height width"]:
     """Return the palette index of the most likely color of each pixel."""
-    return argmax(state.apply_fn(state.variables, inputs, train=False))
+    return argmax(state.apply_fn(state.averaged, inputs, train=False))
 
 
 def predict_images(
@@ -109,7 +109,7 @@ def layer_outputs(
         return found
 
     logits, captured = state.apply_fn(
-        state.variables,
+        state.variables if train else state.averaged,
         inputs,
         train=train,
         mutable=["batch_stats", "intermediates"],

@@ -12,12 +12,13 @@ from jax.typing import DTypeLike
 from jaxcolor.errors import UserError
 from jaxcolor.models.cnn import CNN
 from jaxcolor.models.deeplabv3 import DeepLabV3
+from jaxcolor.models.resunet import ResUNet
 from jaxcolor.models.strided import ConvTransposeNet, StridedUNet
 from jaxcolor.models.unet import DilatedUNet, UNet
 
 __all__ = [
-    "CNN", "MODELS", "ConvTransposeNet", "DeepLabV3", "DilatedUNet", "StridedUNet", "UNet", "apply_function",
-    "build_model",
+    "CNN", "MODELS", "ConvTransposeNet", "DeepLabV3", "DilatedUNet", "ResUNet", "StridedUNet", "UNet",
+    "apply_function", "build_model",
 ]  # fmt: skip
 
 # The choices of `--model`, in every script. A network of your own is one more line; docs/own-model.md
@@ -30,6 +31,7 @@ MODELS: dict[str, type[nn.Module]] = {
     "dunet": DilatedUNet,
     "strided-unet": StridedUNet,
     "conv-transpose": ConvTransposeNet,
+    "resunet": ResUNet,
 }
 
 

@@ -64,8 +64,8 @@ class CNN(nn.Module):
         return Conv2d(self.colors, self.kernel_size, dtype=self.dtype, name="layer6")(x)
 
 
-def check_sides(x: Images) -> None:
-    """Raise `ValueError` for images that cannot be halved twice."""
+def check_sides(x: Images, factor: int = 4) -> None:
+    """Raise `ValueError` for images whose sides do not divide by `factor`."""
     height, width = x.shape[1:3]
-    if height % 4 or width % 4:
-        raise ValueError(f"images of {height}×{width} pixels: both sides must divide by 4")
+    if height % factor or width % factor:
+        raise ValueError(f"images of {height}×{width} pixels: both sides must divide by {factor}")

@@ -1,7 +1,8 @@
 """Checkpoints with orbax: the latest one, from which a run resumes, and the best one by validation loss.
 
 Each checkpoint has two items: `weights`, the trainable parameters and running averages, and `training`, the
-step and the state of the optimizer. Prediction reads the first alone.
+step and the state of the optimizer. Prediction reads the first alone. Of a training that averages its weights
+over the steps, `weights` has the average, and `training` also the weights themselves.
 """
 
 import contextlib
@@ -51,8 +52,8 @@ class Checkpoints:
         The checkpoint before is deleted afterwards, unless it is the best. Raises `UserError` as `wait` does.
         """
         args = ocp.args.Composite(
-            weights=ocp.args.StandardSave(self._weights(state.variables)),
-            training=ocp.args.StandardSave({"step": state.step, "opt_state": state.opt_state}),
+            weights=ocp.args.StandardSave(self._weights(state.averaged)),
+            training=ocp.args.StandardSave(self._training(state)),
         )
         with self._writing():
             self._manager.save(epoch, args=args, metrics={METRIC: val_loss})
@@ -68,10 +69,13 @@ class Checkpoints:
 
     def restore(self, which: Which, state: TrainState) -> TrainState:
         """Return `state` as it was saved. Raises `UserError` if the checkpoint is damaged or does not fit."""
-        like = {"step": state.step, "opt_state": state.opt_state}
-        restored = self._restore(which, weights=self._weights(state.variables), training=like)
-        variables = self._complete(state.variables, restored["weights"])
-        return state.replace(**restored["training"], **variables)
+        restored = self._restore(which, weights=self._weights(state.averaged), training=self._training(state))
+        training = restored["training"]
+        averaged = self._complete(state.averaged, restored["weights"])
+        if state.average is None:
+            return state.replace(**training, **averaged)
+        variables = self._complete(state.variables, training.pop("variables"))
+        return state.replace(**training, **variables, average=averaged)
 
     def restore_weights(self, which: Which, variables: dict[str, Any]) -> dict[str, Any]:
         """Return `variables`, arrays or their shapes, with the saved leaves."""
@@ -100,6 +104,11 @@ class Checkpoints:
                 f"cannot restore the checkpoint {self.folder / str(epoch)}: "
                 f"it is damaged, or belongs to another network ({reason(error)})"
             ) from error
+
+    def _training(self, state: TrainState) -> dict[str, Any]:
+        """Return what a training needs to resume, besides the weights for prediction."""
+        training = {"step": state.step, "opt_state": state.opt_state}
+        return training if state.average is None else training | {"variables": self._weights(state.variables)}
 
     def _weights(self, variables: dict[str, Any]) -> dict[str, Any]:
         """Return the trainable leaves of both collections."""

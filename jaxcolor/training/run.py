@@ -168,4 +168,4 @@ def load_weights(job: Job, source: RunFolder, state: TrainState) -> tuple[TrainS
     variables = checkpoints.restore_weights(config.checkpoint, state.variables)
     epoch = checkpoints.epoch(config.checkpoint) or 0
     checkpoints.close()
-    return state.replace(**variables), epoch
+    return state.with_variables(variables), epoch

@@ -1,10 +1,11 @@
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from jaxcolor.cli import parse
-from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.cli import given_value, parse
+from jaxcolor.colorization.config import ColorizeConfig, defaults_of
 from jaxcolor.errors import UserError
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.training.run_folder import RunFolder
@@ -106,3 +107,28 @@ def test_a_moved_run_resumes_in_its_new_place(stored: ColorizeConfig, tmp_path: 
 def test_settings_of_a_wrong_type_are_refused() -> None:
     with pytest.raises(UserError, match="settings of a wrong type"):
         ColorizeConfig.from_json({"filters": "many"})
+
+
+def test_networks_with_defaults_of_their_own() -> None:
+    tuned = defaults_of("resunet")
+    assert (tuned.prior, tuned.optimizer, tuned.flip) == ("gray", "adamw", True)
+    assert defaults_of("unet") == ColorizeConfig()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [(["--name", "a"], None), (["--model", "a"], "a"), (["--model=b", "--flip"], "b"), (["--model"], None)],
+)
+def test_the_network_is_known_before_its_options_are_read(arguments: list[str], value: str | None) -> None:
+    assert given_value("--model", arguments) == value
+
+
+def test_the_defaults_of_a_network_can_be_changed() -> None:
+    arguments = ["--model", "resunet", "--no-flip", "--epochs", "3"]
+    config = parse(ColorizeConfig, arguments, default=defaults_of("resunet"))
+    assert config == dataclasses.replace(defaults_of("resunet"), flip=False, epochs=3)
+
+
+def test_the_prior_needs_gray_images() -> None:
+    with pytest.raises(UserError, match="--prior gray is for gray input: leave out --downsize-input"):
+        ColorizeConfig(prior="gray", downsize_input=True)

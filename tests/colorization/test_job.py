@@ -26,6 +26,7 @@ from jaxcolor.loading import load
 from jaxcolor.models import MODELS
 from jaxcolor.training import compilation, curves
 from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.run import load_weights
 from jaxcolor.training.run_folder import RunFolder
 
 
@@ -188,7 +189,7 @@ def test_a_run_with_all_training_options_resumes_to_the_same_numbers(
 ) -> None:
     options: dict[str, Any] = {
         "optimizer": "adamw", "weight_decay": 0.05, "schedule": "one-cycle", "warm_up": 1, "flip": True,
-        "shift": 1, "label_smoothing": 0.1, "shuffle": "epoch",
+        "shift": 1, "label_smoothing": 0.1, "shuffle": "epoch", "ema": 0.9, "prior": "gray",
     }  # fmt: skip
     whole = dataclasses.replace(config, name="whole", **options)
     colorize(whole)
@@ -206,6 +207,30 @@ def test_a_run_with_all_training_options_resumes_to_the_same_numbers(
     assert metrics_of(stopped) == metrics_of(whole)
     with pytest.raises(UserError, match="was planned for 2 epochs, and its learning rate reaches 0 there"):
         colorize(dataclasses.replace(stopped, resume=True, epochs=3))
+
+
+def test_the_moving_average_and_the_prior_are_evaluated_loaded_and_continued(config: ColorizeConfig) -> None:
+    config = dataclasses.replace(config, ema=0.9, prior="gray")
+    last = colorize(config)
+    again = colorize(dataclasses.replace(config, evaluate=True, checkpoint="latest"))
+    assert again == {name: last[name] for name in again}
+    model = load(config.folder, "latest")
+    job = job_module.build_job(config, run_of(config), run_of(config))
+    checkpoints = Checkpoints(run_of(config).checkpoints)
+    state = checkpoints.restore("latest", job.initial_state)
+    checkpoints.close()
+    kernels = [tree["first"]["conv"]["kernel"] for tree in (state.params, state.averaged["params"])]
+    assert np.abs(kernels[0] - kernels[1]).max() > 1e-4
+    images = job.truth["validation"].images[:3]
+    expected = job.predict_labels(state, np.asarray(job.arrays["validation"]["inputs"][:3]))
+    np.testing.assert_array_equal(model.predict(images), job_module.paint(expected, job.palette))
+    # Another run starts from the average, and counts the prior of its own images.
+    started = dataclasses.replace(config, name="started", init_from=config.folder, checkpoint="latest")
+    first = job_module.build_job(started, run_of(started), None)
+    from_run, _ = load_weights(first, run_of(config), first.initial_state)
+    jax.tree.map(np.testing.assert_array_equal, from_run.params, state.averaged["params"])
+    jax.tree.map(np.testing.assert_array_equal, from_run.averaged, state.averaged)
+    np.testing.assert_array_equal(first.prior, job.prior)
 
 
 def test_resume_with_more_epochs_equals_a_longer_run(copied: Copied) -> None:

@@ -19,7 +19,6 @@ from jaxcolor.colorization.scores import (
     colorfulness,
     describe_scores,
     gray_level_table,
-    gray_levels,
     majority_color,
     psnr,
     score_baselines,
@@ -102,11 +101,6 @@ PALETTE = np.asarray([[0.25, 0.25, 0.25], [0.75, 0, 0.75], [0, 0.75, 0.75]], np.
 
 def split(labels: np.ndarray) -> LabeledImages:
     return LabeledImages(np.round(PALETTE * 256).astype(np.uint8)[labels], labels.astype(np.uint8))
-
-
-def test_gray_levels_are_rounded_means() -> None:
-    pixels = np.asarray([[0, 0, 1], [0, 1, 1], [255, 255, 255], [255, 254, 254]], np.uint8)
-    assert gray_levels(pixels[None, None])[0, 0].tolist() == [0, 1, 255, 254]
 
 
 def test_each_gray_level_has_its_most_frequent_color() -> None:

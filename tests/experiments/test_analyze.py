@@ -81,7 +81,7 @@ def test_a_quick_analysis_and_going_on_with_it(
     [
         (["--seeds", 0], "error: --seeds must be at least 1, not 0"),
         (["--resume", "--overwrite"], "error: --resume and --overwrite exclude each other: choose one"),
-        (["--image-size", 33], "error: --image-size must be sizes that divide by 4, not [33]"),
+        (["--image-size", 33], "error: --image-size must be sizes that divide by 8, not [33]"),
     ],
 )
 def test_bad_options_are_one_line(options: list, line: str, tmp_path: Path) -> None:

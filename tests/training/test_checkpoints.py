@@ -58,6 +58,21 @@ def test_only_trainable_weights_are_saved_and_the_others_stay(tmp_path: Path) ->
     again.close()
 
 
+def test_weights_are_the_average_and_a_training_continues_with_both(tmp_path: Path) -> None:
+    variables = {"params": {"w": jnp.ones(2)}, "batch_stats": {}}
+    start = create_state(abs, variables, OPTIMIZER, decay=0.5)
+    trained = start.apply_gradients(grads={"w": jnp.ones(2)})
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(1, trained, 1.0)
+    checkpoints.close()
+    again = Checkpoints(tmp_path / "c")
+    jax.tree.map(np.testing.assert_array_equal, again.restore("latest", start), trained)
+    weights = again.restore_weights("latest", variables)
+    np.testing.assert_array_equal(weights["params"]["w"], trained.averaged["params"]["w"])
+    assert np.abs(weights["params"]["w"] - trained.params["w"]).max() > 1e-3
+    again.close()
+
+
 def test_no_checkpoint_yet(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "c")
     assert checkpoints.epoch("latest") is None

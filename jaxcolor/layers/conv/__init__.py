@@ -31,7 +31,8 @@ class Conv2d(nn.Module):
 
     Takes images [batch, height, width, channel] and returns [batch, height, width, features] in `dtype`, with
     stride 2 [batch, height / 2, width / 2, features], for which the sides must be even. `kernel_size` is odd.
-    Parameters are float32; the products are computed in `dtype`.
+    Parameters are float32; the products are computed in `dtype`. Kernel and bias start from U(−s, s) with
+    s = 1/√(input channels · kernel_size²), as in the assignment, or from `initializer`.
     """
 
     features: int
@@ -39,6 +40,7 @@ class Conv2d(nn.Module):
     dilation: int = 1
     dtype: DTypeLike = jnp.float32
     stride: Literal[1, 2] = 1
+    initializer: nn.initializers.Initializer | None = None
 
     def __call__(
         self, x: Float[Array, "batch height width channel"]
@@ -70,7 +72,7 @@ class Conv2d(nn.Module):
     @nn.compact
     def _parameters(self, in_channels: int) -> tuple[Array, Array]:
         check_odd(self.kernel_size)
-        init = uniform_by_fan_in(in_channels * self.kernel_size**2)
+        init = self.initializer or uniform_by_fan_in(in_channels * self.kernel_size**2)
         shape = (self.kernel_size, self.kernel_size, in_channels, self.features)
         return self.param("kernel", init, shape), self.param("bias", init, (self.features,))
 

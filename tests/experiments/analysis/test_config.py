@@ -13,7 +13,7 @@ from jaxcolor.training.run_folder import RunFolder
     ("settings", "message"),
     [
         ({"seeds": 0}, "--seeds must be at least 1, not 0"),
-        ({"image_size": (30,)}, "--image-size must be sizes that divide by 4"),
+        ({"image_size": (30,)}, "--image-size must be sizes that divide by 8"),
         ({"batch_sizes": ()}, "--batch-sizes must be one or more sizes from 1 on, not nothing"),
         ({"memory_sizes": (16,)}, "--memory-sizes must be one or more sizes from 32 on, not 16"),
         (

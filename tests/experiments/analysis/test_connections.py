@@ -37,36 +37,46 @@ def test_stages_of_the_efficientnet_are_those_of_its_paper() -> None:
 
 def test_formulas_beside_the_published_ones() -> None:
     """At 64×64 the published one has more connections than its own table: 5120 − 3584 = 1536."""
-    assert formula("connections", 64) == {
+    assert formula("cnn", "connections", 64) == {
         "quantity": "connections",
         "size": 64,
         "traced": "k²(4096NC² + 1024NC·NF + 3584NF² + 4096NF·NIC)",
         "published": "k²(4096NC² + 1024NC·NF + 5120NF² + 4096NF)",
         "difference": "−1536k²·NF²",
     }
-    assert formula("weights", 64) == {
+    assert formula("cnn", "weights", 64) == {
         "quantity": "weights",
         "size": 64,
         "traced": "k²(NC² + NC·NF + 8NF² + NF·NIC) + 4NC + 18NF",
         "published": "k²(NC² + NC·NF + 8NF² + NF) + 4NC + 18NF",
         "difference": "0",
     }
-    outputs = formula("outputs", 64)
+    outputs = formula("cnn", "outputs", 64)
     assert (outputs["traced"], outputs["published"]) == ("8192NC + 3072NF", None)
+
+
+def test_formulas_of_the_conv_transpose_net() -> None:
+    """Positions at 32×32: 256 and 64 of the outputs, 64 and 256 of the inputs, 1024."""
+    found = {name: formula("conv-transpose", name, 32) for name in ("connections", "weights")}
+    assert found["connections"]["traced"] == "k²(1024NC² + 256NC·NF + 256NF² + 256NF·NIC)"
+    assert found["weights"]["traced"] == "k²(NC² + NC·NF + 4NF² + NF·NIC) + 4NC + 12NF"
+    assert found["connections"]["published"] is None
 
 
 def test_the_report_has_a_row_a_layer_and_columns_for_each_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    formula = {"size": 4, "traced": "a", "published": "b", "difference": "c"}
-    monkeypatch.setattr(connections, "formula", lambda quantity, size: formula | {"quantity": quantity})
-    results = connections.measure(AnalyzeConfig(image_size=(4, 32)))
+    formula = {"size": 8, "traced": "a", "published": "b", "difference": "c"}
+    monkeypatch.setattr(
+        connections, "formula", lambda network, quantity, size: formula | {"quantity": quantity}
+    )
+    results = connections.measure(AnalyzeConfig(image_size=(8, 32)))
     text = connections.render(results, tmp_path)
     lines = text.splitlines()
     cnn = lines[lines.index("### CNN") + 2 :]
-    assert cnn[0].startswith("|  | kernel | channels | positions | weights | outputs, 4×4")
-    assert cnn[2].startswith("| layer1 | 3×3 | 1 → 32 | 4×4, 32×32 | 384 | 128 | 8,192 | 4,608 | 294,912 |")
+    assert cnn[0].startswith("|  | kernel | channels | positions | weights | outputs, 8×8")
+    assert cnn[2].startswith("| layer1 | 3×3 | 1 → 32 | 8×8, 32×32 | 384 | 512 | 8,192 | 18,432 | 294,912 |")
     assert cnn[8].startswith("| total |  |  |  | 86,784 |")
-    assert "| weights, 4×4 and 4×4 | a | b | c |" in lines  # one row for equal formulas
-    assert "21 classes; features of 1×1 for 4×4, 4×4 for 32×32." in lines
+    assert "| weights, 8×8 and 8×8 | a | b | c |" in lines  # one row for equal formulas
+    assert "21 classes; features of 1×1 for 8×8, 4×4 for 32×32." in lines
     assert sum(line.startswith("| classifier | 1 | 5,397 |") for line in lines) == 3

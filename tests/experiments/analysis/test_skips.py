@@ -13,7 +13,11 @@ def test_measured_and_rendered(trainer: Trainer, tmp_path: Path) -> None:
         first = Training(model, batch_size=30, seed=0, epochs=1, updates=1)
         return [first, dataclasses.replace(first, seed=1)]
 
-    results = measure(trainer, {"CNN": seeds("cnn"), "UNet": seeds("unet")}, tmp_path)
+    pairs = [
+        {"CNN": seeds("cnn"), "UNet": seeds("unet")},
+        {"CNN again": seeds("cnn"), "UNet again": seeds("unet")},
+    ]
+    results = measure(trainer, pairs, tmp_path)
     trained = trainer.train(seeds("unet"))
     network = results["networks"]["UNet"]
     losses = [one.after(epoch=1)["val_loss"] for one in trained]
@@ -26,7 +30,14 @@ def test_measured_and_rendered(trainer: Trainer, tmp_path: Path) -> None:
 
     text = render(results, tmp_path)
     assert "After 1 epoch. 2 seeds each: mean (lowest–highest)." in text
-    assert "the seeds of a network differ by at most" in text
+    assert text.count("the seeds of a network differ by at most") == 2
+    assert "The UNet's loss is" in text
+    assert "The UNet again's loss is" in text
+    accuracies = [
+        float(line.split("|")[3].split()[0]) for line in text.splitlines() if " % " in line and "|" in line
+    ]
+    assert accuracies == sorted(accuracies)
+    assert len(accuracies) == 7
     assert "| gray-level table |" in text
     assert f"| UNet | {np.mean(losses):.3f} ({min(losses):.3f}–{max(losses):.3f}) |" in text
     norms = [one.history[0]["gradient_norms"]["layer1"] for one in trained]

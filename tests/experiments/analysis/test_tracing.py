@@ -6,9 +6,9 @@ import pytest
 from analysis.tracing import Layer, total, trace_layers
 from flax import linen as nn
 
-from jaxcolor.layers import Conv2d
+from jaxcolor.layers import Conv2d, ConvTranspose2d
 from jaxcolor.layers.conv_norm import ConvNorm
-from jaxcolor.models import CNN, DeepLabV3, DilatedUNet, UNet
+from jaxcolor.models import CNN, MODELS, DeepLabV3, DilatedUNet, UNet
 
 
 @pytest.mark.parametrize(("k", "nf", "nc", "nic"), [(3, 32, 24, 1), (5, 4, 7, 1), (7, 2, 3, 3)])
@@ -37,6 +37,14 @@ def test_layers_of_the_unet_by_hand() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_parameter_belongs_to_a_layer(name: str) -> None:
+    model = MODELS[name](filters=4, colors=3)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 16, 16, 1)))
+    count = sum(leaf.size for leaf in jax.tree.leaves(shapes["params"]))
+    assert total(trace_layers(model, (16, 16, 1)))["weights"] == count
+
+
 def test_dilation_changes_what_lies_inside_alone() -> None:
     plain, dilated = (
         trace_layers(model, (16, 16, 1), train=False)[2] for model in (UNet(4, 3), DilatedUNet(4, 3))
@@ -55,6 +63,10 @@ def test_a_depthwise_kernel_has_one_input_channel() -> None:
     [
         (Conv2d(2, 5), (6, 9, 3)),
         (Conv2d(2, 3, dilation=4), (8, 6, 2)),
+        (Conv2d(2, 3, stride=2), (8, 6, 2)),
+        (Conv2d(2, 5, stride=2), (6, 10, 3)),
+        (ConvTranspose2d(2, 3), (4, 3, 2)),
+        (ConvTranspose2d(3, 5), (5, 4, 2)),
         (ConvNorm(2, 7, stride=2), (11, 8, 3)),
         (ConvNorm(2, 3, dilation=3), (7, 5, 3)),
         (ConvNorm(2, 5, stride=2, padding="same"), (8, 7, 3)),
