@@ -43,7 +43,7 @@ class AnalyzeConfig(FolderConfig):
     """Network of input-change and batch-sizes; skips compares it with the CNN, and the strided UNet with the
     ConvTransposeNet; connections lists it."""
     image_size: tuple[int, ...] = (32, 64)
-    """connections: image sizes in pixels per side, one table each."""
+    """connections: image sizes in pixels per side, multiples of 8, one column each."""
     seeds: int = 3
     """Trainings of each kind, with seeds from 0; changed pixels are trained with seed 0 only."""
     epochs: int = 25
@@ -90,9 +90,9 @@ class AnalyzeConfig(FolderConfig):
             sizes = getattr(self, field)
             given = " ".join(map(str, sizes)) or "nothing"
             require(bool(sizes) and min(sizes) >= least, field, f"one or more sizes from {least} on", given)
-        for field in ("image_size", "memory_sizes"):
-            wrong = [size for size in getattr(self, field) if size % 8]
-            require(not wrong, field, "sizes that divide by 8", wrong)
+        for field, factor in (("image_size", 8), ("memory_sizes", 4)):
+            wrong = [size for size in getattr(self, field) if size % factor]
+            require(not wrong, field, f"sizes that divide by {factor}", wrong)
         for a, b in self.changes:
             finite = abs(a) < float("inf") and abs(b) < float("inf")
             require(finite and a != 0, "changes", "pairs of finite numbers, the first not 0", f"{a} {b}")

@@ -112,7 +112,7 @@ def render(results: Results, folder: Path) -> str:
         if name in WITH_FORMULAS:
             explained = FORMULAS.format(**results["settings"])
             if any(key[0] == name for key in PUBLISHED):
-                explained += f" {OF_PUBLISHED}"
+                explained += f"\n{OF_PUBLISHED}"
             formulas = _formulas_table(results["formulas"][name])
             text += [f"### The {network_name(name)} in formulas", explained, formulas]
     return "\n\n".join(text)

@@ -35,7 +35,15 @@ def draw_lines(
             _draw(axes, label, points, color)
         _style(axes, title, x, log, ticks)
     figure.axes[0].set_ylabel(y)
-    figure.axes[-1].legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    # A panel may have lines that others lack.
+    entries = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+    figure.axes[-1].legend(
+        handles=list(entries.values()),
+        frameon=False,
+        fontsize="small",
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+    )
     save_figure(path, figure)
 
 

@@ -15,6 +15,7 @@ from jaxcolor.training.run_folder import RunFolder
         ({"seeds": 0}, "--seeds must be at least 1, not 0"),
         ({"image_size": (30,)}, "--image-size must be sizes that divide by 8"),
         ({"batch_sizes": ()}, "--batch-sizes must be one or more sizes from 1 on, not nothing"),
+        ({"memory_sizes": (34,)}, "--memory-sizes must be sizes that divide by 4"),
         ({"memory_sizes": (16,)}, "--memory-sizes must be one or more sizes from 32 on, not 16"),
         (
             {"changes": ((0.0, 1.0),)},

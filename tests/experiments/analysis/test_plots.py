@@ -32,3 +32,13 @@ def test_panels_stand_side_by_side(tmp_path: Path) -> None:
     draw_lines(two, {"left": lines, "right": lines}, "x", "y")
     assert read_size(two)[0] > read_size(one)[0]
     assert read_size(two)[1] == read_size(one)[1]
+
+
+def test_the_legend_names_the_lines_of_all_panels(tmp_path: Path) -> None:
+    path = tmp_path / "panels.png"
+    shared = {"a": [(0, 1), (1, 2)]}
+    draw_lines(path, {"left": shared | {"b": [(0, 2), (1, 1)]}, "right": shared}, "x", "y")
+    with Image.open(path) as image:
+        right = image.crop((image.width * 2 // 3, 0, *image.size))
+        right.save(tmp_path / "right.png")
+    assert {rgb(COLORS[0]), rgb(COLORS[1])} <= colors_in(tmp_path / "right.png")
