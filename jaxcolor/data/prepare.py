@@ -88,13 +88,17 @@ def prepare(builder: tfds.core.GeneratorBasedBuilder) -> None:
     leaves nothing that looks complete. Processes that prepare the same data wait for the first one. Raises
     `UserError` if the records cannot be written.
     """
-    if builder.is_prepared():
-        return
+    if not builder.is_prepared():
+        _write(builder)
+    # Another process may have written them after this builder was made.
+    builder.info.read_from_directory(builder.data_path)
+
+
+def _write(builder: tfds.core.GeneratorBasedBuilder) -> None:
     folder = Path(builder.data_path)
     try:
         with locked(folder, f"Waiting for another process that prepares {folder}"):
             if builder.is_prepared():  # by the other process
-                builder.info.read_from_directory(builder.data_path)
                 return
             print(f"Preparing {builder.name} in {folder}", flush=True)
             with _quiet():

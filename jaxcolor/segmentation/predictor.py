@@ -107,7 +107,6 @@ def load_segmenter(run: RunFolder, checkpoint: Which) -> Segmenter:
         pretrained = load_pretrained(model.architecture, variables, config.weights)
         check_weights(pretrained.facts, record["weights"], run.path)
         variables = pretrained.variables
-    checkpoints = Checkpoints(run.checkpoints, TRAINABLE[config.train])
-    variables = checkpoints.restore_weights(checkpoint, variables)
-    checkpoints.close()
+    with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:
+        variables = checkpoints.restore_weights(checkpoint, variables)
     return Segmenter(model, jax.tree.map(jnp.asarray, variables), classes, config.image_size)

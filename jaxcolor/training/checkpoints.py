@@ -25,7 +25,11 @@ METRIC = "val_loss"
 
 
 class Checkpoints:
-    """The checkpoints of one run, one folder per epoch. Each is complete or does not exist."""
+    """The checkpoints of one run, one folder per epoch. Each is complete or does not exist.
+
+    Use it in a `with` statement, which waits at its end until the last checkpoint is written. Other processes
+    may read a run that trains.
+    """
 
     def __init__(self, folder: Path, trainable: Trainable = EVERYTHING):
         self.folder = folder.absolute()
@@ -40,11 +44,16 @@ class Checkpoints:
             enable_async_checkpointing=True,
         )
         try:
-            self._manager = ocp.CheckpointManager(
-                self.folder, options=options, item_names=("weights", "training")
-            )
+            self._manager = _open(self.folder, options)
         except OSError as error:
             raise UserError(f"cannot use the folder {self.folder}: {reason(error)}") from error
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with self._writing():
+            self._manager.close()
 
     def save(self, epoch: int, state: TrainState, val_loss: float) -> None:
         """Start to save the state after `epoch`, on a thread. The arrays are copied before this returns.
@@ -82,9 +91,6 @@ class Checkpoints:
         restored = self._restore(which, weights=self._weights(variables))
         return self._complete(variables, restored["weights"])
 
-    def close(self) -> None:
-        self._manager.close()
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         try:
@@ -100,6 +106,9 @@ class Checkpoints:
         try:
             return self._manager.restore(epoch, args=ocp.args.Composite(**args))
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if not (self.folder / str(epoch)).exists():  # the process that trains has replaced it
+                self._manager.reload()
+                return self._restore(which, **items)
             raise UserError(
                 f"cannot restore the checkpoint {self.folder / str(epoch)}: "
                 f"it is damaged, or belongs to another network ({reason(error)})"
@@ -118,6 +127,16 @@ class Checkpoints:
     def _complete(self, variables: dict[str, Any], weights: dict[str, Any]) -> dict[str, Any]:
         leaves = unflatten_dict(flatten_dict(variables) | flatten_dict(weights))
         return {name: leaves.get(name, {}) for name in ("params", "batch_stats")}
+
+
+def _open(folder: Path, options: ocp.CheckpointManagerOptions, attempts: int = 5) -> ocp.CheckpointManager:
+    """Return orbax's manager. It fails if another process deletes a checkpoint while it lists them."""
+    try:
+        return ocp.CheckpointManager(folder, options=options, item_names=("weights", "training"))
+    except FileNotFoundError:
+        if attempts == 1:
+            raise
+        return _open(folder, options, attempts - 1)
 
 
 def cause(error: Exception) -> str:

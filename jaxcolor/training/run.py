@@ -85,7 +85,7 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
             flush=True,
         )
     state = job.initial_state
-    if config.init_from and not (resuming and Checkpoints(folder.checkpoints).epoch("latest")):
+    if config.init_from and not (resuming and has_checkpoint(folder)):
         state, _ = load_weights(job, find_run(config.init_from), state)
 
     record = {
@@ -103,9 +103,8 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
             parts = [*earlier.get("resumed", []), environment()]
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
         print(f"{job.announce(record)}; {on_device(record['device'])}; into {folder.path}", flush=True)
-        checkpoints = Checkpoints(folder.checkpoints, job.trainable)
-        state, evaluation = fit(job, state, folder, checkpoints, job.config.epochs, timing)
-        checkpoints.close()
+        with Checkpoints(folder.checkpoints, job.trainable) as checkpoints:
+            state, evaluation = fit(job, state, folder, checkpoints, job.config.epochs, timing)
         with timing.part("evaluation"):
             job.finish(state, evaluation)
     return folder.read_metrics()[-1]
@@ -126,6 +125,11 @@ def load_run(config: Config, build_job: BuildJob) -> tuple[Job, TrainState, int]
     job = build_job(config, folder, folder)
     state, epoch = load_weights(job, folder, job.initial_state)
     return job, state, epoch
+
+
+def has_checkpoint(folder: RunFolder) -> bool:
+    with Checkpoints(folder.checkpoints) as checkpoints:
+        return checkpoints.epoch("latest") is not None
 
 
 def check_same(job: Job, folder: RunFolder) -> None:
@@ -164,8 +168,7 @@ def load_weights(job: Job, source: RunFolder, state: TrainState) -> tuple[TrainS
     ]
     if different:
         raise UserError(f"{source.path} holds another network: {'; '.join(different)}")
-    checkpoints = Checkpoints(source.checkpoints, job.trainable)
-    variables = checkpoints.restore_weights(config.checkpoint, state.variables)
-    epoch = checkpoints.epoch(config.checkpoint) or 0
-    checkpoints.close()
+    with Checkpoints(source.checkpoints, job.trainable) as checkpoints:
+        variables = checkpoints.restore_weights(config.checkpoint, state.variables)
+        epoch = checkpoints.epoch(config.checkpoint) or 0
     return state.with_variables(variables), epoch

@@ -216,9 +216,8 @@ def test_the_moving_average_and_the_prior_are_evaluated_loaded_and_continued(con
     assert again == {name: last[name] for name in again}
     model = load(config.folder, "latest")
     job = job_module.build_job(config, run_of(config), run_of(config))
-    checkpoints = Checkpoints(run_of(config).checkpoints)
-    state = checkpoints.restore("latest", job.initial_state)
-    checkpoints.close()
+    with Checkpoints(run_of(config).checkpoints) as checkpoints:
+        state = checkpoints.restore("latest", job.initial_state)
     kernels = [tree["first"]["conv"]["kernel"] for tree in (state.params, state.averaged["params"])]
     assert np.abs(kernels[0] - kernels[1]).max() > 1e-4
     images = job.truth["validation"].images[:3]

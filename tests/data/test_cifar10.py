@@ -12,8 +12,9 @@ import pytest
 from archives import archive_files, write_tar
 
 from jaxcolor.data import cifar10
-from jaxcolor.data.cifar10 import load_cifar10, read_archive
+from jaxcolor.data.cifar10 import OFFICIAL_MD5, Cifar10Binary, load_cifar10, read_archive
 from jaxcolor.data.download import file_hash
+from jaxcolor.data.prepare import find_builder, prepare
 from jaxcolor.errors import UserError
 
 
@@ -250,6 +251,13 @@ def test_an_unusable_data_folder(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot"):
         load_cifar10("horse", archive, tmp_path / "file" / "data")
+
+
+def test_records_that_another_process_writes_meanwhile_are_read(archive: Path, tmp_path: Path) -> None:
+    builders = [find_builder(Cifar10Binary, OFFICIAL_MD5, archive, tmp_path) for _ in range(2)]
+    for builder in builders:
+        prepare(builder)
+        assert builder.info.splits["train"].num_examples == 54
 
 
 def test_several_processes_prepare_the_same_archive_once(archive: Path, tmp_path: Path) -> None:

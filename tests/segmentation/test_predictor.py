@@ -76,9 +76,8 @@ def test_best_and_latest_are_different_checkpoints(tiny: str, trained: Trained, 
     job, state, _ = load_run(dataclasses.replace(config, evaluate=True), build_job)
     classifier = state.params["head"]["classifier"] | {"bias": jnp.asarray([0.0, 0.0, 1e6])}
     head = state.params["head"] | {"classifier": classifier}
-    checkpoints = Checkpoints(config.folder / "checkpoints", job.trainable)
-    checkpoints.save(3, state.replace(params=state.params | {"head": head}), val_loss=99.0)
-    checkpoints.close()
+    with Checkpoints(config.folder / "checkpoints", job.trainable) as checkpoints:
+        checkpoints.save(3, state.replace(params=state.params | {"head": head}), val_loss=99.0)
     image = random_image(48, 64)
     assert np.all(jaxcolor.load(config.folder, "latest").predict(image) == 2)
     assert not np.all(jaxcolor.load(config.folder).predict(image) == 2)

@@ -55,11 +55,8 @@ class Counting:
 
 def start(task: Counting, epochs: int) -> tuple[float, dict[str, float]]:
     state = create_state(abs, {"params": {"w": jnp.zeros(())}}, optax.sgd(1.0))
-    checkpoints = Checkpoints(task.run.checkpoints)
-    try:
+    with Checkpoints(task.run.checkpoints) as checkpoints:
         state, evaluation = fit(task, state, task.run, checkpoints, epochs, Timing("start"))
-    finally:
-        checkpoints.close()
     return float(state.params["w"]), evaluation.metrics
 
 

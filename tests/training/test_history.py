@@ -21,12 +21,11 @@ def test_the_best_epoch_has_the_lowest_loss_of_those_that_were_trained() -> None
 
 @pytest.mark.parametrize("losses", [(3.0, 1.0, 2.0), (1.0, 1.0, 2.0), (2.0, 1.0, 1.0)])
 def test_the_best_epoch_is_that_of_the_checkpoint(losses: tuple[float, ...], tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path)
     state = create_state(abs, {"params": {"w": jnp.zeros(())}}, optax.sgd(1.0))
-    for epoch, loss in enumerate(losses, start=1):
-        checkpoints.save(epoch, state, loss)
-    assert checkpoints.epoch("best") == best_epoch(history(*losses))
-    checkpoints.close()
+    with Checkpoints(tmp_path) as checkpoints:
+        for epoch, loss in enumerate(losses, start=1):
+            checkpoints.save(epoch, state, loss)
+        assert checkpoints.epoch("best") == best_epoch(history(*losses))
 
 
 def test_an_earlier_best_epoch_is_named() -> None:
