@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
+from jaxcolor.colorization.config import DEFAULTS
 from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
 from jaxcolor.training.config import FolderConfig, require
 
-Part = Literal["connections", "input-change", "skips", "batch-sizes", "memory"]
+Part = Literal["networks", "ablation", "connections", "input-change", "skips", "batch-sizes", "memory"]
+Variant = Literal[
+    "own", "no-prior", "adam", "constant", "cosine", "warm-up", "no-flip", "no-shift", "same-order",
+    "label-smoothing", "ema",
+]  # fmt: skip
 PARTS: tuple[Part, ...] = get_args(Part)
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
 NAMES = {
     "cnn": "CNN", "unet": "UNet", "dunet": "dilated UNet", "conv-transpose": "ConvTransposeNet",
     "strided-unet": "strided UNet", "resunet": "ResUNet",
@@ -34,8 +40,9 @@ class AnalyzeConfig(FolderConfig):
     MEMORY: ClassVar = ("batch_size", "batch_sizes", "memory_sizes")
 
     parts: tuple[Part, ...] = PARTS
-    """Questions: weights, outputs and connections of each layer; pixels x that become a·x + b; skip
-    connections; batch sizes; memory of training a part or everything."""
+    """Questions: scores of all networks; the effect of each setting of the ResUNet's training; weights,
+    outputs and connections of each layer; pixels x that become a·x + b; skip connections; batch sizes;
+    memory of training a part or everything."""
     quick: bool = False
     """All parts in a few minutes on the built-in sample, to see how it works. The numbers mean little."""
 
@@ -55,6 +62,10 @@ class AnalyzeConfig(FolderConfig):
     updates: int = 500
     """batch-sizes: also compare all batch sizes after this number of steps. All trainings are at least that
     long."""
+    resunet_epochs: int = DEFAULTS["resunet"]["epochs"]
+    """networks, ablation: passes of the ResUNet over the training images."""
+    variants: tuple[Variant, ...] = VARIANTS
+    """ablation: the ResUNet's own settings, and changes of one of them."""
     changes: tuple[tuple[float, float], ...] = ((2.0, 0.0), (0.5, 0.25), (1.0, 1.0), (-1.0, 1.0))
     """input-change: pairs of a and b."""
     memory_networks: tuple[Literal["resnet50", "resnet101", "unet"], ...] = ("resnet50", "resnet101", "unet")
@@ -84,7 +95,7 @@ class AnalyzeConfig(FolderConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for field in ("seeds", "epochs", "batch_size", "updates", "memory_batch_size"):
+        for field in ("seeds", "epochs", "batch_size", "updates", "resunet_epochs", "memory_batch_size"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
         for field, least in (("image_size", 8), ("batch_sizes", 1), ("memory_sizes", 32)):
             sizes = getattr(self, field)
@@ -96,7 +107,7 @@ class AnalyzeConfig(FolderConfig):
         for a, b in self.changes:
             finite = abs(a) < float("inf") and abs(b) < float("inf")
             require(finite and a != 0, "changes", "pairs of finite numbers, the first not 0", f"{a} {b}")
-        for field in ("parts", "changes", "memory_networks"):
+        for field in ("parts", "variants", "changes", "memory_networks"):
             require(bool(getattr(self, field)), field, "one or more", "none")
         if self.resume and self.overwrite:
             raise UserError("--resume and --overwrite exclude each other: choose one")
@@ -117,7 +128,8 @@ class AnalyzeConfig(FolderConfig):
 
 
 QUICK = AnalyzeConfig(  # the defaults with --quick
-    dataset="sample", seeds=2, epochs=1, batch_sizes=(100, 400), updates=20,
+    dataset="sample", seeds=2, epochs=1, resunet_epochs=1, variants=("own", "no-prior"),
+    batch_sizes=(100, 400), updates=20,
     changes=((2.0, 0.0), (0.5, 0.25)), memory_networks=("resnet50", "unet"), memory_sizes=(64, 128),
     memory_batch_size=2,
 )  # fmt: skip

@@ -1,16 +1,27 @@
 """An analysis: `analyze(config)` answers the questions and writes the report."""
 
+import dataclasses
 import json
 import time
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from analysis import batch_sizes, connections, input_change, memory, memory_report, skips
-from analysis.config import PARTS, AnalyzeConfig, Part, network_name
+from analysis import (
+    ablation,
+    batch_sizes,
+    connections,
+    input_change,
+    memory,
+    memory_report,
+    networks,
+    skips,
+)
+from analysis.config import PARTS, AnalyzeConfig, Part, Variant
 from analysis.report import Results, Section, report
+from analysis.runs import Run, Runs
 from analysis.trainings import Trainer, Training
-from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.colorization.config import ColorizeConfig, defaults_of
 from jaxcolor.colorization.data import Dataset, load_dataset
 from jaxcolor.colorization.palette import fit_palette
 from jaxcolor.errors import UserError, reason
@@ -20,14 +31,18 @@ from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_de
 
 CNN, UNET = "cnn", "unet"
 STRIDED = "conv-transpose", "strided-unet"
+ASSIGNMENT = CNN, UNET, "dunet", *STRIDED
+RESUNET = "resunet"
 TITLES: dict[Part, str] = {
     "connections": "Weights, outputs, connections",
     "input-change": "Pixels x that become a·x + b",
+    "networks": "All networks",
+    "ablation": "The settings of the ResUNet's training",
     "skips": "Skip connections",
     "batch-sizes": "Batch sizes",
     "memory": "Memory of training a part or everything",
 }
-WITH_IMAGES = {"input-change", "skips", "batch-sizes"}  # these parts train networks
+WITH_IMAGES = {"networks", "ablation", "input-change", "skips", "batch-sizes"}  # these parts train networks
 
 
 def analyze(config: AnalyzeConfig) -> Path:
@@ -85,6 +100,14 @@ class Analysis:
         palette = fit_palette(self.images.train, self.settings.colors, self.settings.seed)
         return Trainer(self.images, palette, self.config.folder / "trainings")
 
+    @cached_property
+    def runs(self) -> Runs:
+        """The runs of the ResUNet, with the same palette."""
+        config = self.config
+        data = {name: getattr(self.settings, name) for name in ("dataset", "category", "archive", "data_dir")}
+        settings = dataclasses.replace(defaults_of(RESUNET), epochs=config.resunet_epochs, **data)
+        return Runs(settings, self.trainer.palette, config.folder / "runs", config.seeds)
+
     def answer(self, part: Part) -> dict[str, Any]:
         """Return the results of a part and the time they took, as plain values."""
         start = time.perf_counter()
@@ -92,30 +115,39 @@ class Analysis:
             results = self._measure(part)
             seconds = results.get("seconds", time.perf_counter() - start)
             return {"results": results, "seconds": seconds, "trainings": {}}
-        self.trainer.used.clear()
-        spent = self.trainer.spent
+        trainers = self.trainer, self.runs
+        for trainer in trainers:
+            trainer.used.clear()
+        spent = sum(trainer.spent for trainer in trainers)
         results = self._measure(part)
-        seconds = time.perf_counter() - start - (self.trainer.spent - spent)
-        return {"results": results, "seconds": seconds, "trainings": dict(self.trainer.used)}
+        seconds = time.perf_counter() - start - (sum(trainer.spent for trainer in trainers) - spent)
+        return {"results": results, "seconds": seconds, "trainings": self.trainer.used | self.runs.used}
 
     def _measure(self, part: Part) -> Results:
         config = self.config
         if part == "connections":
             return connections.measure(config)
+        if part == "networks":
+            trainings = {model: self._trainings(model) for model in ASSIGNMENT}
+            return networks.measure(self.trainer, trainings, {RESUNET: self._run_resunet()}, config.folder)
+        if part == "ablation":
+            return ablation.measure({name: self._run_resunet(name) for name in config.variants})
         if part == "input-change":
             plains = self._trainings(config.model)
             return input_change.measure(self.trainer, plains, config.changes, config.folder)
         if part == "skips":
             with_skips = UNET if config.model in (CNN, *STRIDED) else config.model
             pairs = [
-                {network_name(model): self._trainings(model) for model in pair}
-                for pair in ((CNN, with_skips), STRIDED)
+                {model: self._trainings(model) for model in pair} for pair in ((CNN, with_skips), STRIDED)
             ]
             return skips.measure(self.trainer, pairs, config.folder)
         if part == "batch-sizes":
             sizes = {size: self._trainings(config.model, size) for size in sorted(set(config.batch_sizes))}
             return batch_sizes.measure(self.trainer, sizes)
         return memory.measure(config, config.folder / "compiled")
+
+    def _run_resunet(self, variant: Variant = "own") -> list[Run]:
+        return self.runs.train(variant, **ablation.CHANGES[variant])
 
     def _trainings(self, model: str, batch_size: int | None = None) -> list[Training]:
         """Return one training per seed."""
@@ -127,6 +159,8 @@ class Analysis:
 
 
 RENDER = {
+    "networks": networks.render,
+    "ablation": ablation.render,
     "connections": connections.render,
     "input-change": input_change.render,
     "skips": skips.render,
