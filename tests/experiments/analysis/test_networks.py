@@ -46,7 +46,9 @@ def test_trainings_and_runs_are_side_by_side(
         assert f"({name})" in text
         assert read_size(tmp_path / name)[0] > 300
     rows = [line for line in text.splitlines() if "%" in line]
-    assert "| ResUNet | 1 | 0.600 (0.500–0.700) | 90.0 % (90.0–90.0) |  |  | 30.00 (30.00–30.00) |" in rows[4]
+    assert (
+        "| ResUNet | 1 | 0.600 (0.500–0.700) | 90.0 % (90.0–90.0) |  |  | 30.00 (30.00–30.00) |" in rows[-2]
+    )
     accuracies = [float(row.split("|")[4].split()[0]) for row in rows]
     assert accuracies == sorted(accuracies)
     names = {row.split("|")[1].strip() for row in rows}
@@ -54,13 +56,9 @@ def test_trainings_and_runs_are_side_by_side(
     assert next(row for row in rows if "| CNN |" in row).count("| 1.578–1.586 | 41.2–41.4 % |") == 1
 
 
-def test_published_figures_are_shown_where_they_are_asked_for(
-    runs: dict[str, list[Run]], trainer: Trainer
-) -> None:
-    history = {
-        "seeds": [[{"epoch": 25, "val_loss": 1.0}]],
-        "scores": [ImageScores(0.5, 20, 0.9, 9)._asdict()],
-    }
-    results = {"networks": {"unet": history}, "baselines": {}, "originals": 30.0}
+def test_published_figures_are_shown_where_they_are_asked_for() -> None:
+    scores = ImageScores(0.5, 20, 0.9, 9)._asdict()
+    network = {"seeds": [[{"epoch": 25, "val_loss": 1.0}]], "scores": [scores]}
+    results = {"networks": {"unet": network}, "baselines": {}, "originals": 30.0}
     assert "| UNet | 25 | 1.000 | 50.0 % | 1.347 | 49.2 % | 20.00 |" in scores_table(results, PUBLISHED)
     assert "| UNet | 25 | 1.000 | 50.0 % | 20.00 |" in scores_table(results)
