@@ -21,7 +21,7 @@ CHANGES: dict[Variant, dict[str, Any]] = {
     "no-shift": {"shift": 0},
     "same-order": {"shuffle": "once"},
     "label-smoothing": {"label_smoothing": 0.05},
-    "ema": {"ema": 0.998},
+    "no-average": {"ema": 0.0},
 }
 TITLES: dict[str, str] = {
     "own": "its own settings",
@@ -34,7 +34,7 @@ TITLES: dict[str, str] = {
     "no-shift": "without shifts",
     "same-order": "the same order in every epoch",
     "label-smoothing": "label smoothing of 0.05",
-    "ema": "moving average of the weights, 0.998",
+    "no-average": "without the moving average",
 }
 
 

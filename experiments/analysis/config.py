@@ -13,7 +13,7 @@ from jaxcolor.training.config import FolderConfig, require
 Part = Literal["networks", "ablation", "connections", "input-change", "skips", "batch-sizes", "memory"]
 Variant = Literal[
     "own", "no-prior", "adam", "constant", "cosine", "warm-up", "no-flip", "no-shift", "same-order",
-    "label-smoothing", "ema",
+    "label-smoothing", "no-average",
 ]  # fmt: skip
 PARTS: tuple[Part, ...] = get_args(Part)
 VARIANTS: tuple[Variant, ...] = get_args(Variant)

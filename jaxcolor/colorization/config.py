@@ -160,7 +160,8 @@ class ColorizeConfig(RunConfig):
 DEFAULTS: dict[str, dict[str, Any]] = {
     "resunet": {
         "filters": 16, "prior": "gray", "epochs": 10, "learning_rate": 5e-3, "optimizer": "adamw",
-        "weight_decay": 0.05, "schedule": "one-cycle", "flip": True, "shift": 2, "shuffle": "epoch",
+        "weight_decay": 0.2, "schedule": "one-cycle", "ema": 0.998, "flip": True, "shift": 2,
+        "shuffle": "epoch",
     },
 }  # fmt: skip
 

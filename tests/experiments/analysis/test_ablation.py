@@ -22,7 +22,7 @@ def runs(*losses: float) -> list[Run]:
 
 
 def test_each_variant_beside_the_settings_of_the_resunet(tmp_path: Path) -> None:
-    results = measure({"own": runs(0.2, 0.3), "no-prior": runs(0.5, 0.5), "ema": runs(0.2, 0.2)})
+    results = measure({"own": runs(0.2, 0.3), "no-prior": runs(0.5, 0.5), "no-average": runs(0.2, 0.2)})
     text = render(results, tmp_path)
     assert "After 2 epochs. 2 seeds each" in text
     assert "| its own settings | 0.100 (0.100–0.100) | 0.750 (0.700–0.800) |  | 70.0 % (70.0–70.0) |" in text
