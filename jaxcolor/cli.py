@@ -77,12 +77,27 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
     from jaxcolor.colorization.config import ColorizeConfig, defaults_of
 
     model = given_value("--model", arguments)
+    if model == "photo":
+        color_photos(arguments, prog)
+        return
     config = parse(ColorizeConfig, arguments, prog=prog, default=defaults_of(model or ColorizeConfig.model))
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.colorization.job import colorize
 
     with enough_memory(config.memory_advice):
         colorize(config, STARTED)
+
+
+def color_photos(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run `jaxcolor colorize --model photo`."""
+    from jaxcolor.photo.config import PhotoConfig
+
+    config = parse(PhotoConfig, arguments, prog=prog)
+    # Imported after parsing, so --help does not wait for JAX.
+    from jaxcolor.photo.job import color_photos
+
+    with enough_memory(config.memory_advice):
+        color_photos(config, STARTED)
 
 
 def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Int, UInt8
 
+from jaxcolor import oklab
 from jaxcolor.data.classes import VOC_CLASSES, voc_colors
 from jaxcolor.data.label_maps import VOID
 
@@ -53,7 +54,7 @@ def separated_colors() -> Colors:
     """
     steps = np.linspace(0, 255, LEVELS).round().astype(np.uint8)
     candidates = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    lab = _oklab(candidates)
+    lab = oklab.from_srgb(candidates / 255)
     usable = (LIGHTNESS[0] <= lab[:, 0]) & (lab[:, 0] <= LIGHTNESS[1])
     usable &= np.hypot(lab[:, 1], lab[:, 2]) >= CHROMA
     candidates = candidates[usable]
@@ -72,25 +73,4 @@ def separated_colors() -> Colors:
 
 
 def _in_units(colors: UInt8[np.ndarray, "colors 3"]) -> Int[np.ndarray, "colors 3"]:
-    return np.round(_oklab(colors) * UNITS).astype(np.int64)
-
-
-def _oklab(colors: UInt8[np.ndarray, "colors 3"]) -> Float[np.ndarray, "colors 3"]:
-    """Return sRGB colors in OKLab: lightness in 0–1, green to red, and blue to yellow."""
-    values = colors / 255
-    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
-    to_cones = np.array(
-        [
-            [0.4122214708, 0.5363325363, 0.0514459929],
-            [0.2119034982, 0.6806995451, 0.1073969566],
-            [0.0883024619, 0.2817188376, 0.6299787005],
-        ]
-    )
-    to_lab = np.array(
-        [
-            [0.2104542553, 0.7936177850, -0.0040720468],
-            [1.9779984951, -2.4285922050, 0.4505937099],
-            [0.0259040371, 0.7827717662, -0.8086757660],
-        ]
-    )
-    return np.cbrt(linear @ to_cones.T) @ to_lab.T
+    return np.round(oklab.from_srgb(colors / 255) * UNITS).astype(np.int64)

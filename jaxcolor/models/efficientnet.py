@@ -34,6 +34,7 @@ STAGES = (
     Stage(1, 3, 1, 6, 320),
 )
 AUXILIARY_STAGE = 4  # the last stage before the output stride becomes 32
+PYRAMID_STAGES = (1, 2, 4, 6)  # the last stages at strides of 4, 8, 16 and 32
 
 
 class InvertedBottleneck(nn.Module):
@@ -59,7 +60,7 @@ class InvertedBottleneck(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Return the features of stages 5 and 7 of images [batch, height, width, 3].
+    """Return the features of stages 5 and 7 of images [batch, height, width, 3]; `stages` returns all.
 
     The features have 112 and 320 channels and are `output_stride` times smaller than the images. A stage that
     would exceed the output stride doubles the dilation instead, from its second block on.
@@ -68,8 +69,13 @@ class EfficientNetLite0(nn.Module):
     output_stride: int = 16
     dtype: DTypeLike = jnp.float32
 
-    @nn.compact
     def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, Features]:
+        stages = self.stages(x, train=train, valid=valid)
+        return stages[AUXILIARY_STAGE], stages[-1]
+
+    @nn.compact
+    def stages(self, x: Images, *, train: bool, valid: Valid | None = None) -> list[Features]:
+        """Return the features of each stage."""
         conv = partial(ConvNorm, padding="same", epsilon=1e-3, activation=nn.relu6, dtype=self.dtype)
         x = conv(32, 3, stride=2, name="stem")(x, train=train, valid=valid)
         reached, dilation, index = 2, 1, 0
@@ -91,4 +97,4 @@ class EfficientNetLite0(nn.Module):
                 )(x, train=train, valid=valid)
                 index += 1
             stages.append(x)
-        return stages[AUXILIARY_STAGE], stages[-1]
+        return stages

@@ -1,0 +1,47 @@
+"""The network that colors photographs: a frozen EfficientNet-Lite0 and a pyramid decoder."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from jaxcolor.layers.conv_norm import Features, Images, Valid
+from jaxcolor.models.efficientnet import PYRAMID_STAGES, EfficientNetLite0
+from jaxcolor.models.pyramid import PyramidDecoder
+
+STRIDE = 4  # pixels of the image per chroma, in both directions
+
+
+class PhotoNet(nn.Module):
+    """Return logits [batch, rows, columns, bins] of the chroma of images [batch, height, width, 3].
+
+    Rows and columns are a quarter of height and width, which must divide by 32. The images are gray, and
+    normalized as the backbone's weights expect. The last layer starts at 0, so that before training the
+    probabilities are those of the prior.
+    """
+
+    bins: int
+    width: int = 64
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self) -> None:
+        self.backbone = EfficientNetLite0(output_stride=32, dtype=self.dtype)
+        self.decoder = PyramidDecoder(self.width, self.dtype)
+        self.classifier = nn.Conv(self.bins, (1, 1), kernel_init=nn.initializers.zeros, dtype=self.dtype)
+
+    def __call__(
+        self, x: Images, *, train: bool = False, valid: Valid | None = None
+    ) -> Float[Array, "batch rows columns {self.bins}"]:
+        """`train` makes the BatchNorm of the decoder use the statistics of the batch."""
+        return self.decode(self.features(x), train=train, valid=valid)
+
+    def features(self, x: Images) -> list[Features]:
+        """Return the frozen features at strides of 4, 8, 16 and 32."""
+        stages = self.backbone.stages(x, train=False)
+        return [stages[index] for index in PYRAMID_STAGES]
+
+    def decode(
+        self, features: list[Features], *, train: bool = False, valid: Valid | None = None
+    ) -> Float[Array, "batch rows columns {self.bins}"]:
+        """Return the logits of features."""
+        return self.classifier(self.decoder(features, train=train, valid=valid)).astype(jnp.float32)

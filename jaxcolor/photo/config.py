@@ -1,0 +1,108 @@
+"""The settings of a run that colors photographs. This module imports nothing heavy, so `--help` is fast."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from jaxcolor.training.config import RunConfig, require
+
+SIDE_STEP = 32  # the sides of images that the network sees divide by this
+
+
+@dataclass(frozen=True)
+class PhotoConfig(RunConfig):
+    """Train a network that colors photographs, on images of your own.
+
+    The folder runs/NAME holds settings, metrics, drawings and checkpoints.
+    """
+
+    TASK: ClassVar = "photo"
+    GROUPS: ClassVar = {
+        "network": "model", "training": "epochs", "data": "image_dir", "run": "name", "prediction": "evaluate"
+    }  # fmt: skip
+    MEMORY: ClassVar = ("batch_size", "crop")
+
+    STRUCTURE: ClassVar = ("model", "width")
+    TRAINING: ClassVar = (
+        "batch_size", "learning_rate", "weight_decay", "schedule", "warm_up", "ema", "crop", "rebalance",
+        "seed", "precision", "init_from",
+    )  # fmt: skip
+
+    model: Literal["photo"] = "photo"
+    """photo: a frozen EfficientNet-Lite0, trained on ImageNet, and a decoder that is trained here. The other
+    networks have other options: see --model unet --help."""
+    width: int = 64
+    """Channels of the decoder."""
+
+    epochs: int = 10
+    """Number of passes over the training images."""
+    batch_size: int = 32
+    """Images per step."""
+    learning_rate: float = 3e-3
+    """Learning rate of AdamW; with a schedule, its highest value."""
+    weight_decay: float = 0.01
+    """Every step multiplies the kernels by 1 − learning rate × this value."""
+    schedule: Literal["constant", "cosine", "one-cycle"] = "one-cycle"
+    """The learning rate over the steps. cosine: decreases to 0. one-cycle: rises in the first 30 % of the
+    steps, and decreases to 0."""
+    warm_up: int = 0
+    """Number of steps at the start in which the learning rate rises from 0."""
+    ema: float = 0.999
+    """Decay of the moving average of the weights over the steps, which is then evaluated and used for
+    prediction. 0: no average."""
+    crop: int = 96
+    """Side of the square crops of training images, in pixels; a multiple of 32."""
+    rebalance: float = 0.5
+    """Weight of a color in the loss: its frequency to the power of minus this number. 0: all colors count
+    alike, and rare ones are seldom predicted."""
+    seed: int = 0
+    """Seed of the initial weights, the order of the images and the crops."""
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
+    """Arithmetic of the layers; parameters, statistics and the loss stay float32. tf32 is for GPUs."""
+
+    image_dir: Path | None = None
+    """A folder or a zip archive of color images, nested and of any sizes. Those below a folder named val are
+    for validation; without one, 5 % of all images."""
+
+    name: str | None = None
+    """Name of the run folder. Default: photo."""
+    runs_dir: Path = Path("runs")
+    """Folder of all run folders."""
+    resume: bool = False
+    """Resume the run of this name after its latest checkpoint, with its settings."""
+    overwrite: bool = False
+    """Replace the run of this name."""
+    init_from: Path | None = None
+    """Start from the weights of another run, its name or folder."""
+    plot_every: int = 1
+    """Draw sample images every this many epochs, and after the last one."""
+
+    evaluate: bool = False
+    """Only print and write the validation scores of a checkpoint of the run of this name."""
+    predict: tuple[Path, ...] = ()
+    """Only color these images. A folder stands for the image files in it, and a pattern such as *.jpg for the
+    files that fit."""
+    checkpoint: Literal["best", "latest"] = "best"
+    """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
+    vividness: float = 0.5
+    """From 0, safe and pale colors, to 1, the most likely colors."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in ("width", "epochs", "batch_size", "plot_every"):
+            require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
+        require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
+        require(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0", self.weight_decay)
+        require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
+        require(self.warm_up >= 0, "warm_up", "at least 0", self.warm_up)
+        good = self.crop > 0 and self.crop % SIDE_STEP == 0
+        require(good, "crop", "a multiple of 32", self.crop)
+        require(0 <= self.rebalance <= 1, "rebalance", "from 0 to 1", self.rebalance)
+        require(0 <= self.vividness <= 1, "vividness", "from 0 to 1", self.vividness)
+        require(0 <= self.seed < 2**32, "seed", "0 to 2³² − 1", self.seed)
+        self.check_run()
+
+    @property
+    def folder(self) -> Path:
+        """The run folder."""
+        return self.runs_dir / (self.name or self.model)

@@ -1,0 +1,214 @@
+"""Photographs of a folder or a zip archive, cropped for training. They are decoded as they are needed."""
+
+import hashlib
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from jaxcolor.data.image_files import image_suffixes, open_image, to_rgb
+from jaxcolor.errors import UserError, reason
+from jaxcolor.files import files_below
+from jaxcolor.training.batches import Batches
+from jaxcolor.training.prefetch import prefetch
+from jaxcolor.training.progress import Progress
+
+VALIDATION_FOLDERS = {"val", "validation"}
+VALIDATION_SHARE = 0.05  # of the images, where no folder has one of these names
+MOST_VALIDATION = 1000  # images
+SCALES = (1.0, 1.5)  # of the shorter side of training images, in crops
+GRAY = 6  # a photograph whose red, green and blue differ by no more than this is gray
+LISTED = 5  # broken files that are named on the terminal
+
+ImageArray = UInt8[np.ndarray, "_ _ 3"]
+
+
+class PhotoFile(NamedTuple):
+    """A file of a folder or an archive."""
+
+    name: str  # its path in the folder or archive
+    read: Callable[[], bytes]
+
+    def open(self, side: int) -> Image.Image:
+        """Open the image. A JPEG is decoded at a lower resolution, with sides of at least `side` pixels."""
+        try:
+            data = self.read()
+        except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+            raise UserError(f"cannot read {self.name}: {reason(error)}") from error
+        image = open_image(data, self.name)
+        image.draft("RGB", (side, side))
+        return image
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Images in color, of any sizes. Index them for an RGB array of one."""
+
+    files: Sequence[PhotoFile]
+    side: int  # of the crops, in pixels
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def crop(self, index: int, rng: np.random.Generator | None = None) -> ImageArray:
+        """Return a square of an image: at random with `rng`, otherwise the middle.
+
+        At random, the shorter side of the image is 1 to 1.5 times that of the square, and half of the squares
+        are mirrored.
+        """
+        with self.files[index].open(self.side) as image:
+            array = to_rgb(image, self.files[index].name)
+        scale = rng.uniform(*SCALES) if rng else 1.0
+        factor = self.side * scale / min(array.shape[:2])
+        height, width = (max(self.side, round(length * factor)) for length in array.shape[:2])
+        top, left = (
+            rng.integers(length - self.side + 1) if rng else (length - self.side) // 2
+            for length in (height, width)
+        )
+        # Only the pixels of the square are computed.
+        across, down = array.shape[1] / width, array.shape[0] / height
+        box = (left * across, top * down, (left + self.side) * across, (top + self.side) * down)
+        square = Image.fromarray(array).resize((self.side, self.side), Image.Resampling.BILINEAR, box)
+        if rng and rng.random() < 0.5:
+            square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return np.asarray(square)
+
+    def batches(self, batches: Batches, epoch: tuple[int, int] | None = None) -> Iterator[dict[str, Any]]:
+        """Yield batches of `images` [batch, side, side, 3], and `valid`, which threads decode ahead.
+
+        `epoch` is the seed and the epoch that the random crops follow from, or None for the middles.
+        """
+
+        def load(index: int) -> ImageArray:
+            return self.crop(index, np.random.default_rng((*epoch, index)) if epoch else None)
+
+        def make() -> Iterator[dict[str, Any]]:
+            with ThreadPoolExecutor() as pool:
+                for step, indices in enumerate(batches.indices):
+                    images = np.stack(list(pool.map(load, indices.tolist())))
+                    yield {"images": images, "valid": None if batches.valid is None else batches.valid[step]}
+
+        return prefetch(make())
+
+
+@dataclass(frozen=True)
+class PhotoDataset:
+    """The photographs of a run."""
+
+    train: Photographs
+    validation: Photographs
+    skipped: dict[str, str]  # the problem of each file that is left out, by its name
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The description of the data in config.json."""
+        names = "\n".join([*(f.name for f in self.train.files), "", *(f.name for f in self.validation.files)])
+        return {
+            "name": "photographs",
+            "train": len(self.train),
+            "validation": len(self.validation),
+            "skipped": len(self.skipped),
+            "names_sha256": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest(),
+        }
+
+
+def find_photographs(place: Path, side: int, skipped: dict[str, str] | None = None) -> PhotoDataset:
+    """Return the color images of a folder or a zip archive, nested and of any sizes.
+
+    Those below a folder named val or validation are for validation; without such a folder 5 % of the images,
+    chosen by their names. Broken files and gray images are left out, and a line says so. `skipped` are those
+    that an earlier run has found. Raises `UserError` if there are no images for training or validation.
+    """
+    files = list_files(place)
+    if not files:
+        raise UserError(f"{place} holds no image files")
+    if skipped is None:
+        skipped = check(files)
+        report(skipped, len(files))
+    files = [file for file in files if file.name not in skipped]
+    train, validation = split(files)
+    for images, kind in ((train, "training"), (validation, "validation")):
+        if not images:
+            raise UserError(f"{place} holds no color images for {kind}: it has {len(files)} color images")
+    return PhotoDataset(Photographs(train, side), Photographs(validation, side), skipped)
+
+
+def list_files(place: Path) -> list[PhotoFile]:
+    """Return the files with the suffix of an image in a folder or a zip archive, sorted by name."""
+    suffixes = image_suffixes()
+    if place.is_dir():
+        found = [(path.relative_to(place).as_posix(), path.read_bytes) for path in files_below(place)]
+    elif not place.exists():
+        raise UserError(f"there is no {place}: give a folder or a zip archive of images with --image-dir")
+    elif zipfile.is_zipfile(place):
+        archive = zipfile.ZipFile(place)
+        found = [(info.filename, partial(archive.read, info)) for info in archive.infolist()]
+    else:
+        raise UserError(f"{place} is neither a folder nor a zip archive of images: unpack it first")
+    kept = [
+        PhotoFile(name, read)
+        for name, read in found
+        if PurePosixPath(name).suffix.lower() in suffixes
+        and not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    ]
+    return sorted(kept, key=lambda file: file.name)
+
+
+def check(files: Sequence[PhotoFile]) -> dict[str, str]:
+    """Return the problem of each file that is no color image, by its name."""
+    skipped = {}
+    with Progress(len(files), 0) as progress, ThreadPoolExecutor() as pool:
+        for file, found in zip(files, pool.map(problem, files), strict=True):
+            progress.advance(1, "reading")
+            if found:
+                skipped[file.name] = found
+    return skipped
+
+
+def problem(file: PhotoFile) -> str | None:
+    """Return why an image is of no use for training, or None."""
+    try:
+        with file.open(32) as image:
+            array = to_rgb(image, file.name)
+    except UserError as error:
+        return str(error)
+    step = max(1, min(array.shape[:2]) // 64)
+    values = array[::step, ::step].astype(np.int16)
+    return "gray" if (values.max(axis=-1) - values.min(axis=-1)).max() <= GRAY else None
+
+
+def report(skipped: dict[str, str], total: int) -> None:
+    """Say how many images are left out, and which files are broken."""
+    gray = sum(found == "gray" for found in skipped.values())
+    broken = [found for found in skipped.values() if found != "gray"]
+    if gray:
+        print(f"{gray:,} of {total:,} images are gray: they are left out", flush=True)
+    for line in broken[:LISTED]:
+        print(f"warning: {line}: it is left out", file=sys.stderr, flush=True)
+    if len(broken) > LISTED:
+        print(f"warning: {len(broken) - LISTED:,} further files are broken", file=sys.stderr, flush=True)
+
+
+def split(files: Sequence[PhotoFile]) -> tuple[list[PhotoFile], list[PhotoFile]]:
+    """Return the images for training and those for validation."""
+
+    def is_validation(file: PhotoFile) -> bool:
+        return any(part.lower() in VALIDATION_FOLDERS for part in PurePosixPath(file.name).parts[:-1])
+
+    validation = [file for file in files if is_validation(file)]
+    if not validation:
+        by_hash = sorted(files, key=lambda file: hashlib.sha256(file.name.encode(errors="replace")).digest())
+        count = min(MOST_VALIDATION, round(VALIDATION_SHARE * len(files)) or len(files) // 2)
+        chosen = {file.name for file in by_hash[:count]}
+        validation = [file for file in files if file.name in chosen]
+    names = {file.name for file in validation}
+    return [file for file in files if file.name not in names], validation

@@ -1,0 +1,230 @@
+"""A run that colors photographs: `color_photos(config)` trains, resumes, evaluates or predicts."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
+from jaxtyping import UInt8
+
+from jaxcolor import oklab
+from jaxcolor.colorization.drawing import draw_grid
+from jaxcolor.errors import UserError, reason
+from jaxcolor.files import write_json
+from jaxcolor.models.photo import STRIDE, PhotoNet
+from jaxcolor.photo.chroma import Chroma, count, load_chroma, make_chroma, save_chroma
+from jaxcolor.photo.config import PhotoConfig
+from jaxcolor.photo.data import PhotoDataset, Photographs, find_photographs
+from jaxcolor.photo.model import build_model, initialize, load_backbone
+from jaxcolor.photo.task import TRAINABLE, evaluate_step, make_tables, make_train_step, predict_chroma, to_lab
+from jaxcolor.predict import predict_files
+from jaxcolor.pretrained.deeplabv3 import Pretrained
+from jaxcolor.training import run
+from jaxcolor.training.batches import epoch_order, make_batches
+from jaxcolor.training.engine import Engine, OnStep, keep_state
+from jaxcolor.training.fit import Draw, Evaluation, Metrics
+from jaxcolor.training.history import describe_best
+from jaxcolor.training.optimizers import make_optimizer, make_schedule
+from jaxcolor.training.programs import Program
+from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.state import TrainState, create_state
+
+CHROMA_FILE, SKIPPED_FILE = "chroma.npz", "skipped.json"
+SAMPLES = 10  # images per grid
+COUNTED = 10_000  # training images that the bins and the prior are counted on
+PANELS = {
+    "loss (weighted cross-entropy)": {"train_loss": "train", "val_loss": "validation"},
+    "PSNR, dB": {"psnr": "validation"},
+}
+
+
+def color_photos(config: PhotoConfig, since: float | None = None) -> Metrics | None:
+    """Train, resume or evaluate a run, and return its last metrics; or color files. Raises `UserError`.
+
+    `since` is as in `run.run`.
+    """
+    if config.predict:
+        predict_files(config)
+        return None
+    return run.run(config, build_job, since)
+
+
+def build_job(config: PhotoConfig, folder: RunFolder, existing: RunFolder | None) -> "PhotoJob":
+    """Build a job from its settings. `existing` is the run to resume or read, or None."""
+    if config.image_dir is None:
+        raise UserError("give a folder or a zip archive of color images with --image-dir")
+    data = find_photographs(config.image_dir, config.crop, read_skipped(existing) if existing else None)
+    chroma = choose_chroma(config, data, existing)
+    model = build_model(config, len(chroma.centers))
+    return PhotoJob(config, data, chroma, model, load_backbone(model), folder)
+
+
+def read_skipped(existing: RunFolder) -> dict[str, str]:
+    """Return the files that a run leaves out."""
+    path = existing.path / SKIPPED_FILE
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {reason(error)}") from error
+
+
+def choose_chroma(config: PhotoConfig, data: PhotoDataset, existing: RunFolder | None) -> Chroma:
+    """Return the bins of the existing run, of the run to start from, or those of the training images."""
+    if existing:
+        return load_chroma(existing.path / CHROMA_FILE)
+    if config.init_from:
+        return load_chroma(config.init_from / CHROMA_FILE)
+    order = epoch_order(len(data.train), config.seed, 0, "epoch")[:COUNTED]
+
+    def images() -> Iterator[UInt8[np.ndarray, "batch side side 3"]]:
+        for batch in data.train.batches(make_batches(order, config.batch_size), (config.seed, 0)):
+            yield batch["images"]
+
+    return make_chroma(count(images(), STRIDE))
+
+
+class PhotoJob:
+    """Data, network and compiled steps of a run; a `run.Job`."""
+
+    def __init__(
+        self,
+        config: PhotoConfig,
+        data: PhotoDataset,
+        chroma: Chroma,
+        model: PhotoNet,
+        backbone: Pretrained,
+        folder: RunFolder,
+    ):
+        self.config = config
+        self.data = data
+        self.chroma = chroma
+        self.run = folder
+        self.weights = backbone.facts
+        self.facts = data.facts
+        self.images = len(data.train)
+        self.evaluates_first = True
+        self.trainable = TRAINABLE
+        self.fingerprint = TRAINABLE.fingerprint(backbone.variables)
+        variables = initialize(model, backbone.variables, config.seed)
+        steps = config.epochs * len(make_batches(np.arange(self.images), config.batch_size).indices)
+        schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
+        optimizer = make_optimizer("adamw", schedule, config.weight_decay)
+        self.initial_state = create_state(model.apply, variables, optimizer, TRAINABLE, config.ema)
+        tables = make_tables(chroma, config.rebalance)
+        self._train = Engine(make_train_step(tables))
+        self._evaluate = Engine(keep_state(partial(evaluate_step, tables, config.vividness)), donate=False)
+        self._predict = Program(partial(predict_chroma, tables))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the numbers of parameters and bins, and the origin of the weights, for config.json."""
+        sizes = {path: leaf.size for path, leaf in flatten_dict(self.initial_state.params).items()}
+        return {
+            "parameters": sum(sizes.values()),
+            "trainable_parameters": sum(n for path, n in sizes.items() if self.trainable(path)),
+            "bins": len(self.chroma.centers),
+            "weights": self.weights,
+        }
+
+    def announce(self, record: dict[str, Any]) -> str:
+        """Return network and images in a line."""
+        return (
+            f"photo: {record['trainable_parameters']:,} of {record['parameters']:,} parameters are "
+            f"trainable, {record['bins']} colors; {self.facts['train']:,} train and "
+            f"{self.facts['validation']:,} validation images"
+        )
+
+    def fill(self, folder: Path) -> None:
+        """Write the bins, and the list of the images that are left out."""
+        save_chroma(folder / CHROMA_FILE, self.chroma)
+        write_json(folder / SKIPPED_FILE, self.data.skipped)
+
+    def finish(self, state: TrainState, evaluation: Evaluation) -> None:
+        """Check that the frozen part has not changed, and print the scores."""
+        if TRAINABLE.fingerprint(state.variables) != self.fingerprint:
+            raise UserError("the frozen part has changed during training: this is a bug, please report it")
+        self.show(state, evaluation, self.config.epochs)
+
+    def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
+        """Print the scores, and write them to a file."""
+        metrics = evaluation.metrics
+        print(
+            f"PSNR: {metrics['psnr']:.2f} dB, {metrics['safe_psnr']:.2f} dB with --vividness 0; "
+            f"the gray images {metrics['gray_psnr']:.2f} dB"
+        )
+        print(f"Mean chroma: {100 * metrics['colorfulness']:.0f} % of that of the photographs")
+        if best := describe_best(self.run.read_metrics(), epoch):
+            print(best)
+        print(f"final: val_loss={metrics['val_loss']:.4f} psnr={metrics['psnr']:.2f} {self.run.path}")
+        write_json(self.run.path / "scores.json", {"epoch": epoch, **metrics})
+
+    def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
+        """Train on all images once."""
+        config = self.config
+        order = make_batches(epoch_order(self.images, config.seed, epoch, "epoch"), config.batch_size)
+        batches = self.data.train.batches(order, (config.seed, epoch))
+        state, sums = self._train(state, batches, on_step=on_step)
+        return state, {"train_loss": float(sums["loss"] / sums["count"])}
+
+    def evaluate(self, state: TrainState) -> Evaluation:
+        """Return the scores of the validation images, cut to their middles."""
+        validation = self.data.validation
+        batches = make_batches(np.arange(len(validation)), self.config.batch_size)
+        _, sums = self._evaluate(state, validation.batches(batches))
+
+        def psnr(name: str) -> float:
+            return float(-10 * np.log10(sums[name] / sums["count"]))
+
+        return Evaluation(
+            {
+                "val_loss": float(sums["loss"] / sums["weight"]),
+                "psnr": psnr("vivid"),
+                "safe_psnr": psnr("safe"),
+                "gray_psnr": psnr("gray"),
+                "colorfulness": float(sums["colors"] / sums["true_colors"]),
+            }
+        )
+
+    def draw(
+        self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
+    ) -> list[Draw]:
+        """Draw the curves, and colored validation images every few epochs and at the end."""
+        drawings: list[Draw] = [partial(self._draw_curves, history)]
+        if last or epoch % self.config.plot_every == 0:
+            drawings.append(self._samples(state, epoch))
+        return drawings
+
+    def _draw_curves(self, history: list[dict[str, Any]]) -> None:
+        from jaxcolor.training.curves import draw_curves  # importing Matplotlib takes half a second
+
+        draw_curves(self.run.path / "curves.png", self.run.path.name, history, PANELS)
+
+    def _samples(self, state: TrainState, epoch: int) -> Draw:
+        """Return the drawing of validation images: gray, the original, and colors at several vividnesses."""
+        images = samples_of(self.data.validation)
+        lab = jax.jit(to_lab)(jnp.asarray(images))
+        gray = paint(lab, jnp.zeros((len(images), 1, 1, 2)))
+        rows = {"gray": np.asarray(gray), "original": images}
+        for vividness in dict.fromkeys((0.0, self.config.vividness, 1.0)):
+            chroma = self._predict(state, lab[..., 0], np.float32(vividness))
+            rows[f"vividness {vividness:g}"] = np.asarray(paint(lab, chroma))
+        path = self.run.path / "samples" / f"validation-epoch-{epoch:03}.png"
+        return partial(draw_grid, path, f"{self.run.path.name}: validation, after epoch {epoch}", rows)
+
+
+def samples_of(validation: Photographs) -> UInt8[np.ndarray, "n side side 3"]:
+    """Return the middles of some images from all over the split."""
+    chosen = np.linspace(0, len(validation) - 1, min(SAMPLES, len(validation))).astype(int)
+    return np.stack([validation.crop(index) for index in chosen.tolist()])
+
+
+@jax.jit
+def paint(lab: jax.Array, chroma: jax.Array) -> jax.Array:
+    """Return uint8 images with the lightness of `lab` [batch, height, width, 3] and enlarged chroma."""
+    large = jax.image.resize(chroma, (*lab.shape[:3], 2), "bilinear")
+    colors = oklab.to_srgb(jnp.concatenate([lab[..., :1], large], axis=-1))
+    return jnp.round(255 * colors.clip(0, 1)).astype(jnp.uint8)

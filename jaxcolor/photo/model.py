@@ -1,0 +1,41 @@
+"""The network of a run with its frozen weights, which the installed package brings."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxcolor.models.photo import PhotoNet
+from jaxcolor.photo.config import PhotoConfig
+from jaxcolor.pretrained.deeplabv3 import Pretrained, load_pretrained
+
+BACKBONE = "efficientnet-lite0"
+EXAMPLE = (1, 64, 64, 3)  # images to initialize with
+
+
+def build_model(config: PhotoConfig, bins: int) -> PhotoNet:
+    """Return the network that the settings describe."""
+    return PhotoNet(bins, config.width, jnp.dtype(config.dtype))
+
+
+@cache
+def variable_shapes(model: PhotoNet) -> dict[str, Any]:
+    """Return the shapes and dtypes of the network's variables."""
+    return dict(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(EXAMPLE)))
+
+
+def load_backbone(model: PhotoNet) -> Pretrained:
+    """Return the variables of the network: the backbone's pretrained, the others as shapes."""
+    return load_pretrained(BACKBONE, variable_shapes(model))
+
+
+def initialize(model: PhotoNet, variables: Mapping[str, Any], seed: int) -> dict[str, Any]:
+    """Return `variables` with new weights of the decoder."""
+    new = jax.jit(model.init)(jax.random.key(seed), jnp.zeros(EXAMPLE))
+    return jax.tree.map(
+        lambda leaf, fresh: fresh if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.asarray(leaf),
+        dict(variables),
+        dict(new),
+    )
