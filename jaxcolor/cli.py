@@ -77,7 +77,7 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
     from jaxcolor.colorization.config import ColorizeConfig, defaults_of
 
     model = given_value("--model", arguments)
-    if model == "photo":
+    if model == "photo" or (model is None and is_photo_run(arguments)):
         color_photos(arguments, prog)
         return
     config = parse(ColorizeConfig, arguments, prog=prog, default=defaults_of(model or ColorizeConfig.model))
@@ -86,6 +86,13 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
 
     with enough_memory(config.memory_advice):
         colorize(config, STARTED)
+
+
+def is_photo_run(arguments: Sequence[str] | None) -> bool:
+    """Return whether the run that `--name` names colors photographs, so that it needs no `--model`."""
+    name, runs_dir = given_value("--name", arguments), given_value("--runs-dir", arguments)
+    run = RunFolder(Path(runs_dir or "runs") / (name or ""))
+    return bool(name) and run.is_run() and run.read_config().get("task") == "photo"
 
 
 def color_photos(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -9,10 +9,13 @@ from jaxcolor.training.run_folder import find_run
 
 if TYPE_CHECKING:
     from jaxcolor.colorization.predictor import Colorizer
+    from jaxcolor.photo.predictor import PhotoColorizer
     from jaxcolor.segmentation.predictor import Segmenter
 
 
-def load(run: str | Path, checkpoint: Literal["best", "latest"] = "best") -> "Colorizer | Segmenter":
+def load(
+    run: str | Path, checkpoint: Literal["best", "latest"] = "best"
+) -> "Colorizer | PhotoColorizer | Segmenter":
     """Return the trained network of a run; its method `predict` colors or segments images.
 
     `run` is the folder of a run, such as "runs/unet". `checkpoint` is the best one by validation loss, or the
@@ -30,4 +33,8 @@ def load(run: str | Path, checkpoint: Literal["best", "latest"] = "best") -> "Co
         from jaxcolor.segmentation.predictor import load_segmenter
 
         return load_segmenter(folder, checkpoint)
+    if task == "photo":
+        from jaxcolor.photo.predictor import load_photo_colorizer
+
+        return load_photo_colorizer(folder, checkpoint)
     raise UserError(f"{folder.path} is the run of another program ({task})")

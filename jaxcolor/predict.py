@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxcolor.data.image_files import image_suffixes, read_image
 from jaxcolor.errors import UserError, reason
@@ -17,8 +18,10 @@ from jaxcolor.training.memory import enough_memory
 LONGEST_NAME = 200  # bytes. File systems take 255, and predictions and temporary files have suffixes.
 
 
-def predict_files(config: RunConfig) -> list[Path]:
+def predict_files(config: RunConfig, **options: Any) -> list[Path]:
     """Write the predictions for `config.predict` into the folder of the run, and return their paths.
+
+    `options` are those of the network's method `render`.
 
     `config.predict` has files, folders and patterns such as `*.jpg`. A file without a prediction, such as a
     broken one, does not stop the others. Raises `UserError` at the end if there were such files.
@@ -30,7 +33,7 @@ def predict_files(config: RunConfig) -> list[Path]:
     for name, path in files.items():
         try:
             with enough_memory(f"{path} is too large: give a smaller image"):
-                images, line = model.render(read_image(path))
+                images, line = model.render(read_image(path), **options)
             targets = [config.folder / "predictions" / f"{name}{suffix}.png" for suffix in images]
             for target, image in zip(targets, images.values(), strict=True):
                 save_image(target, image)

@@ -17,6 +17,7 @@ from jaxcolor import oklab
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
 
+CHROMA_FILE = "chroma.npz"  # in a run folder
 SPACING = 0.03  # between the centers of neighboring bins
 REACH = 0.36  # the largest |a| and |b| of sRGB's colors is 0.32
 SIDE = 2 * round(REACH / SPACING) + 1  # cells of the grid per axis
@@ -26,15 +27,15 @@ SMOOTHING = 30.0  # pixels of the overall frequencies that are added to each lev
 
 Lab = Float[Array, "batch rows columns 3"]
 Bins = UInt16[Array, "batch rows columns"]
-Counts = Int[np.ndarray, "{LEVELS} {SIDE}*{SIDE}"]
+Counts = Int[np.ndarray, "levels cells"]
 
 
 class Chroma(NamedTuple):
     """The bins of a network, and their frequencies in its training images."""
 
     centers: Float[np.ndarray, "bins 2"]  # a and b
-    nearest: UInt16[np.ndarray, "{SIDE}*{SIDE}"]  # the bin of each cell of the grid
-    log_prior: Float[np.ndarray, "{LEVELS} bins"]  # log p(bin | level of lightness)
+    nearest: UInt16[np.ndarray, " cells"]  # the bin of each cell of the grid
+    log_prior: Float[np.ndarray, "levels bins"]  # log p(bin | level of lightness)
     frequencies: Float[np.ndarray, " bins"]  # p(bin)
 
 
@@ -59,7 +60,7 @@ def shrink(
 
 
 @jax.jit
-def count_cells(lab: Lab) -> Int[Array, "{LEVELS} {SIDE}*{SIDE}"]:
+def count_cells(lab: Lab) -> Int[Array, "levels cells"]:
     """Return how many colors lie in each cell, per level of lightness."""
     places = levels(lab[..., 0]) * SIDE * SIDE + cells(lab)
     return jnp.bincount(places.ravel(), length=LEVELS * SIDE * SIDE).reshape(LEVELS, -1)

@@ -91,11 +91,12 @@ class Photographs:
         def load(index: int) -> ImageArray:
             return self.crop(index, np.random.default_rng((*epoch, index)) if epoch else None)
 
+        valid = np.ones(batches.indices.shape, np.float32) if batches.valid is None else batches.valid
+
         def make() -> Iterator[dict[str, Any]]:
             with ThreadPoolExecutor() as pool:
-                for step, indices in enumerate(batches.indices):
-                    images = np.stack(list(pool.map(load, indices.tolist())))
-                    yield {"images": images, "valid": None if batches.valid is None else batches.valid[step]}
+                for indices, of_batch in zip(batches.indices, valid, strict=True):
+                    yield {"images": np.stack(list(pool.map(load, indices.tolist()))), "valid": of_batch}
 
         return prefetch(make())
 
@@ -135,10 +136,13 @@ def find_photographs(place: Path, side: int, skipped: dict[str, str] | None = No
         skipped = check(files)
         report(skipped, len(files))
     files = [file for file in files if file.name not in skipped]
+    if not files:
+        raise UserError(f"{place} holds no images in color")
     train, validation = split(files)
-    for images, kind in ((train, "training"), (validation, "validation")):
-        if not images:
-            raise UserError(f"{place} holds no color images for {kind}: it has {len(files)} color images")
+    if not train:
+        raise UserError(f"all color images of {place} are for validation: add others for training")
+    if not validation:
+        raise UserError(f"{place} holds a single image in color: add others for validation")
     return PhotoDataset(Photographs(train, side), Photographs(validation, side), skipped)
 
 

@@ -17,7 +17,7 @@ from jaxcolor.colorization.drawing import draw_grid
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_json
 from jaxcolor.models.photo import STRIDE, PhotoNet
-from jaxcolor.photo.chroma import Chroma, count, load_chroma, make_chroma, save_chroma
+from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, count, load_chroma, make_chroma, save_chroma
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.photo.data import PhotoDataset, Photographs, find_photographs
 from jaxcolor.photo.model import build_model, initialize, load_backbone
@@ -34,7 +34,7 @@ from jaxcolor.training.programs import Program
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
 
-CHROMA_FILE, SKIPPED_FILE = "chroma.npz", "skipped.json"
+SKIPPED_FILE = "skipped.json"
 SAMPLES = 10  # images per grid
 COUNTED = 10_000  # training images that the bins and the prior are counted on
 PANELS = {
@@ -49,7 +49,7 @@ def color_photos(config: PhotoConfig, since: float | None = None) -> Metrics | N
     `since` is as in `run.run`.
     """
     if config.predict:
-        predict_files(config)
+        predict_files(config, vividness=config.vividness)
         return None
     return run.run(config, build_job, since)
 

@@ -15,13 +15,16 @@ from jaxcolor.layers.resize import interpolation
 
 RADIUS = 4  # pixels of the low resolution around the center of a window
 EPSILON = 1e-3  # variance of the lightness below which a window counts as flat
-ROWS_AT_ONCE = 64
+PIXELS_AT_ONCE = 2**18
 
 Plane = Float[np.ndarray, "rows columns"]
 
 
 def fit(
-    lightness: Plane, chroma: Float[np.ndarray, "rows columns 2"], radius: int = RADIUS, epsilon: float = EPSILON
+    lightness: Plane,
+    chroma: Float[np.ndarray, "rows columns 2"],
+    radius: int = RADIUS,
+    epsilon: float = EPSILON,
 ) -> Float[np.ndarray, "rows columns 4"]:
     """Return the linear functions of each pixel: the slopes of a and b, and their constants."""
     size = 2 * radius + 1
@@ -39,16 +42,17 @@ def fit(
 
 
 def enlarge(
-    functions: Float[np.ndarray, "rows columns 4"], size: tuple[int, int]
-) -> Iterator[tuple[slice, Float[np.ndarray, "_ _ 4"]]]:
-    """Yield the functions of each pixel of an image of `size` (height, width), some rows at a time."""
+    values: Float[np.ndarray, "rows columns number"], size: tuple[int, int]
+) -> Iterator[tuple[slice, Float[np.ndarray, "_ _ number"]]]:
+    """Yield values for each pixel of an image of `size` (height, width), bilinear, some rows at a time."""
     height, width = size
-    rows, columns = functions.shape[:2]
+    rows, columns = values.shape[:2]
     # [row, column, number] with the columns of the image, from where each row of the image is interpolated.
-    wide = np.einsum("wc,rcn->rwn", interpolation(width, columns), functions, optimize=True)
+    wide = np.einsum("wc,rcn->rwn", interpolation(width, columns), values, optimize=True)
     to_rows = interpolation(height, rows)
-    for start in range(0, height, ROWS_AT_ONCE):
-        part = slice(start, min(start + ROWS_AT_ONCE, height))
+    step = max(1, PIXELS_AT_ONCE // width)
+    for start in range(0, height, step):
+        part = slice(start, min(start + step, height))
         used = np.flatnonzero(to_rows[part].any(axis=0))
         inside = slice(used[0], used[-1] + 1)
         yield part, np.einsum("hr,rwn->hwn", to_rows[part, inside], wide[inside], optimize=True)

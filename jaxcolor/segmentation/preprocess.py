@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Real, UInt8
 from PIL import Image
 
 from jaxcolor.data.image_files import Size
@@ -21,8 +21,8 @@ ImageArray = UInt8[np.ndarray, "_ _ 3"]
 LabelMap = UInt8[np.ndarray, "_ _"]
 
 
-def normalize(images: UInt8[Array, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
-    """Normalize uint8 images with the mean and standard deviation of ImageNet."""
+def normalize(images: Real[Array, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
+    """Normalize images with values of 0–255 with the mean and standard deviation of ImageNet."""
     mean, deviation = (jnp.asarray(numbers, jnp.float32) * 255 for numbers in (MEAN, STANDARD_DEVIATION))
     return (images.astype(jnp.float32) - mean) / deviation
 

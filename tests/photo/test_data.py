@@ -1,0 +1,98 @@
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from photo_files import image_bytes, write_files, write_zip
+
+from jaxcolor.errors import UserError
+from jaxcolor.photo.data import PhotoFile, Photographs, find_photographs, list_files, split
+from jaxcolor.training.batches import make_batches
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_color_images_are_found_and_the_others_are_named(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = write_files(tmp_path / "images")
+    if kind == "zip":
+        place = write_zip(place, tmp_path / "images.zip")
+    data = find_photographs(place, side=32)
+    assert (len(data.train), len(data.validation)) == (12, 4)
+    assert data.skipped.keys() == {"train/gray.png", "train/broken.jpg"}
+    assert all(file.name.startswith("val/") for file in data.validation.files)
+    out, err = capsys.readouterr()
+    assert out == "1 of 18 images are gray: they are left out\n"
+    assert err.startswith("warning: train/broken.jpg is broken")
+    assert err.count("\n") == 1
+    # A run that resumes reads the files of the first time, and checks none of them again.
+    again = find_photographs(place, 32, data.skipped)
+    assert again.facts == data.facts
+    assert capsys.readouterr() == ("", "")
+
+
+def test_crops_are_squares_and_the_random_ones_follow_from_their_seed(tmp_path: Path) -> None:
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, 20:60] = [200, 10, 10]
+    photographs = Photographs([PhotoFile("a.png", lambda: image_bytes(image))], side=32)
+    middle = photographs.crop(0)
+    assert middle.shape == (32, 32, 3)
+    assert np.abs(middle[:, 1:-1].reshape(-1, 3) - [200, 10, 10]).max() <= 1
+    crops = [photographs.crop(0, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    np.testing.assert_array_equal(crops[0], crops[1])
+    assert np.any(crops[0] != crops[2])
+    assert {crop.shape for crop in crops} == {(32, 32, 3)}
+
+
+def test_batches_are_padded_and_repeat_from_seed_and_epoch(tmp_path: Path) -> None:
+    data = find_photographs(write_files(tmp_path), side=32)
+    batches = make_batches(np.arange(12), 8)
+    first, second, other = (list(data.train.batches(batches, epoch)) for epoch in ((0, 1), (0, 1), (0, 2)))
+    assert [batch["images"].shape for batch in first] == [(8, 32, 32, 3)] * 2
+    assert first[1]["valid"].tolist() == [1] * 4 + [0] * 4
+    for one, two in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one["images"], two["images"])
+    assert np.any(first[0]["images"] != other[0]["images"])
+    (whole,) = data.validation.batches(make_batches(np.arange(4), 4))
+    np.testing.assert_array_equal(whole["images"][2], data.validation.crop(2))
+    assert whole["valid"].tolist() == [1] * 4
+
+
+def test_without_a_folder_of_that_name_a_share_is_for_validation() -> None:
+    files = [PhotoFile(f"{index}.png", bytes) for index in range(100)]
+    train, validation = split(files)
+    assert (len(train), len(validation)) == (95, 5)
+    assert {*train, *validation} == set(files)
+    assert split(files[::-1])[1] == validation[::-1]
+    assert [len(part) for part in split(files[:2])] == [1, 1]
+
+
+def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no .*missing: give a folder or a zip archive"):
+        list_files(tmp_path / "missing")
+    with pytest.raises(UserError, match="holds no image files"):
+        find_photographs(tmp_path, 32)
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(UserError, match="is neither a folder nor a zip archive"):
+        list_files(tmp_path / "notes.txt")
+    (tmp_path / "one.png").write_bytes(image_bytes(np.full((8, 8, 3), [255, 0, 0], np.uint8)))
+    with pytest.raises(UserError, match="holds a single image in color: add others for validation"):
+        find_photographs(tmp_path, 32)
+    (tmp_path / "val").mkdir()
+    (tmp_path / "one.png").rename(tmp_path / "val" / "one.png")
+    with pytest.raises(UserError, match="are for validation: add others for training"):
+        find_photographs(tmp_path, 32)
+    (tmp_path / "val" / "one.png").write_bytes(image_bytes(np.full((8, 8, 3), 90, np.uint8)))
+    with pytest.raises(UserError, match="holds no images in color"):
+        find_photographs(tmp_path, 32)
+
+
+def test_a_damaged_archive_names_its_files(tmp_path: Path) -> None:
+    path = write_zip(write_files(tmp_path / "images"), tmp_path / "images.zip")
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo("train/0/0.png")
+    data = bytearray(path.read_bytes())
+    start = info.header_offset + 60
+    data[start : start + 20] = bytes(20)
+    path.write_bytes(data)
+    assert "train/0/0.png" in find_photographs(path, 32).skipped

@@ -1,0 +1,86 @@
+"""A whole run with the real network on few small images."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from photo_files import write_files
+from PIL import Image
+
+import jaxcolor
+from jaxcolor.errors import UserError
+from jaxcolor.photo.config import PhotoConfig
+from jaxcolor.photo.job import PhotoJob, color_photos
+from jaxcolor.photo.predictor import PhotoColorizer
+from jaxcolor.training.run_folder import RunFolder
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.slow
+def test_train_resume_evaluate_and_predict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = write_files(tmp_path / "images")
+    config = PhotoConfig(
+        image_dir=place, crop=32, width=8, epochs=2, batch_size=8, runs_dir=tmp_path / "runs", plot_every=2
+    )
+    metrics = color_photos(config)
+    assert metrics is not None
+    assert metrics["val_loss"] < RunFolder(config.folder).read_metrics()[0]["val_loss"]
+    out = capsys.readouterr().out
+    assert "1 of 18 images are gray: they are left out" in out
+    assert "12 train and 4 validation images" in out
+    for name in ("curves.png", "scores.json", "samples/validation-epoch-002.png"):
+        assert (config.folder / name).is_file()
+    assert json.loads((config.folder / "scores.json").read_text())["psnr"] == metrics["psnr"]
+
+    # A run that is killed after its first epoch resumes to the same numbers, and checks no file again.
+    stopped = dataclasses.replace(config, name="stopped")
+
+    def stop(*arguments: Any) -> Any:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PhotoJob, "draw", stop)
+        with pytest.raises(Killed):
+            color_photos(stopped)
+    (place / "train" / "broken.jpg").unlink()
+    resumed = color_photos(dataclasses.replace(stopped, resume=True))
+    assert resumed is not None
+    for name in ("train_loss", "val_loss"):
+        assert resumed[name] == metrics[name]
+    again = color_photos(dataclasses.replace(config, evaluate=True, checkpoint="latest"))
+    assert again == pytest.approx({name: metrics[name] for name in again or {}}, rel=1e-6)
+    (place / "train" / "new.png").write_bytes((place / "train" / "0" / "0.png").read_bytes())
+    with pytest.raises(UserError, match="was started with other images"):
+        color_photos(dataclasses.replace(config, resume=True, epochs=2))
+
+    model = jaxcolor.load(config.folder)
+    assert isinstance(model, PhotoColorizer)
+    photograph = np.asarray(Image.open(place / "val" / "0.jpg").resize((70, 50)))
+    colored = model.predict(photograph)
+    assert (colored.shape, colored.dtype) == ((50, 70, 3), np.uint8)
+    # Only the lightness of the image counts, and the result has it.
+    gray = model._gray(photograph)
+    assert np.abs(model._gray(np.asarray(colored)).astype(int) - gray).max() <= 2
+    np.testing.assert_array_equal(model.predict(gray), colored)
+    np.testing.assert_array_equal(model.predict(np.stack([gray, gray]))[1], colored)
+    assert np.any(model.predict(gray, vividness=1.0) != colored)
+    with pytest.raises(ValueError, match="vividness must be from 0 to 1, not 2"):
+        model.predict(gray, vividness=2.0)
+
+    for vividness in (0.5, 1.0):
+        color_photos(dataclasses.replace(config, predict=(place / "val" / "0.jpg",), vividness=vividness))
+        written = np.asarray(Image.open(config.folder / "predictions" / "0.png"))
+        np.testing.assert_array_equal(written, model.predict(place / "val" / "0.jpg", vividness))
+
+
+def test_the_images_must_be_given() -> None:
+    with pytest.raises(UserError, match="give a folder or a zip archive of color images with --image-dir"):
+        color_photos(PhotoConfig())
