@@ -53,7 +53,7 @@ from jaxcolor.training.batches import Batches, epoch_order, make_batches
 from jaxcolor.training.compilation import jit_once
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
-from jaxcolor.training.freezing import EVERYTHING
+from jaxcolor.training.freezing import EVERYTHING, Trainable
 from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
 from jaxcolor.training.programs import Program, background
@@ -192,6 +192,10 @@ class ColorizeJob:
     def describe(self) -> dict[str, Any]:
         """Return the number of parameters, for config.json."""
         return {"parameters": sum(leaf.size for leaf in jax.tree.leaves(self.initial_state.params))}
+
+    def trainable_in(self, settings: ColorizeConfig) -> Trainable:
+        """Return that every run trains everything."""
+        return EVERYTHING
 
     def announce(self, record: dict[str, Any]) -> str:
         """Return network and images in a line."""

@@ -24,13 +24,16 @@ class PhotoConfig(RunConfig):
 
     STRUCTURE: ClassVar = ("model", "width")
     TRAINING: ClassVar = (
-        "batch_size", "learning_rate", "weight_decay", "schedule", "warm_up", "ema", "crop", "rebalance",
-        "seed", "precision", "init_from",
+        "train", "batch_size", "learning_rate", "backbone_rate", "weight_decay", "schedule", "warm_up", "ema",
+        "crop", "rebalance", "seed", "precision", "init_from",
     )  # fmt: skip
 
     model: Literal["photo"] = "photo"
-    """photo: a frozen EfficientNet-Lite0, trained on ImageNet, and a decoder that is trained here. The other
+    """photo: an EfficientNet-Lite0, trained on ImageNet, and a decoder that is trained here. The other
     networks have other options: see --model unet --help."""
+    train: Literal["decoder", "upper", "all"] = "decoder"
+    """The trainable part: the decoder; also the upper blocks of the backbone, with strides of 16 and 32; or
+    everything. The more, the better the colors, and the slower the steps."""
     width: int = 64
     """Channels of the decoder."""
 
@@ -40,6 +43,8 @@ class PhotoConfig(RunConfig):
     """Images per step."""
     learning_rate: float = 3e-3
     """Learning rate of AdamW; with a schedule, its highest value."""
+    backbone_rate: float = 0.1
+    """Learning rate of the backbone's trainable blocks, relative to that of the decoder."""
     weight_decay: float = 0.01
     """Every step multiplies the kernels by 1 − learning rate × this value."""
     schedule: Literal["constant", "cosine", "one-cycle"] = "one-cycle"
@@ -92,6 +97,7 @@ class PhotoConfig(RunConfig):
         for field in ("width", "epochs", "batch_size", "plot_every"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
         require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
+        require(0 < self.backbone_rate < float("inf"), "backbone_rate", "above 0", self.backbone_rate)
         require(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0", self.weight_decay)
         require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
         require(self.warm_up >= 0, "warm_up", "at least 0", self.warm_up)

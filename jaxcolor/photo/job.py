@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax.traverse_util import flatten_dict
 from jaxtyping import UInt8
 
@@ -21,13 +22,22 @@ from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, count, load_chroma, make_
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.photo.data import PhotoDataset, Photographs, find_photographs
 from jaxcolor.photo.model import build_model, initialize, load_backbone
-from jaxcolor.photo.task import TRAINABLE, evaluate_step, make_tables, make_train_step, predict_chroma, to_lab
+from jaxcolor.photo.task import (
+    BACKBONE,
+    TRAINABLE,
+    evaluate_step,
+    make_tables,
+    make_train_step,
+    predict_chroma,
+    to_lab,
+)
 from jaxcolor.predict import predict_files
 from jaxcolor.pretrained.deeplabv3 import Pretrained
 from jaxcolor.training import run
 from jaxcolor.training.batches import epoch_order, make_batches
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
+from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.history import describe_best
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
 from jaxcolor.training.programs import Program
@@ -108,13 +118,16 @@ class PhotoJob:
         self.facts = data.facts
         self.images = len(data.train)
         self.evaluates_first = True
-        self.trainable = TRAINABLE
-        self.fingerprint = TRAINABLE.fingerprint(backbone.variables)
+        self.trainable = TRAINABLE[config.train]
+        self.fingerprint = self.trainable.fingerprint(backbone.variables)
         variables = initialize(model, backbone.variables, config.seed)
         steps = config.epochs * len(make_batches(np.arange(self.images), config.batch_size).indices)
         schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
-        optimizer = make_optimizer("adamw", schedule, config.weight_decay)
-        self.initial_state = create_state(model.apply, variables, optimizer, TRAINABLE, config.ema)
+        optimizer = optax.chain(
+            make_optimizer("adamw", schedule, config.weight_decay),
+            optax.masked(optax.scale(config.backbone_rate), BACKBONE.mask),
+        )
+        self.initial_state = create_state(model.apply, variables, optimizer, self.trainable, config.ema)
         tables = make_tables(chroma, config.rebalance)
         self._train = Engine(make_train_step(tables))
         self._evaluate = Engine(keep_state(partial(evaluate_step, tables, config.vividness)), donate=False)
@@ -129,6 +142,16 @@ class PhotoJob:
             "bins": len(self.chroma.centers),
             "weights": self.weights,
         }
+
+    def trainable_in(self, settings: PhotoConfig) -> Trainable:
+        """Return the trainable part of a run with these settings.
+
+        Raises `UserError` if this run would freeze a part of it.
+        """
+        parts = list(TRAINABLE)
+        if parts.index(settings.train) > parts.index(self.config.train):
+            raise UserError(f"that run has trained more of the network: add --train {settings.train}")
+        return TRAINABLE[settings.train]
 
     def announce(self, record: dict[str, Any]) -> str:
         """Return network and images in a line."""
@@ -145,7 +168,7 @@ class PhotoJob:
 
     def finish(self, state: TrainState, evaluation: Evaluation) -> None:
         """Check that the frozen part has not changed, and print the scores."""
-        if TRAINABLE.fingerprint(state.variables) != self.fingerprint:
+        if self.trainable.fingerprint(state.variables) != self.fingerprint:
             raise UserError("the frozen part has changed during training: this is a bug, please report it")
         self.show(state, evaluation, self.config.epochs)
 

@@ -165,6 +165,6 @@ def load_photo_colorizer(run: RunFolder, checkpoint: Which) -> PhotoColorizer:
     model = build_model(config, len(chroma.centers))
     pretrained = load_backbone(model)
     check_weights(pretrained.facts, record["weights"], run.path)
-    with Checkpoints(run.checkpoints, TRAINABLE) as checkpoints:
+    with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:
         variables = checkpoints.restore_weights(checkpoint, pretrained.variables)
     return PhotoColorizer(model, jax.tree.map(jnp.asarray, variables), chroma, config)

@@ -18,7 +18,13 @@ from jaxcolor.training.engine import Batch, Step, Sums
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.state import TrainState
 
-TRAINABLE = Trainable(r"(decoder|classifier)/.*")
+# What --train makes trainable. The BatchNorm of the backbone uses its running averages in any case.
+TRAINABLE = {
+    "decoder": Trainable(r"(decoder|classifier)/.*"),
+    "upper": Trainable(r"(decoder|classifier|backbone/block([5-9]|1\d))/.*"),  # strides of 16 and 32
+    "all": Trainable(),
+}
+BACKBONE = Trainable(r"backbone/.*")
 
 Lab = Float[Array, "batch height width 3"]
 Logits = Float[Array, "batch rows columns bins"]
@@ -62,10 +68,9 @@ def with_prior(
 def train_step(tables: Tables, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
     """Make one step of the optimizer. Return the weighted sum of the squares' losses, and of the weights."""
     lab = to_lab(batch["images"])
-    features = state.apply_fn(state.variables, network_input(lab[..., 0]), method="features")
     differentiate = jax.value_and_grad(batch_loss, has_aux=True)
     part = state.trainable.select(state.params)
-    (loss, (batch_stats, weight)), grads = differentiate(part, tables, state, features, lab, batch["valid"])
+    (loss, (batch_stats, weight)), grads = differentiate(part, tables, state, lab, batch["valid"])
     batch_stats = state.trainable.merge(state.batch_stats, batch_stats)
     state = state.apply_gradients(grads=grads, batch_stats=batch_stats)
     return state, {"loss": loss * weight, "count": weight}
@@ -75,18 +80,16 @@ def batch_loss(
     part: dict[str, Any],
     tables: Tables,
     state: TrainState,
-    features: list[Array],
     lab: Lab,
     valid: Float[Array, " batch"] | None,
 ) -> tuple[Float[Array, ""], tuple[dict[str, Any], Float[Array, ""]]]:
     """Return the mean loss as a function of the trainable parameters, the new averages and the weight."""
     logits, updates = state.apply_fn(
         {"params": state.trainable.merge(state.params, part), "batch_stats": state.batch_stats},
-        features,
+        network_input(lab[..., 0]),
         train=True,
         valid=valid,
         mutable=["batch_stats"],
-        method="decode",
     )
     total, weight = cross_entropy_sum(tables, with_prior(logits, lab[..., 0], tables.log_prior), lab, valid)
     return total / weight, (updates["batch_stats"], weight)

@@ -37,6 +37,7 @@ from jaxcolor.segmentation.task import TRAINABLE, evaluate_step, make_train_step
 from jaxcolor.training import run
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
+from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.memory import return_large_arrays
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
@@ -164,6 +165,10 @@ class SegmentJob:
             "weights": self.weights,
             "class_weights": [round(float(weight), 4) for weight in self.class_weights],
         }
+
+    def trainable_in(self, settings: SegmentConfig) -> Trainable:
+        """Return the trainable part of a run with these settings."""
+        return TRAINABLE[settings.train]
 
     def announce(self, record: dict[str, Any]) -> str:
         """Return network and images in a line."""

@@ -38,6 +38,9 @@ class Job(Task, Protocol):
     def finish(self, state: TrainState, evaluation: Evaluation) -> None:
         """Check and print the result of the training."""
 
+    def trainable_in(self, settings: Any) -> Trainable:
+        """Return what a run with other settings trains, which is what its checkpoints hold."""
+
     def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
         """Print, and draw, the result of an evaluation."""
 
@@ -168,7 +171,7 @@ def load_weights(job: Job, source: RunFolder, state: TrainState) -> tuple[TrainS
     ]
     if different:
         raise UserError(f"{source.path} holds another network: {'; '.join(different)}")
-    with Checkpoints(source.checkpoints, job.trainable) as checkpoints:
+    with Checkpoints(source.checkpoints, job.trainable_in(stored)) as checkpoints:
         variables = checkpoints.restore_weights(config.checkpoint, state.variables)
         epoch = checkpoints.epoch(config.checkpoint) or 0
     return state.with_variables(variables), epoch

@@ -70,7 +70,7 @@ def test_train_resume_evaluate_and_predict(
     gray = model._gray(photograph)
     assert np.abs(model._gray(np.asarray(colored)).astype(int) - gray).max() <= 2
     np.testing.assert_array_equal(model.predict(gray), colored)
-    np.testing.assert_array_equal(model.predict(np.stack([gray, gray]))[1], colored)
+    np.testing.assert_array_equal(model.predict(np.stack([gray, gray])[..., None])[1], colored)
     assert np.any(model.predict(gray, vividness=1.0) != colored)
     with pytest.raises(ValueError, match="vividness must be from 0 to 1, not 2"):
         model.predict(gray, vividness=2.0)

@@ -55,7 +55,9 @@ def tables() -> Tables:
 def state(tables: Tables) -> TrainState:
     model = Small(len(tables.weights))
     variables = model.init(jax.random.key(0), jnp.zeros((1, 8, 8, 3)))
-    return create_state(model.apply, {"batch_stats": {}, **variables}, optax.sgd(0.1), TRAINABLE, decay=0.5)
+    return create_state(
+        model.apply, {"batch_stats": {}, **variables}, optax.sgd(0.1), TRAINABLE["decoder"], decay=0.5
+    )
 
 
 @pytest.fixture

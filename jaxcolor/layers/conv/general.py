@@ -12,6 +12,10 @@ On a CPU two of them are computed tap by tap, which is exact:
 - A depthwise convolution is a sum of shifted images, each times its tap. XLA computes that in one pass.
 """
 
+import itertools
+from collections.abc import Iterator
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -19,6 +23,8 @@ from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv import plain
 from jaxcolor.layers.conv.plain import Images, Kernel, Output, Padding
+
+DepthwiseKernel = Float[Array, "k k 1 channel"]
 
 TAP_BY_TAP_BELOW = 0.5  # share of the multiplications that are not with padding
 
@@ -37,7 +43,7 @@ def convolve(x: Images, kernel: Kernel, stride: int, padding: Padding, dilation:
 
 
 def convolve_depthwise(
-    x: Images, kernel: Float[Array, "k k 1 channel"], stride: int, padding: Padding, dilation: int
+    x: Images, kernel: DepthwiseKernel, stride: int, padding: Padding, dilation: int
 ) -> Output:
     """Return the convolution of each channel with its own k×k weights."""
     if jax.default_backend() == "cpu":
@@ -74,23 +80,56 @@ def _offsets(size: int, dilation: int) -> list[int]:
     return [dilation * (tap - size // 2) for tap in range(size)]
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
 def depthwise_by_shifts(
-    x: Images, kernel: Float[Array, "k k 1 channel"], stride: int, padding: Padding, dilation: int
+    x: Images, kernel: DepthwiseKernel, stride: int, padding: Padding, dilation: int
 ) -> Output:
     """Return the depthwise convolution as a sum of shifted images."""
-    size = kernel.shape[0]
+    taps = kernel.reshape(-1, kernel.shape[-1])
+    out = jnp.zeros((), x.dtype)
+    for tap, shifted in zip(taps, _shifts(x, len(kernel), stride, padding, dilation), strict=True):
+        out = out + shifted * tap
+    return out
+
+
+def _shifts(x: Images, size: int, stride: int, padding: Padding, dilation: int) -> Iterator[Images]:
+    """Yield the pixels that each tap sees, tap by tap."""
     reach = dilation * (size - 1)
     # The barrier keeps XLA from computing the image again for each tap.
     x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *padding, (0, 0))))
-    rows, columns = ((length - reach - 1) // stride + 1 for length in x.shape[1:3])
-    out = jnp.zeros((), x.dtype)
-    for row in range(size):
-        for column in range(size):
-            top, left = dilation * row, dilation * column
-            shifted = x[
-                :,
-                top : top + (rows - 1) * stride + 1 : stride,
-                left : left + (columns - 1) * stride + 1 : stride,
-            ]
-            out = out + shifted * kernel[row, column, 0]
-    return out
+    last_row, last_column = ((length - reach - 1) // stride * stride for length in x.shape[1:3])
+    for top, left in itertools.product(range(0, reach + 1, dilation), repeat=2):
+        yield x[:, top : top + last_row + 1 : stride, left : left + last_column + 1 : stride]
+
+
+def _depthwise_forward(
+    x: Images, kernel: DepthwiseKernel, stride: int, padding: Padding, dilation: int
+) -> tuple[Output, tuple[Images, DepthwiseKernel]]:
+    return depthwise_by_shifts(x, kernel, stride, padding, dilation), (x, kernel)
+
+
+def _depthwise_backward(
+    stride: int, padding: Padding, dilation: int, inputs: tuple[Images, DepthwiseKernel], gradient: Output
+) -> tuple[Images, DepthwiseKernel]:
+    """Return the gradients for the image and the kernel.
+
+    That for the image is again a depthwise convolution: of the gradient, with the taps in reverse order. That
+    for a tap is the sum of the products of the pixels that it sees with the gradient. XLA sums over the axes
+    before the channels slowly, so the images of the batch are added one by one, in one pass.
+    """
+    x, kernel = inputs
+    reach = dilation * (len(kernel) - 1)
+    around = []
+    for length, outputs, (before, _) in zip(x.shape[1:3], gradient.shape[1:3], padding, strict=True):
+        first = reach - before
+        around.append((first, length + before - (outputs - 1) * stride - 1, stride - 1))
+    spread = lax.pad(gradient, jnp.zeros((), gradient.dtype), ((0, 0, 0), *around, (0, 0, 0)))
+    for_image = depthwise_by_shifts(spread, kernel[::-1, ::-1], 1, ((0, 0), (0, 0)), dilation)
+    for_taps = []
+    for shifted in _shifts(x, len(kernel), stride, padding, dilation):
+        total = sum(shifted[image] * gradient[image] for image in range(len(x)))
+        for_taps.append(lax.optimization_barrier(total).sum(axis=(0, 1)))
+    return for_image, jnp.stack(for_taps).reshape(kernel.shape)
+
+
+depthwise_by_shifts.defvjp(_depthwise_forward, _depthwise_backward)
