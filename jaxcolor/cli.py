@@ -76,6 +76,9 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
     """Run `jaxcolor colorize`."""
     from jaxcolor.colorization.config import ColorizeConfig, defaults_of
 
+    if uses_shipped(arguments):
+        color_with_shipped(arguments, prog)
+        return
     model = given_value("--model", arguments)
     if model == "photo" or (model is None and is_photo_run(arguments)):
         color_photos(arguments, prog)
@@ -86,6 +89,27 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
 
     with enough_memory(config.memory_advice):
         colorize(config, STARTED)
+
+
+def uses_shipped(arguments: Sequence[str] | None) -> bool:
+    """Return whether images are to be colored, and no option names a network or a run."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = {argument.partition("=")[0] for argument in given}
+    if options & {"--model", "--name", "--runs-dir", "--checkpoint"}:
+        return False
+    return "--predict" in options or {"--evaluate", "--image-dir"} <= options
+
+
+def color_with_shipped(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run `jaxcolor colorize --predict`."""
+    from jaxcolor.photo.config import ShippedConfig
+
+    config = read_options(ShippedConfig, arguments, prog)
+    # Imported after parsing, so --help does not wait for JAX.
+    from jaxcolor.photo import shipped
+
+    with enough_memory(config.memory_advice):
+        shipped.use(config)
 
 
 def is_photo_run(arguments: Sequence[str] | None) -> bool:

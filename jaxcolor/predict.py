@@ -1,57 +1,77 @@
-"""`--predict`: color or segment image files with a run, one at a time."""
+"""`--predict`: color or segment image files, one at a time."""
 
 import errno
 import glob
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from jaxcolor.data.image_files import image_suffixes, read_image
+from jaxcolor.data.image_files import image_suffixes
 from jaxcolor.errors import UserError, reason
-from jaxcolor.images import save_image
-from jaxcolor.loading import load
-from jaxcolor.training.config import RunConfig
 from jaxcolor.training.memory import enough_memory
+from jaxcolor.training.progress import Progress
 
 LONGEST_NAME = 200  # bytes. File systems take 255, and predictions and temporary files have suffixes.
+# Predicts for a file. Takes its path, and the path of the prediction before `predict_file` adds suffixes.
+# Returns the paths of what it has written, and a note for the terminal.
+PredictFile = Callable[[Path, Path], tuple[list[Path], str]]
 
 
-def predict_files(config: RunConfig, **options: Any) -> list[Path]:
-    """Write the predictions for `config.predict` into the folder of the run, and return their paths.
+def predict_files(
+    given: Sequence[Path], folder: Path, predict_file: PredictFile, keep_suffix: bool = False
+) -> list[Path]:
+    """Write predictions for files, folders and patterns such as `*.jpg` into a folder. Return their paths.
 
-    `options` are those of the network's method `render`.
-
-    `config.predict` has files, folders and patterns such as `*.jpg`. A file without a prediction, such as a
-    broken one, does not stop the others. Raises `UserError` at the end if there were such files.
+    With `keep_suffix`, predictions have the names of their images. A single one may have a name of its own:
+    `folder` is then the path of an image file. A file without a prediction, such as a broken one, does not
+    stop the others. Raises `UserError` at the end if there were such files, and at the start if predictions
+    would overwrite their images.
     """
-    model = load(config.folder, config.checkpoint)
-    files = name_predictions(find_files(config.predict))
+    sources = find_files(given)
+    if keep_suffix and folder.suffix.lower() in image_suffixes() and not folder.is_dir():
+        if len(sources) > 1:
+            raise UserError(f"--out {folder} is an image file, but there are {len(sources)}: give a folder")
+        targets = {sources[0]: folder}
+    else:
+        targets = {source: folder / name for name, source in name_predictions(sources, keep_suffix).items()}
+    check_distinct(targets)
     written: list[Path] = []
     problems: list[str] = []
-    for name, path in files.items():
-        try:
-            with enough_memory(f"{path} is too large: give a smaller image"):
-                images, line = model.render(read_image(path), **options)
-            targets = [config.folder / "predictions" / f"{name}{suffix}.png" for suffix in images]
-            for target, image in zip(targets, images.values(), strict=True):
-                save_image(target, image)
-        except UserError as error:
-            problems.append(str(error))
-            continue
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise
-            problems.append(f"cannot write the prediction of {path}: {reason(error)}")
-            continue
-        print(f"{path}: {line}{' and '.join(map(str, targets))}", flush=True)
-        written += targets
+    with Progress(len(targets), 0, "predicting") as progress:
+        for source, target in targets.items():
+            try:
+                with enough_memory(f"{source} is too large: give a smaller image"):
+                    paths, note = predict_file(source, target)
+            except UserError as error:
+                problems.append(str(error))
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise
+                problems.append(f"cannot write the prediction of {source}: {reason(error)}")
+            else:
+                progress.line(f"{source}: {note}{' and '.join(map(str, paths))}")
+                written += paths
+            progress.advance(1, "predicting")
     if problems:
         have = "has" if len(problems) == 1 else "have"
-        count = f"{len(problems)} of {len(files)} images {have} no prediction: " if len(files) > 1 else ""
+        count = f"{len(problems)} of {len(targets)} images {have} no prediction: " if len(targets) > 1 else ""
         raise UserError(f"{count}{'; '.join(problems)}")
     return written
+
+
+def check_distinct(targets: dict[Path, Path]) -> None:
+    """Raise `UserError` if a prediction would overwrite an image."""
+    images = {identity(source) for source in targets if source.exists()}
+    for target in targets.values():
+        if target.exists() and identity(target) in images:
+            raise UserError(f"the prediction would overwrite {target}: give another folder with --out")
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Return what is equal for two paths of one file."""
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino
 
 
 def find_files(given: Sequence[Path]) -> list[Path]:
@@ -86,13 +106,19 @@ def find_files(given: Sequence[Path]) -> list[Path]:
     return list(different.values())
 
 
-def name_predictions(paths: Sequence[Path]) -> dict[str, Path]:
-    """Return the files by the names of their predictions: without suffix, if that tells them apart.
+def name_predictions(paths: Sequence[Path], keep_suffix: bool = False) -> dict[str, Path]:
+    """Return the files by the names of their predictions.
 
+    A name is that of the image, with its suffix if `keep_suffix` or if two images differ in it alone.
     Long names are cut. Raises `UserError` for files of one name in different folders.
     """
     stems = Counter(path.stem for path in paths)
-    names = [_cut(path.stem if stems[path.stem] == 1 else path.name) for path in paths]
+    names = [
+        _cut(path.stem) + path.suffix
+        if keep_suffix
+        else _cut(path.stem if stems[path.stem] == 1 else path.name)
+        for path in paths
+    ]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"two images are named {twice[0]}, and so would their predictions be: rename one")

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 import jaxcolor
-from jaxcolor import predict
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.job import build_job, colorize
 from jaxcolor.colorization.predictor import Colorizer
 from jaxcolor.errors import UserError
+from jaxcolor.painting import gray_of, with_lightness
 from jaxcolor.training.run import load_run
 from jaxcolor.training.run_folder import RunFolder
 
@@ -113,9 +113,13 @@ def test_predict_writes_an_image_per_file_and_reports_broken_ones_at_the_end(
     with pytest.raises(UserError, match=r"1 of 4 images has no prediction: .*b\.png is broken"):
         colorize(dataclasses.replace(config, predict=(folder,)))
     written = config.folder / "predictions"
-    assert sorted(path.name for path in written.iterdir()) == ["a.png", "c.png", "d" * 200 + ".png"]
+    assert sorted(path.name for path in written.iterdir()) == ["a.png", "c.jpg", "d" * 200 + ".jpg"]
     found = np.asarray(Image.open(written / "a.png"))
-    np.testing.assert_array_equal(found, jaxcolor.load(config.folder).predict(images[0]))
+    palette_colors = jaxcolor.load(config.folder).predict(images[0])
+    np.testing.assert_array_equal(found, with_lightness(gray_of(images[0]), palette_colors))
+    in_palette = dataclasses.replace(config, predict=(folder / "a.png",), keep_lightness=False, out=tmp_path)
+    colorize(in_palette)
+    np.testing.assert_array_equal(Image.open(tmp_path / "a.png"), palette_colors)
     assert capsys.readouterr().out.splitlines()[0] == f"{folder / 'a.png'}: {written / 'a.png'}"
 
 
@@ -137,14 +141,14 @@ def test_an_image_that_needs_too_much_memory_does_not_stop_the_others(
 ) -> None:
     for name, side in (("a", 64), ("b", 32)):
         Image.new("RGB", (side, side)).save(tmp_path / f"{name}.png")
-    render = Colorizer.render
+    color = Colorizer.color
 
-    def render_small(self: Colorizer, image: np.ndarray) -> object:
+    def color_small(self: Colorizer, image: np.ndarray, keep_lightness: bool) -> object:
         if len(image) > 32:
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
-        return render(self, image)
+        return color(self, image, keep_lightness)
 
-    monkeypatch.setattr(Colorizer, "render", render_small)
+    monkeypatch.setattr(Colorizer, "color", color_small)
     with pytest.raises(UserError) as error:
         colorize(dataclasses.replace(config, predict=(tmp_path,), name=config.folder.name))
     assert str(error.value) == (
@@ -170,10 +174,10 @@ def test_a_prediction_that_cannot_be_written_does_not_stop_the_others(
     with pytest.raises(UserError, match=r"^cannot write the prediction of .*a\.png: Is a directory$"):
         colorize(dataclasses.replace(config, predict=paths[:1]))
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(predict, "save_image", full)
+    monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="No space left"):
         colorize(config)
 

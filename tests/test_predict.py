@@ -1,12 +1,7 @@
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from jaxcolor import predict
-from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
 from jaxcolor.predict import find_files, name_predictions, predict_files
 
@@ -17,27 +12,22 @@ def touch(folder: Path, *names: str) -> None:
         (folder / name).touch()
 
 
-def test_images_are_read_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So the memory does not grow with their number."""
+def test_a_broken_file_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     touch(tmp_path, "a.png", "b.png", "c.png")
     steps: list[str] = []
 
-    class Model:
-        def render(self, image: np.ndarray) -> tuple[dict[str, Image.Image], str]:
-            return {"": Image.fromarray(image)}, ""
-
-    def read(path: Path) -> Any:
-        steps.append(f"read {path.name}")
-        if path.name == "b.png":
+    def predict_file(source: Path, target: Path) -> tuple[list[Path], str]:
+        steps.append(source.name)
+        if source.name == "b.png":
             raise UserError("b.png is broken")
-        return np.zeros((1, 1, 3), np.uint8)
+        path = target.with_suffix(".jpg")
+        return [path], "fine: "
 
-    monkeypatch.setattr(predict, "load", lambda *_: Model())
-    monkeypatch.setattr(predict, "read_image", read)
-    monkeypatch.setattr(predict, "save_image", lambda path, _: steps.append(f"save {path.name}"))
     with pytest.raises(UserError, match="^1 of 3 images has no prediction: b.png is broken$"):
-        predict_files(ColorizeConfig(predict=(tmp_path,)))
-    assert steps == ["read a.png", "save a.png", "read b.png", "read c.png", "save c.png"]
+        predict_files([tmp_path], tmp_path / "out", predict_file)
+    assert steps == ["a.png", "b.png", "c.png"]
+    lines = [f"{tmp_path / name}.png: fine: {tmp_path / 'out' / name}.jpg" for name in "ac"]
+    assert capsys.readouterr().out.splitlines() == lines
 
 
 def test_files_folders_and_patterns_are_found(tmp_path: Path) -> None:
@@ -81,3 +71,43 @@ def test_long_names_are_cut() -> None:
     assert (cut, short) == ("ä" * 100, "b")
     with pytest.raises(UserError, match="two images are named aaa"):
         name_predictions([Path("a" * 249 + ".png"), Path("a" * 250 + ".png")])
+
+
+def test_colored_images_keep_their_suffixes() -> None:
+    paths = [Path("x/a.png"), Path("x/a.jpg"), Path(f"x/{'b' * 240}.jpeg")]
+    assert list(name_predictions(paths, keep_suffix=True)) == ["a.png", "a.jpg", "b" * 200 + ".jpeg"]
+    with pytest.raises(UserError, match="two images are named a.png"):
+        name_predictions([Path("x/a.png"), Path("y/a.png")], keep_suffix=True)
+
+
+def no_prediction(source: Path, target: Path) -> tuple[list[Path], str]:
+    raise AssertionError("nothing is predicted")
+
+
+@pytest.mark.parametrize("out", ["", "sub/.."])
+def test_a_prediction_never_overwrites_an_image(tmp_path: Path, out: str) -> None:
+    touch(tmp_path, "a.png", "b.png")
+    touch(tmp_path / "sub")
+    with pytest.raises(UserError, match=r"would overwrite .*a\.png: give another folder with --out"):
+        predict_files([tmp_path / "a.png"], tmp_path / out, no_prediction, keep_suffix=True)
+    # The prediction for a/c.png would overwrite another one of the images.
+    touch(tmp_path / "a", "c.png")
+    (tmp_path / "c.png").hardlink_to(tmp_path / "b.png")
+    with pytest.raises(UserError, match=r"would overwrite .*c\.png"):
+        predict_files([tmp_path / "a/c.png", tmp_path / "b.png"], tmp_path, no_prediction, keep_suffix=True)
+
+
+def test_one_image_may_be_written_to_a_file(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png")
+
+    def predict_file(source: Path, target: Path) -> tuple[list[Path], str]:
+        return [target], ""
+
+    out = tmp_path / "new" / "colored.jpg"
+    assert predict_files([tmp_path / "a.png"], out, predict_file, keep_suffix=True) == [out]
+    with pytest.raises(
+        UserError, match=r"--out .*colored\.jpg is an image file, but there are 2: give a folder"
+    ):
+        predict_files([tmp_path], out, predict_file, keep_suffix=True)
+    with pytest.raises(UserError, match=r"would overwrite .*a\.png"):
+        predict_files([tmp_path / "a.png"], tmp_path / "a.png", predict_file, keep_suffix=True)

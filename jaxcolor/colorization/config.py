@@ -112,6 +112,11 @@ class ColorizeConfig(RunConfig):
     predict: tuple[Path, ...] = ()
     """Only color these images with a checkpoint of the run of this name, and write them into its folder.
     A folder stands for the image files in it, and a pattern such as *.jpg for the files that fit."""
+    out: Path | None = None
+    """Folder for the results of --predict, or a file for one. Default: predictions/ in the run folder."""
+    keep_lightness: bool = True
+    """Keep the lightness of the images that --predict colors, and take only hue and chroma from the palette.
+    Super-resolution never does."""
     checkpoint: Literal["best", "latest"] = "best"
     """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
     activations: int = 0

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcolor.colored_files import ColorFile
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import Dataset, LabeledImages, load_dataset, make_arrays
 from jaxcolor.colorization.drawing import draw_activations, draw_grid
@@ -27,6 +28,7 @@ from jaxcolor.colorization.predictor import (
     PALETTE_FILE,
     build_network,
     in_batches,
+    load_colorizer,
     load_prior_of,
     make_apply,
 )
@@ -57,7 +59,7 @@ from jaxcolor.training.freezing import EVERYTHING, Trainable
 from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
 from jaxcolor.training.programs import Program, background
-from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.run_folder import RunFolder, find_run
 from jaxcolor.training.state import TrainState, create_state, initialize
 
 SAMPLES = 10  # images per grid
@@ -81,7 +83,9 @@ def colorize(config: ColorizeConfig, since: float | None = None) -> Metrics | No
     `since` is as in `run.run`.
     """
     if config.predict:
-        predict_files(config)
+        model = load_colorizer(find_run(config.folder), config.checkpoint)
+        color_file = ColorFile(partial(model.color, keep_lightness=config.keep_lightness))
+        predict_files(config.predict, config.predictions, color_file, keep_suffix=True)
         return None
     return run.run(config, build_job, since)
 

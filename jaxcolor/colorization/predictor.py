@@ -10,8 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jaxtyping import Array, UInt8
-from PIL import Image
+from jaxtyping import Array
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.palette import Palette, load_palette
@@ -19,6 +18,7 @@ from jaxcolor.colorization.prior import PRIOR_FILE, LogPrior, load_prior, with_p
 from jaxcolor.colorization.task import predict_images
 from jaxcolor.images import ColorImage, ImageLike, as_images
 from jaxcolor.models import apply_function, build_model
+from jaxcolor.painting import Colors, gray_of, with_lightness
 from jaxcolor.training.checkpoints import Checkpoints, Which
 from jaxcolor.training.compilation import jit, set_up
 from jaxcolor.training.run_folder import RunFolder
@@ -28,6 +28,8 @@ PALETTE_FILE = "palette.npy"
 STEP = 32  # the sides of images are padded to a multiple, so networks can halve them
 PIXELS_PER_BATCH = 100 * 32 * 32
 BATCHES_IN_FLIGHT = 8
+PIXELS_AT_ONCE = 2**20  # of an image that is larger
+MARGIN = 128  # rows above and below a band; a multiple of STEP
 
 
 class Colorizer:
@@ -41,6 +43,7 @@ class Colorizer:
         downsize_input: bool = False,
     ):
         self.palette = palette
+        self._downsize_input = downsize_input
         self._state = create_state(apply_fn, dict(variables), optax.identity())
         self._predict = jit(
             partial(predict_images, palette=jnp.asarray(palette), downsize_input=downsize_input)
@@ -55,16 +58,43 @@ class Colorizer:
         """
         batch, is_one = as_images(images)
         count, height, width, _ = batch.shape
-        around = [(0, 0), (0, -height % STEP), (0, -width % STEP), (0, 0)]
-        padded = np.pad(batch, around, mode="edge")
-        batch_size = min(count, max(1, PIXELS_PER_BATCH // (padded.shape[1] * padded.shape[2])))
-        colored = in_batches(partial(self._predict, self._state), padded, batch_size)
+        if height * width > PIXELS_AT_ONCE:
+            colored = np.stack([self._color_in_bands(image) for image in batch])
+        else:
+            around = [(0, 0), (0, -height % STEP), (0, -width % STEP), (0, 0)]
+            padded = np.pad(batch, around, mode="edge")
+            batch_size = min(count, max(1, PIXELS_PER_BATCH // (padded.shape[1] * padded.shape[2])))
+            colored = in_batches(partial(self._predict, self._state), padded, batch_size)
         colored = colored[:, :height, :width]
         return (colored[0] if is_one else colored).view(ColorImage)
 
-    def render(self, image: UInt8[np.ndarray, "height width 3"]) -> tuple[dict[str, Image.Image], str]:
-        """Return the images that `--predict` writes, by suffix of the name, and its line on the terminal."""
-        return {"": Image.fromarray(np.asarray(self.predict(image)))}, ""
+    def color(self, image: Colors, keep_lightness: bool = True) -> Colors:
+        """Color a photograph [height, width, 3], and keep its lightness or take the palette's colors alone.
+
+        A super-resolution network never keeps the lightness, which is a part of its result.
+        """
+        colored = np.asarray(self.predict(image))
+        if not keep_lightness or self._downsize_input:
+            return colored
+        return with_lightness(gray_of(image), colored)
+
+    def _color_in_bands(self, image: Colors) -> Colors:
+        """Color a large image in bands of rows, so that memory is bounded.
+
+        The bands overlap, and the overlap is dropped: only a network that sees farther than `MARGIN` pixels
+        colors the rows beside a boundary in another way than in the whole image.
+        """
+        height, width, _ = image.shape
+        rows = max(STEP, PIXELS_AT_ONCE // width // STEP * STEP)
+        padded = np.pad(image, [(0, -height % rows), (0, -width % STEP), (0, 0)], mode="edge")
+        padded = np.pad(padded, [(MARGIN, MARGIN), (0, 0), (0, 0)], mode="edge")
+        colored = [
+            np.asarray(self._predict(self._state, padded[None, top : top + rows + 2 * MARGIN]))[
+                0, MARGIN:-MARGIN
+            ]
+            for top in range(0, height, rows)
+        ]
+        return np.concatenate(colored)[:height, :width]
 
 
 def in_batches(function: Callable[[Any], Array], inputs: Array | np.ndarray, batch_size: int) -> np.ndarray:

@@ -1,13 +1,14 @@
 """Image files of any format that Pillow reads, as uint8 RGB."""
 
 import io
+import struct
 import sys
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from jaxcolor.errors import UserError, reason
 
@@ -16,6 +17,8 @@ HEIF_SUFFIXES = (".heic", ".heif")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 ORIENTATION = 0x0112  # EXIF's tag
 TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
+# What Pillow raises for broken EXIF blocks and color profiles.
+BROKEN_METADATA = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error, ImageCms.PyCMSError)
 
 # Pillow warns of larger images, because they may be an attack. Its own limit is 89 megapixels.
 Image.MAX_IMAGE_PIXELS = 250_000_000
@@ -35,13 +38,18 @@ def read_image(source: Path | bytes, name: str = "") -> UInt8[np.ndarray, "heigh
 
 def to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "height width 3"]:
     """Return a Pillow image as `read_image` does."""
-    load(image, name)
-    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
-        _say_once(f"{name} has {frames} frames: the first one is used")
-    image = upright(image)
+    image = decode(image, name)
     if image.mode.startswith(("I", "F")):
         return _to_8_bits(np.asarray(image), image.mode, name)[..., None].repeat(3, axis=-1)
     return np.asarray(image.convert("RGB"))
+
+
+def decode(image: Image.Image, name: str) -> Image.Image:
+    """Return the first frame of an opened image, decoded and upright. Raises `UserError` if it is broken."""
+    load(image, name)
+    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+        _say_once(f"{name} has {frames} frames: the first one is used")
+    return upright(image)
 
 
 def read_size(source: Path | bytes, name: str = "") -> Size:
@@ -52,18 +60,18 @@ def read_size(source: Path | bytes, name: str = "") -> Size:
             load(image, name)
             image = upright(image)
             return image.height, image.width
-        try:
-            turned = image.getexif().get(ORIENTATION) in TURNED
-        except (OSError, SyntaxError, ValueError, TypeError, KeyError):
-            turned = False  # a broken EXIF block does not concern the pixels
-        return (image.width, image.height) if turned else (image.height, image.width)
+        return (image.width, image.height) if is_turned(image) else (image.height, image.width)
 
 
 def open_image(source: Path | bytes, name: str) -> Image.Image:
     """Open an image file with Pillow. Raises `UserError` with `name`."""
     _register_heif()
     try:
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        if not _is_turned_tiff(image):
+            return image
+        image.close()
+        return _open_with_libtiff(source)
     except UnidentifiedImageError as error:
         if _is_heif(source):
             raise UserError(f"{name} is a HEIC image: install the package pillow-heif to read it") from error
@@ -72,6 +80,19 @@ def open_image(source: Path | bytes, name: str) -> Image.Image:
         raise UserError(f"{name} is too large: {reason(error)}") from error
     except (OSError, SyntaxError, ValueError, RuntimeError, TypeError) as error:
         raise UserError(f"cannot read {name}: {reason(error)}") from error
+
+
+def _is_turned_tiff(image: Image.Image) -> bool:
+    return isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(ORIENTATION) in TURNED
+
+
+def _open_with_libtiff(source: Path | bytes) -> Image.Image:
+    """Open a TIFF that is stored on its side: the own decoder of Pillow 13.0 scrambles it if uncompressed."""
+    before, TiffImagePlugin.READ_LIBTIFF = TiffImagePlugin.READ_LIBTIFF, True
+    try:
+        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+    finally:
+        TiffImagePlugin.READ_LIBTIFF = before
 
 
 def load(image: Image.Image, name: str) -> None:
@@ -88,8 +109,16 @@ def upright(image: Image.Image) -> Image.Image:
     """Return an image turned as its EXIF orientation says, or as it is if its EXIF block is broken."""
     try:
         return ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, TypeError, KeyError):
+    except BROKEN_METADATA:
         return image
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Return whether an opened image is stored on its side. Decoding it may lose that."""
+    try:
+        return image.getexif().get(ORIENTATION) in TURNED
+    except BROKEN_METADATA:
+        return False  # a broken EXIF block does not concern the pixels
 
 
 def image_suffixes() -> set[str]:

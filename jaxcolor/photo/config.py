@@ -1,12 +1,15 @@
 """The settings of a run that colors photographs. This module imports nothing heavy, so `--help` is fast."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from jaxcolor.training.config import RunConfig, require
+from jaxcolor.errors import UserError
+from jaxcolor.training.config import RunConfig, Settings, require
 
 SIDE_STEP = 32  # the sides of images that the network sees divide by this
+VIVIDNESS = 0.5  # colors are then as strong as those of photographs
+SHIPPED = Path("shipped")  # for --init-from
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class PhotoConfig(RunConfig):
     overwrite: bool = False
     """Replace the run of this name."""
     init_from: Path | None = None
-    """Start from the weights of another run, its name or folder."""
+    """Start from the weights, and with the colors, of another run, its name or folder; or of the network that
+    comes with jaxcolor: shipped."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
 
@@ -87,10 +91,14 @@ class PhotoConfig(RunConfig):
     predict: tuple[Path, ...] = ()
     """Only color these images. A folder stands for the image files in it, and a pattern such as *.jpg for the
     files that fit."""
+    out: Path | None = None
+    """Folder for the results of --predict, or a file for one. Default: predictions/ in the run folder."""
     checkpoint: Literal["best", "latest"] = "best"
     """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
-    vividness: float = 0.5
+    vividness: float = VIVIDNESS
     """From 0, safe and pale colors, to 1, the most likely colors."""
+    average: bool = False
+    """Average the predictions of several scales and of the mirror image."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -104,7 +112,7 @@ class PhotoConfig(RunConfig):
         good = self.crop > 0 and self.crop % SIDE_STEP == 0
         require(good, "crop", "a multiple of 32", self.crop)
         require(0 <= self.rebalance <= 1, "rebalance", "from 0 to 1", self.rebalance)
-        require(0 <= self.vividness <= 1, "vividness", "from 0 to 1", self.vividness)
+        check_vividness(self.vividness)
         require(0 <= self.seed < 2**32, "seed", "0 to 2³² − 1", self.seed)
         self.check_run()
 
@@ -112,3 +120,67 @@ class PhotoConfig(RunConfig):
     def folder(self) -> Path:
         """The run folder."""
         return self.runs_dir / (self.name or self.model)
+
+    @property
+    def starts_from_shipped(self) -> bool:
+        """Whether the run starts from the network that comes with jaxcolor."""
+        return self.init_from == SHIPPED
+
+    @property
+    def run_to_start_from(self) -> Path | None:
+        """The run whose weights this one starts from."""
+        return None if self.starts_from_shipped else self.init_from
+
+    def with_absolute_paths(self) -> "PhotoConfig":
+        """Return the settings with absolute paths."""
+        absolute = super().with_absolute_paths()
+        return replace(absolute, init_from=SHIPPED) if self.starts_from_shipped else absolute
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as values that JSON can hold."""
+        changes = {"init_from": str(SHIPPED)} if self.starts_from_shipped else {}
+        return super().to_json() | changes
+
+
+@dataclass(frozen=True)
+class ShippedConfig(Settings):
+    """Color photographs with the network that comes with jaxcolor.
+
+    Colored files have the names, formats and metadata of the originals, which stay as they are. For the
+    options of training see --model photo --help.
+    """
+
+    GROUPS: ClassVar = {"prediction": "predict"}
+
+    predict: tuple[Path, ...] = ()
+    """Images to color. A folder stands for the image files in it, and a pattern such as *.jpg for the files
+    that fit."""
+    out: Path = Path("colored")
+    """Folder for the colored images, or a file for one."""
+    vividness: float = VIVIDNESS
+    """From 0, safe and pale colors, to 1, the most likely colors."""
+    average: bool = False
+    """Average the predictions of several scales and of the mirror image."""
+    evaluate: bool = False
+    """Only print the scores on the photographs of --image-dir."""
+    image_dir: Path | None = None
+    """A folder or a zip archive of color images for --evaluate. Those below a folder named val are used, or
+    all if there is none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_vividness(self.vividness)
+        if self.evaluate and self.predict:
+            raise UserError("--predict excludes --evaluate: leave one out")
+        if self.evaluate and not self.image_dir:
+            raise UserError("give a folder or a zip archive of color images with --image-dir")
+
+    @property
+    def memory_advice(self) -> str:
+        """What to do if there is too little memory."""
+        return "give smaller images"
+
+
+def check_vividness(value: float) -> None:
+    """Raise `UserError` unless a vividness is from 0 to 1."""
+    require(0 <= value <= 1, "vividness", "from 0 to 1", value)

@@ -146,6 +146,18 @@ def find_photographs(place: Path, side: int, skipped: dict[str, str] | None = No
     return PhotoDataset(Photographs(train, side), Photographs(validation, side), skipped)
 
 
+def validation_files(place: Path) -> list[PhotoFile]:
+    """Return the color images of a folder or archive below a folder named val, or all if there is none."""
+    files = list_files(place)
+    files = [file for file in files if is_for_validation(file)] or files
+    skipped = check(files)
+    report(skipped, len(files))
+    kept = [file for file in files if file.name not in skipped]
+    if not kept:
+        raise UserError(f"{place} holds no images in color")
+    return kept
+
+
 def list_files(place: Path) -> list[PhotoFile]:
     """Return the files with the suffix of an image in a folder or a zip archive, sorted by name."""
     suffixes = image_suffixes()
@@ -204,11 +216,7 @@ def report(skipped: dict[str, str], total: int) -> None:
 
 def split(files: Sequence[PhotoFile]) -> tuple[list[PhotoFile], list[PhotoFile]]:
     """Return the images for training and those for validation."""
-
-    def is_validation(file: PhotoFile) -> bool:
-        return any(part.lower() in VALIDATION_FOLDERS for part in PurePosixPath(file.name).parts[:-1])
-
-    validation = [file for file in files if is_validation(file)]
+    validation = [file for file in files if is_for_validation(file)]
     if not validation:
         by_hash = sorted(files, key=lambda file: hashlib.sha256(file.name.encode(errors="replace")).digest())
         count = min(MOST_VALIDATION, round(VALIDATION_SHARE * len(files)) or len(files) // 2)
@@ -216,3 +224,8 @@ def split(files: Sequence[PhotoFile]) -> tuple[list[PhotoFile], list[PhotoFile]]
         validation = [file for file in files if file.name in chosen]
     names = {file.name for file in validation}
     return [file for file in files if file.name not in names], validation
+
+
+def is_for_validation(file: PhotoFile) -> bool:
+    """Return whether an image is below a folder named val or validation."""
+    return any(part.lower() in VALIDATION_FOLDERS for part in PurePosixPath(file.name).parts[:-1])

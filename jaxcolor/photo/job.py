@@ -22,6 +22,10 @@ from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, count, load_chroma, make_
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.photo.data import PhotoDataset, Photographs, find_photographs
 from jaxcolor.photo.model import build_model, initialize, load_backbone
+from jaxcolor.photo.predictor import PhotoColorizer, load_photo_colorizer
+from jaxcolor.photo.scores import describe as describe_scores
+from jaxcolor.photo.scores import methods, score_photographs
+from jaxcolor.photo.shipped import load_shipped
 from jaxcolor.photo.task import (
     BACKBONE,
     TRAINABLE,
@@ -41,11 +45,12 @@ from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.history import describe_best
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
 from jaxcolor.training.programs import Program
-from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.run_folder import RunFolder, find_run
 from jaxcolor.training.state import TrainState, create_state
 
 SKIPPED_FILE = "skipped.json"
 SAMPLES = 10  # images per grid
+SCORED = 200  # validation images, at the end
 COUNTED = 10_000  # training images that the bins and the prior are counted on
 PANELS = {
     "loss (weighted cross-entropy)": {"train_loss": "train", "val_loss": "validation"},
@@ -59,7 +64,9 @@ def color_photos(config: PhotoConfig, since: float | None = None) -> Metrics | N
     `since` is as in `run.run`.
     """
     if config.predict:
-        predict_files(config, vividness=config.vividness)
+        writer = load_photo_colorizer(find_run(config.folder), config.checkpoint).file_writer
+        color_file = writer(config.vividness, config.average)
+        predict_files(config.predict, config.predictions, color_file, keep_suffix=True)
         return None
     return run.run(config, build_job, since)
 
@@ -87,6 +94,8 @@ def choose_chroma(config: PhotoConfig, data: PhotoDataset, existing: RunFolder |
     """Return the bins of the existing run, of the run to start from, or those of the training images."""
     if existing:
         return load_chroma(existing.path / CHROMA_FILE)
+    if config.starts_from_shipped:
+        return load_shipped().chroma
     if config.init_from:
         return load_chroma(config.init_from / CHROMA_FILE)
     order = epoch_order(len(data.train), config.seed, 0, "epoch")[:COUNTED]
@@ -113,6 +122,7 @@ class PhotoJob:
         self.config = config
         self.data = data
         self.chroma = chroma
+        self.model = model
         self.run = folder
         self.weights = backbone.facts
         self.facts = data.facts
@@ -121,6 +131,11 @@ class PhotoJob:
         self.trainable = TRAINABLE[config.train]
         self.fingerprint = self.trainable.fingerprint(backbone.variables)
         variables = initialize(model, backbone.variables, config.seed)
+        if config.starts_from_shipped:
+            self.trainable_in(
+                load_shipped().config
+            )  # raises UserError if this run would freeze trained parts
+            variables = jax.tree.map(jnp.copy, load_shipped().variables)
         steps = config.epochs * len(make_batches(np.arange(self.images), config.batch_size).indices)
         schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
         optimizer = optax.chain(
@@ -175,15 +190,16 @@ class PhotoJob:
     def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
         """Print the scores, and write them to a file."""
         metrics = evaluation.metrics
-        print(
-            f"PSNR: {metrics['psnr']:.2f} dB, {metrics['safe_psnr']:.2f} dB with --vividness 0; "
-            f"the gray images {metrics['gray_psnr']:.2f} dB"
-        )
-        print(f"Mean chroma: {100 * metrics['colorfulness']:.0f} % of that of the photographs")
+        colorizer = PhotoColorizer(self.model, state.averaged, self.chroma, self.config)
+        validation = self.data.validation
+        images = (validation.crop(index) for index in range(min(len(validation), SCORED)))
+        scores = score_photographs(images, methods(colorizer, self.chroma))
+        print(describe_scores(scores))
         if best := describe_best(self.run.read_metrics(), epoch):
             print(best)
         print(f"final: val_loss={metrics['val_loss']:.4f} psnr={metrics['psnr']:.2f} {self.run.path}")
-        write_json(self.run.path / "scores.json", {"epoch": epoch, **metrics})
+        by_name = {name: row._asdict() for name, row in scores.items()}
+        write_json(self.run.path / "scores.json", {"epoch": epoch, **metrics, "scores": by_name})
 
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all images once."""

@@ -112,6 +112,8 @@ class SegmentConfig(RunConfig):
     predict: tuple[Path, ...] = ()
     """Only segment these images with a checkpoint of the run of this name, and write them into its folder.
     A folder stands for the image files in it, and a pattern such as *.jpg for the files that fit."""
+    out: Path | None = None
+    """Folder for the results of --predict. Default: predictions/ in the run folder."""
     checkpoint: Literal["best", "latest"] = "best"
     """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
 

@@ -22,7 +22,7 @@ from jaxcolor.segmentation.drawing import Panel, draw_legend, draw_predictions
 from jaxcolor.segmentation.inspection import inspect
 from jaxcolor.segmentation.loader import Loader
 from jaxcolor.segmentation.model import build_model, check_weights, load_variables
-from jaxcolor.segmentation.predictor import LabelPredictor
+from jaxcolor.segmentation.predictor import LabelPredictor, load_segmenter
 from jaxcolor.segmentation.scores import (
     METRICS,
     Confusion,
@@ -41,7 +41,7 @@ from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.memory import return_large_arrays
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
-from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.run_folder import RunFolder, find_run
 from jaxcolor.training.state import TrainState, create_state
 
 SAMPLES = 3  # images drawn of each kind: some from all over the split, the best and the worst
@@ -59,7 +59,8 @@ def segment(config: SegmentConfig, since: float | None = None) -> Metrics | None
     `since` is as in `run.run`.
     """
     if config.predict:
-        predict_files(config)
+        model = load_segmenter(find_run(config.folder), config.checkpoint)
+        predict_files(config.predict, config.predictions, model.predict_file)
         return None
     if config.inspect:
         inspect(config.data_path, config.classes)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,10 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import UInt8
-from PIL import Image
 
-from jaxcolor.data.image_files import Size
-from jaxcolor.images import ImageLike, LabelMap, as_images
+from jaxcolor.data.image_files import Size, read_image
+from jaxcolor.images import ImageLike, LabelMap, as_images, save_image
 from jaxcolor.layers.resize import interpolation
 from jaxcolor.models.deeplabv3 import DeepLabV3
 from jaxcolor.pretrained.deeplabv3 import load_pretrained
@@ -85,14 +85,18 @@ class Segmenter:
         labels = [self._label(self._state, image, size) for image in batch]
         return LabelMap.of(labels[0] if is_one else np.stack(labels), self.classes)
 
-    def render(self, image: UInt8[np.ndarray, "height width 3"]) -> tuple[dict[str, Image.Image], str]:
-        """Return the images that `--predict` writes, by suffix of the name, and its line on the terminal."""
+    def predict_file(self, source: Path, target: Path) -> tuple[list[Path], str]:
+        """Write mask and overlay of an image file. Return their paths, and a note for the terminal."""
+        image = read_image(source)
         labels = self.predict(image)
         shares = np.bincount(labels.ravel(), minlength=len(self.classes)) / labels.size
         largest = [i for i in np.argsort(-shares)[:4] if shares[i]]
         line = ", ".join(f"{self.classes[i]} {100 * shares[i]:.0f} %" for i in largest)
         blended = overlay(image, np.asarray(labels), self.classes)
-        return {"-mask": labels.to_image(), "-overlay": blended}, f"{line}; "
+        paths = [target.with_name(f"{target.name}-{kind}.png") for kind in ("mask", "overlay")]
+        for path, result in zip(paths, (labels.to_image(), blended), strict=True):
+            save_image(path, result)
+        return paths, f"{line}; "
 
 
 def load_segmenter(run: RunFolder, checkpoint: Which) -> Segmenter:

@@ -93,6 +93,7 @@ class RunConfig(FolderConfig):
     batch_size: int
     evaluate: bool
     predict: tuple[Path, ...]
+    out: Path | None
     init_from: Path | None
     checkpoint: Literal["best", "latest"]
     precision: str
@@ -102,6 +103,16 @@ class RunConfig(FolderConfig):
     def memory_advice(self) -> str:
         """What to do if there is too little memory."""
         return "give a smaller image" if self.predict else super().memory_advice
+
+    @property
+    def predictions(self) -> Path:
+        """The folder for the results of `--predict`."""
+        return self.out or self.folder / "predictions"
+
+    @property
+    def run_to_start_from(self) -> Path | None:
+        """The run whose weights this one starts from."""
+        return self.init_from
 
     @property
     def dtype(self) -> str:
@@ -116,6 +127,8 @@ class RunConfig(FolderConfig):
             raise UserError("--init-from is for new runs: leave out --evaluate")
         if self.predict and (self.resume or self.overwrite or self.evaluate):
             raise UserError("--predict excludes --resume, --overwrite and --evaluate: leave them out")
+        if self.out and not self.predict:
+            raise UserError("--out is for --predict: leave it out")
         if self.checkpoint != "best" and not (self.evaluate or self.init_from or self.predict):
             raise UserError("--checkpoint is for --evaluate, --predict and --init-from: leave it out")
         self.check_name()

@@ -73,8 +73,8 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
     config = config.with_absolute_paths()
     if not resuming:
         folder.check_free(config.overwrite)
-        if config.init_from:
-            find_run(config.init_from, config.TASK)
+        if config.run_to_start_from:
+            find_run(config.run_to_start_from, config.TASK)
 
     with timing.part("data"):
         job = build_job(config, folder, folder if resuming else None)
@@ -88,8 +88,8 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
             flush=True,
         )
     state = job.initial_state
-    if config.init_from and not (resuming and has_checkpoint(folder)):
-        state, _ = load_weights(job, find_run(config.init_from), state)
+    if config.run_to_start_from and not (resuming and has_checkpoint(folder)):
+        state, _ = load_weights(job, find_run(config.run_to_start_from), state)
 
     record = {
         "task": config.TASK,

@@ -39,6 +39,22 @@ def test_images_are_upright(orientation: int, format: str) -> None:
     assert read_size(data, "image") == (2, 3)
 
 
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate"])
+@pytest.mark.parametrize("mode", ["L", "RGB", "I;16", "CMYK"])
+def test_large_tiffs_are_upright(orientation: int, compression: str | None, mode: str) -> None:
+    gray = np.add.outer(np.arange(24), 4 * np.arange(40)).astype(np.uint8)
+    turned = {1: gray, 2: gray[:, ::-1], 3: gray[::-1, ::-1], 4: gray[::-1], 5: gray.T, 6: np.rot90(gray),
+              7: gray[::-1, ::-1].T, 8: np.rot90(gray, -1)}[orientation]  # fmt: skip
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = Image.fromarray(np.ascontiguousarray(turned))
+    image = image.convert("RGB").convert(mode) if mode != "I;16" else Image.fromarray(turned * np.uint16(257))
+    data = encode(image, "TIFF", exif=exif.tobytes(), compression=compression)
+    assert read_size(data, "image") == (24, 40)
+    np.testing.assert_array_equal(read_image(data, "image"), gray[..., None].repeat(3, axis=-1))
+
+
 @pytest.mark.parametrize(
     ("image", "format"),
     [

@@ -12,6 +12,7 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor.errors import UserError
+from jaxcolor.painting import gray_of
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.photo.job import PhotoJob, color_photos
 from jaxcolor.photo.predictor import PhotoColorizer
@@ -67,8 +68,8 @@ def test_train_resume_evaluate_and_predict(
     colored = model.predict(photograph)
     assert (colored.shape, colored.dtype) == ((50, 70, 3), np.uint8)
     # Only the lightness of the image counts, and the result has it.
-    gray = model._gray(photograph)
-    assert np.abs(model._gray(np.asarray(colored)).astype(int) - gray).max() <= 2
+    gray = gray_of(photograph)
+    assert np.abs(gray_of(np.asarray(colored)).astype(int) - gray).max() <= 2
     np.testing.assert_array_equal(model.predict(gray), colored)
     np.testing.assert_array_equal(model.predict(np.stack([gray, gray])[..., None])[1], colored)
     assert np.any(model.predict(gray, vividness=1.0) != colored)
@@ -77,8 +78,20 @@ def test_train_resume_evaluate_and_predict(
 
     for vividness in (0.5, 1.0):
         color_photos(dataclasses.replace(config, predict=(place / "val" / "0.jpg",), vividness=vividness))
-        written = np.asarray(Image.open(config.folder / "predictions" / "0.png"))
-        np.testing.assert_array_equal(written, model.predict(place / "val" / "0.jpg", vividness))
+        written = np.asarray(Image.open(config.folder / "predictions" / "0.jpg")).astype(int)
+        assert np.abs(written - model.predict(place / "val" / "0.jpg", vividness)).mean() < 3  # a JPEG
+    averaged = model.predict(gray, average=True)
+    assert 0 < np.abs(averaged.astype(int) - colored).mean() < 20
+
+    # A run that trains more of the network starts from these weights; one that trains less does not.
+    more = dataclasses.replace(config, name="more", train="upper", init_from=config.folder, epochs=1)
+    first = color_photos(more)
+    assert first is not None
+    before = RunFolder(more.folder).read_metrics()[0]
+    np.testing.assert_allclose(before["val_loss"], metrics["val_loss"], rtol=1e-5)
+    assert first["val_loss"] != before["val_loss"]
+    with pytest.raises(UserError, match="that run has trained more of the network: add --train upper"):
+        color_photos(dataclasses.replace(config, name="less", init_from=more.folder))
 
 
 def test_the_images_must_be_given() -> None:

@@ -15,6 +15,7 @@ from pth_files import write_weights
 from trained_segmenter import Trained
 
 import jaxcolor
+from jaxcolor.data.image_files import read_image
 from jaxcolor.errors import UserError
 from jaxcolor.images import LabelMap
 from jaxcolor.models.deeplabv3 import DeepLabV3
@@ -135,14 +136,16 @@ def test_the_network_sees_images_at_the_size_of_the_settings(
     assert sizes == [seen]
 
 
-def test_a_prediction_names_its_largest_classes(tiny: str) -> None:
+def test_a_prediction_names_its_largest_classes(tiny: str, tmp_path: Path) -> None:
     segmenter = Segmenter(DeepLabV3(tiny, 3, 16), {"params": {}}, ("sky", "cat", "dog"), ())
     labels = np.repeat(np.array([[2, 0, 2, 2]], np.uint8), 32, axis=0).repeat(8, axis=1)
     segmenter._label = lambda state, image, size: labels  # type: ignore[assignment]
-    images, line = segmenter.render(random_image(32, 32))
-    assert line == "dog 75 %, sky 25 %; "
-    assert images.keys() == {"-mask", "-overlay"}
-    np.testing.assert_array_equal(images["-mask"], labels)
+    Image.fromarray(random_image(32, 32)).save(tmp_path / "a.png")
+    paths, note = segmenter.predict_file(tmp_path / "a.png", tmp_path / "out" / "a")
+    assert note == "dog 75 %, sky 25 %; "
+    assert paths == [tmp_path / "out" / "a-mask.png", tmp_path / "out" / "a-overlay.png"]
+    np.testing.assert_array_equal(Image.open(paths[0]), labels)
+    assert read_image(paths[1]).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize(

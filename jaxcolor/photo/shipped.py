@@ -1,0 +1,110 @@
+"""The network for photographs that comes with jaxcolor: docs/photo-model.md describes it.
+
+`python -m jaxcolor.photo.shipped RUN` writes its file, from the best checkpoint of a run.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+from safetensors import safe_open
+from safetensors.numpy import save
+
+from jaxcolor.data.image_files import read_image
+from jaxcolor.errors import UserError
+from jaxcolor.files import write_atomically
+from jaxcolor.painting import Colors
+from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, load_chroma
+from jaxcolor.photo.config import PhotoConfig, ShippedConfig
+from jaxcolor.photo.data import validation_files
+from jaxcolor.photo.model import build_model, load_backbone
+from jaxcolor.photo.predictor import PhotoColorizer, load_variables
+from jaxcolor.photo.scores import describe, methods, score_photographs
+from jaxcolor.photo.task import TRAINABLE
+from jaxcolor.predict import predict_files
+from jaxcolor.training.compilation import set_up
+from jaxcolor.training.progress import Progress
+from jaxcolor.training.run_folder import find_run
+
+FILE = "photo.safetensors"
+SETTINGS = ("width", "train", "rebalance")  # those that decide what the numbers of the file mean
+
+
+class Shipped(NamedTuple):
+    """The contents of the file. The backbone's frozen part comes from its own package."""
+
+    config: PhotoConfig
+    chroma: Chroma
+    variables: dict[str, Any]
+
+
+def load_shipped_colorizer() -> PhotoColorizer:
+    """Return the network for photographs that comes with jaxcolor."""
+    set_up("float32")
+    shipped = load_shipped()
+    model = build_model(shipped.config, len(shipped.chroma.centers))
+    return PhotoColorizer(model, shipped.variables, shipped.chroma, shipped.config)
+
+
+@cache
+def load_shipped() -> Shipped:
+    """Read the file. Its parameters are float16 there, and float32 here."""
+    with as_file(files(__package__).joinpath(FILE)) as path, safe_open(path, framework="numpy") as file:
+        config = PhotoConfig(**json.loads(file.metadata()["settings"]))
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — it is no dictionary
+    chroma = Chroma(**{name: tensors.pop(f"chroma/{name}") for name in Chroma._fields})
+    pretrained = load_backbone(build_model(config, len(chroma.centers)))
+    leaves = flatten_dict(dict(pretrained.variables), sep="/")
+    leaves |= {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
+    return Shipped(config, chroma, jax.tree.map(jnp.asarray, unflatten_dict(leaves, sep="/")))
+
+
+def pack(run: Path, target: Path) -> None:
+    """Write the file from the best checkpoint of a run: its trainable part, its bins and its settings."""
+    folder = find_run(run, PhotoConfig.TASK)
+    config = PhotoConfig.from_json(folder.read_config()["settings"])
+    chroma = load_chroma(folder.path / CHROMA_FILE)
+    trainable = TRAINABLE[config.train]
+    tensors = {f"chroma/{name}": array for name, array in chroma._asdict().items()}
+    for path, leaf in flatten_dict(load_variables(folder, "best")).items():
+        if trainable(path[1:]):
+            dtype = np.float16 if path[0] == "params" else np.float32
+            tensors["/".join(path)] = np.ascontiguousarray(leaf, dtype)
+    settings = {field.name: getattr(config, field.name) for field in fields(config) if field.name in SETTINGS}
+    data = save(tensors, {"settings": json.dumps(settings)})
+    write_atomically(target, lambda file: file.write(data))
+
+
+def use(config: ShippedConfig) -> None:
+    """Color files with the network that comes with jaxcolor, or print its scores. Raises `UserError`."""
+    if not config.predict and not config.evaluate:
+        raise UserError("give images to color with --predict")
+    model = load_shipped_colorizer()
+    if config.predict:
+        color_file = model.file_writer(config.vividness, config.average)
+        predict_files(config.predict, config.out, color_file, keep_suffix=True)
+    elif config.image_dir:
+        files = validation_files(config.image_dir)
+        scored = methods(model, load_shipped().chroma, config.vividness, config.average)
+        with Progress(len(files), 0, "scoring") as progress:
+
+            def images() -> Iterator[Colors]:
+                for file in files:
+                    yield read_image(file.read(), file.name)
+                    progress.advance(1, "scoring")
+
+            rows = score_photographs(images(), scored)
+        print(f"{len(files):,} images of {config.image_dir}:\n{describe(rows)}")
+
+
+if __name__ == "__main__":
+    pack(Path(sys.argv[1]), Path(__file__).with_name(FILE))
