@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
 from jaxcolor.training.config import RunConfig, Settings, require
 
@@ -71,6 +72,12 @@ class PhotoConfig(RunConfig):
     image_dir: Path | None = None
     """A folder or a zip archive of color images, nested and of any sizes. Those below a folder named val are
     for validation; without one, 5 % of all images."""
+    category: Category | Literal["all"] | None = None
+    """Instead of --image-dir: images of CIFAR-10, of this category or all."""
+    archive: Path | None = None
+    """A local cifar-10-binary.tar.gz, instead of a download."""
+    data_dir: Path | None = None
+    """Folder of prepared data. Default: that of tensorflow-datasets, ~/tensorflow_datasets."""
 
     name: str | None = None
     """Name of the run folder. Default: photo."""
@@ -113,6 +120,10 @@ class PhotoConfig(RunConfig):
         require(good, "crop", "a multiple of 32", self.crop)
         require(0 <= self.rebalance <= 1, "rebalance", "from 0 to 1", self.rebalance)
         check_vividness(self.vividness)
+        if self.image_dir and self.category:
+            raise UserError("--image-dir and --category exclude each other: choose one")
+        if self.archive and not self.category:
+            raise UserError("--archive is for CIFAR-10: add --category all")
         require(0 <= self.seed < 2**32, "seed", "0 to 2³² − 1", self.seed)
         self.check_run()
 

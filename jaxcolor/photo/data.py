@@ -1,4 +1,7 @@
-"""Photographs of a folder or a zip archive, cropped for training. They are decoded as they are needed."""
+"""Photographs of a folder or a zip archive, or of CIFAR-10, cropped for training.
+
+Files are decoded as they are needed.
+"""
 
 import hashlib
 import sys
@@ -15,6 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from jaxcolor.data.cifar10 import load_cifar10
 from jaxcolor.data.image_files import image_suffixes, open_image, to_rgb
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import files_below
@@ -49,11 +53,22 @@ class PhotoFile(NamedTuple):
         return image
 
 
+class PhotoArray(NamedTuple):
+    """An image in memory."""
+
+    name: str
+    array: ImageArray
+
+    def open(self, side: int) -> Image.Image:
+        """Return the image."""
+        return Image.fromarray(self.array)
+
+
 @dataclass(frozen=True)
 class Photographs:
-    """Images in color, of any sizes. Index them for an RGB array of one."""
+    """Images in color, of any sizes."""
 
-    files: Sequence[PhotoFile]
+    files: Sequence[PhotoFile | PhotoArray]
     side: int  # of the crops, in pixels
 
     def __len__(self) -> int:
@@ -108,13 +123,14 @@ class PhotoDataset:
     train: Photographs
     validation: Photographs
     skipped: dict[str, str]  # the problem of each file that is left out, by its name
+    source: dict[str, Any]  # entries of config.json
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """The description of the data in config.json."""
         names = "\n".join([*(f.name for f in self.train.files), "", *(f.name for f in self.validation.files)])
         return {
-            "name": "photographs",
+            **self.source,
             "train": len(self.train),
             "validation": len(self.validation),
             "skipped": len(self.skipped),
@@ -143,7 +159,26 @@ def find_photographs(place: Path, side: int, skipped: dict[str, str] | None = No
         raise UserError(f"all color images of {place} are for validation: add others for training")
     if not validation:
         raise UserError(f"{place} holds a single image in color: add others for validation")
-    return PhotoDataset(Photographs(train, side), Photographs(validation, side), skipped)
+    source = {"name": "photographs"}
+    return PhotoDataset(Photographs(train, side), Photographs(validation, side), skipped, source)
+
+
+def load_cifar_photographs(
+    category: str, archive: Path | None, data_dir: Path | None, side: int, md5: str | None = None
+) -> PhotoDataset:
+    """Return images of CIFAR-10. The other arguments are those of `load_cifar10`."""
+    *splits, md5 = load_cifar10(category, archive, data_dir, md5)
+    skipped: dict[str, str] = {}
+    kept: list[Photographs] = []
+    for split, arrays in zip(("train", "test"), splits, strict=True):
+        images = [PhotoArray(f"{split}/{index}", array) for index, array in enumerate(arrays)]
+        gray = {image.name: "gray" for image in images if is_gray(image.array)}
+        kept.append(Photographs([image for image in images if image.name not in gray], side))
+        skipped |= gray
+    report(skipped, sum(map(len, splits)))
+    train, test = kept
+    source = {"name": "cifar10", "category": category, "archive_md5": md5}
+    return PhotoDataset(train, test, skipped, source)
 
 
 def validation_files(place: Path) -> list[PhotoFile]:
@@ -197,9 +232,13 @@ def problem(file: PhotoFile) -> str | None:
             array = to_rgb(image, file.name)
     except UserError as error:
         return str(error)
-    step = max(1, min(array.shape[:2]) // 64)
-    values = array[::step, ::step].astype(np.int16)
-    return "gray" if (values.max(axis=-1) - values.min(axis=-1)).max() <= GRAY else None
+    return "gray" if is_gray(array) else None
+
+
+def is_gray(image: ImageArray) -> bool:
+    """Return whether red, green and blue are nearly equal, in about 64×64 pixels from all over the image."""
+    step = max(1, min(image.shape[:2]) // 64)
+    return bool(np.ptp(image[::step, ::step], axis=-1).max() <= GRAY)
 
 
 def report(skipped: dict[str, str], total: int) -> None:

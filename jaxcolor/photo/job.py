@@ -20,7 +20,7 @@ from jaxcolor.files import write_json
 from jaxcolor.models.photo import STRIDE, PhotoNet
 from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, count, load_chroma, make_chroma, save_chroma
 from jaxcolor.photo.config import PhotoConfig
-from jaxcolor.photo.data import PhotoDataset, Photographs, find_photographs
+from jaxcolor.photo.data import PhotoDataset, Photographs, find_photographs, load_cifar_photographs
 from jaxcolor.photo.model import build_model, initialize, load_backbone
 from jaxcolor.photo.predictor import PhotoColorizer, load_photo_colorizer
 from jaxcolor.photo.scores import describe as describe_scores
@@ -73,12 +73,22 @@ def color_photos(config: PhotoConfig, since: float | None = None) -> Metrics | N
 
 def build_job(config: PhotoConfig, folder: RunFolder, existing: RunFolder | None) -> "PhotoJob":
     """Build a job from its settings. `existing` is the run to resume or read, or None."""
-    if config.image_dir is None:
-        raise UserError("give a folder or a zip archive of color images with --image-dir")
-    data = find_photographs(config.image_dir, config.crop, read_skipped(existing) if existing else None)
+    data = load_photographs(config, existing)
     chroma = choose_chroma(config, data, existing)
     model = build_model(config, len(chroma.centers))
     return PhotoJob(config, data, chroma, model, load_backbone(model), folder)
+
+
+def load_photographs(config: PhotoConfig, existing: RunFolder | None) -> PhotoDataset:
+    """Return the images that the settings name. Raises `UserError` if they name none."""
+    if config.category:
+        md5 = existing.read_config()["dataset"]["archive_md5"] if existing else None
+        return load_cifar_photographs(config.category, config.archive, config.data_dir, config.crop, md5)
+    if config.image_dir:
+        return find_photographs(config.image_dir, config.crop, read_skipped(existing) if existing else None)
+    raise UserError(
+        "give a folder or a zip archive of color images with --image-dir, or CIFAR-10 with --category all"
+    )
 
 
 def read_skipped(existing: RunFolder) -> dict[str, str]:

@@ -18,3 +18,22 @@ def test_the_model_or_the_run_decides_which_settings_there_are(
     assert len(calls) == 2
     assert not cli.is_photo_run(["--name", "horses", "--runs-dir", str(tmp_path)])
     assert not cli.is_photo_run(["--runs-dir", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shipped"),
+    [
+        (["--predict", "a.jpg"], True),
+        (["--predict=a.jpg", "--vividness", "0.2"], True),
+        (["--evaluate", "--image-dir", "images"], True),
+        (["--predict", "a.jpg", "--name", "horses"], False),
+        (["--predict", "a.jpg", "--model=unet"], False),
+        (["--predict", "a.jpg", "--runs-dir", "runs"], False),
+        (["--evaluate"], False),
+        ([], False),
+    ],
+)
+def test_images_are_colored_by_the_network_that_ships_unless_a_run_is_named(
+    arguments: list[str], shipped: bool
+) -> None:
+    assert cli.uses_shipped(arguments) == shipped

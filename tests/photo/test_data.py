@@ -4,9 +4,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from photo_files import image_bytes, write_files, write_zip
+from PIL import Image
 
+from jaxcolor.data.cifar10 import load_cifar10
 from jaxcolor.errors import UserError
-from jaxcolor.photo.data import PhotoFile, Photographs, find_photographs, list_files, split
+from jaxcolor.photo.data import (
+    PhotoFile,
+    Photographs,
+    find_photographs,
+    list_files,
+    load_cifar_photographs,
+    split,
+    validation_files,
+)
 from jaxcolor.training.batches import make_batches
 
 
@@ -96,3 +106,29 @@ def test_a_damaged_archive_names_its_files(tmp_path: Path) -> None:
     data[start : start + 20] = bytes(20)
     path.write_bytes(data)
     assert "train/0/0.png" in find_photographs(path, 32).skipped
+
+
+def test_cifar10_is_read_from_memory_without_its_gray_images(
+    archive: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jaxcolor.photo.data.is_gray", lambda image: bool(image[0, 0, 0] % 2))
+    data = load_cifar_photographs("all", archive, data_dir, 64)
+    train, test, md5 = load_cifar10("all", archive, data_dir)
+    kept = [image for image in train if image[0, 0, 0] % 2 == 0]
+    assert 0 < len(kept) < len(train)
+    assert len(data.train) == len(kept)
+    assert len(data.skipped) == sum(int(image[0, 0, 0] % 2) for image in (*train, *test))
+    assert data.facts["archive_md5"] == md5
+    enlarged = np.asarray(Image.fromarray(kept[1]).resize((64, 64), Image.Resampling.BILINEAR))
+    np.testing.assert_array_equal(data.train.crop(1), enlarged)
+    assert data.train.crop(0, np.random.default_rng(0)).shape == (64, 64, 3)
+
+
+def test_validation_files_are_those_below_val_or_all(tmp_path: Path) -> None:
+    place = write_files(tmp_path / "images")
+    assert [file.name for file in validation_files(place)] == [f"val/{index}.jpg" for index in range(4)]
+    assert len(validation_files(place / "train")) == 12
+    (tmp_path / "gray").mkdir()
+    (place / "train/gray.png").rename(tmp_path / "gray" / "gray.png")
+    with pytest.raises(UserError, match="holds no images in color"):
+        validation_files(tmp_path / "gray")

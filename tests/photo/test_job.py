@@ -95,5 +95,5 @@ def test_train_resume_evaluate_and_predict(
 
 
 def test_the_images_must_be_given() -> None:
-    with pytest.raises(UserError, match="give a folder or a zip archive of color images with --image-dir"):
+    with pytest.raises(UserError, match="give a folder or a zip archive of color images"):
         color_photos(PhotoConfig())
