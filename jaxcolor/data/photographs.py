@@ -22,6 +22,7 @@ PHOTOGRAPHS = (
     ("sklearn", "datasets/images/flower.jpg"),
     ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
 )
+CAMERA = ("skimage", "data/camera.png")  # a photograph on gray film, which is not part of the sample
 TRAIN_SHARE = 0.75  # of each photograph's width
 WINDOWS = (64, 96, 128, 192)  # sides of the squares that are shrunk to patches, in pixels of the photograph
 TRAIN_STRIDE = 3 / 8  # of the window's side
@@ -30,10 +31,11 @@ VALIDATION_STRIDE = 1 / 2
 
 def load_photographs() -> list[UInt8[np.ndarray, "_ _ 3"]]:
     """Return the photographs, which have different heights and widths."""
-    return [_load(package, name) for package, name in PHOTOGRAPHS]
+    return [load_photograph(package, name) for package, name in PHOTOGRAPHS]
 
 
-def _load(package: str, name: str) -> np.ndarray:
+def load_photograph(package: str, name: str) -> UInt8[np.ndarray, "_ _ 3"]:
+    """Return a photograph that an installed package contains."""
     with as_file(files(package).joinpath(name)) as path:
         return read_image(path)
 
