@@ -5,7 +5,6 @@ The orientation is an exception: the pixels are turned as it says, and its tag i
 
 import contextlib
 import io
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,7 +50,7 @@ class ColorFile:
 
     def __init__(self, color: Callable[[ImageArray], ImageArray]):
         self._color = color
-        self._has_said_that_colors_are_dropped = False
+        self._has_met_colors = False
 
     def __call__(self, source: Path, target: Path) -> tuple[list[Path], str]:
         """Color a file. Return the path of the colored one, and a note for the terminal.
@@ -61,14 +60,15 @@ class ColorFile:
         `UserError` if the source is no image.
         """
         original = read_original(source)
-        if np.ptp(original.rgb, axis=-1).max() > COLORED and not self._has_said_that_colors_are_dropped:
-            self._has_said_that_colors_are_dropped = True
-            print(f"{source} has colors: images are taken as gray", file=sys.stderr, flush=True)
-        kind, note = original.kind, ""
+        note = ""
+        if not self._has_met_colors and np.ptp(original.rgb, axis=-1).max() > COLORED:
+            self._has_met_colors = True
+            note = "has colors, which are replaced: "
+        kind = original.kind
         if target.suffix.lower() != source.suffix.lower():
             kind = image_format(target)
         elif kind not in WRITTEN:
-            note = f"as PNG, because {kind} does not hold a colored photograph: "
+            note += f"as PNG, because {kind} does not hold a colored photograph: "
             kind, target = "PNG", target.with_suffix(".png")
         write_colored(target, np.asarray(self._color(original.rgb)), original, kind)
         return [target], note

@@ -161,14 +161,15 @@ def test_the_suffix_of_another_target_decides_its_format(tmp_path: Path) -> None
     assert color(tmp_path / "wrong.jpg", tmp_path / "out" / "wrong.jpg").format == "PNG"
 
 
-def test_that_colors_are_dropped_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_that_colors_are_replaced_is_said_once(tmp_path: Path) -> None:
     Image.fromarray(GRAY).save(tmp_path / "gray.png")
     for name in ("a.png", "b.png"):
         Image.fromarray(RNG.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / name)
     color_file = ColorFile(swap)
-    for name in ("gray.png", "a.png", "b.png"):
-        color_file(tmp_path / name, tmp_path / "out" / name)
-    assert capsys.readouterr().err == f"{tmp_path / 'a.png'} has colors: images are taken as gray\n"
+    notes = [
+        color_file(tmp_path / name, tmp_path / "out" / name)[1] for name in ("gray.png", "a.png", "b.png")
+    ]
+    assert notes == ["", "has colors, which are replaced: ", ""]
 
 
 def test_an_srgb_profile_is_kept(tmp_path: Path) -> None:
