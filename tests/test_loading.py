@@ -120,7 +120,8 @@ def test_predict_writes_an_image_per_file_and_reports_broken_ones_at_the_end(
     in_palette = dataclasses.replace(config, predict=(folder / "a.png",), keep_lightness=False, out=tmp_path)
     colorize(in_palette)
     np.testing.assert_array_equal(Image.open(tmp_path / "a.png"), palette_colors)
-    assert capsys.readouterr().out.splitlines()[0] == f"{folder / 'a.png'}: {written / 'a.png'}"
+    line = f"{folder / 'a.png'}: has colors, which are replaced: {written / 'a.png'}"
+    assert capsys.readouterr().out.splitlines()[0] == line
 
 
 def test_a_run_may_be_in_the_home_folder(
