@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxcolor.colorization import predictor
 from jaxcolor.colorization.palette import paint
-from jaxcolor.colorization.predictor import Colorizer, in_batches
+from jaxcolor.colorization.predictor import MARGIN, Colorizer, in_batches
 from jaxcolor.colorization.preprocess import network_input
+from jaxcolor.painting import gray_of
 
 PALETTE = np.linspace(0, 0.9, 15).reshape(5, 3).astype(np.float32)
 RNG = np.random.default_rng(0)
@@ -77,3 +79,36 @@ def test_super_resolution_sees_colors_at_a_quarter_of_the_resolution() -> None:
     images = RNG.integers(0, 256, (9, 32, 32, 3), np.uint8) // 4
     images += 48 * np.arange(9, dtype=np.uint8)[:, None, None, None] // 2
     np.testing.assert_array_equal(make(downsize_input=True).predict(images), expected(images, downsize=True))
+
+
+@pytest.mark.parametrize("shape", [(300, 70), (129, 64), (40, 200)])
+def test_a_large_image_is_colored_in_bands_as_the_whole_would_be(
+    shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = RNG.integers(0, 256, (*shape, 3), np.uint8)
+    seen: list[tuple[int, ...]] = []
+
+    def by_neighbors(variables: dict, x: jax.Array, train: bool) -> jax.Array:
+        """A network that sees `MARGIN` pixels up and down."""
+        seen.append(x.shape)
+        return by_brightness(variables, x + jnp.roll(x, MARGIN, axis=1) + jnp.roll(x, -MARGIN, axis=1), train)
+
+    variables = {"params": {"scale": jnp.ones(())}}
+    whole = Colorizer(by_neighbors, variables, PALETTE).predict(
+        np.pad(image, [(MARGIN,) * 2, (0, 0), (0, 0)], "edge")
+    )
+    seen.clear()
+    monkeypatch.setattr(predictor, "PIXELS_AT_ONCE", 64 * 70)
+    colored = Colorizer(by_neighbors, variables, PALETTE).predict(image)
+    np.testing.assert_array_equal(colored, whole[MARGIN:-MARGIN])
+    assert len(set(seen)) == 1  # all bands have one size, and are compiled once
+    assert seen[0][1] < shape[0] + 2 * MARGIN or shape[0] < 64
+
+
+def test_lightness_is_kept_unless_it_is_the_result() -> None:
+    image = RNG.integers(0, 256, (32, 32, 3), np.uint8)
+    kept = make().color(image)
+    assert np.abs(gray_of(kept).astype(int) - gray_of(image)).max() <= 3
+    np.testing.assert_array_equal(make().color(image, keep_lightness=False), make().predict(image))
+    super_resolution = make(downsize_input=True)
+    np.testing.assert_array_equal(super_resolution.color(image), super_resolution.predict(image))

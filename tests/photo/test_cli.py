@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from jaxcolor import cli
+from jaxcolor.errors import UserError
 from jaxcolor.training.run_folder import RunFolder
 
 
@@ -37,3 +38,9 @@ def test_images_are_colored_by_the_network_that_ships_unless_a_run_is_named(
     arguments: list[str], shipped: bool
 ) -> None:
     assert cli.uses_shipped(arguments) == shipped
+
+
+def test_a_run_of_another_program_is_named_as_it_is_called(tmp_path: Path) -> None:
+    RunFolder(tmp_path / "family").create({"task": "photo", "settings": {}})
+    with pytest.raises(UserError, match=r"is a run of colorize.py --model photo, not of segment.py"):
+        cli.segment(["--name", "family", "--runs-dir", str(tmp_path), "--evaluate"])
