@@ -53,7 +53,7 @@ class RunFolder:
     def check_task(self, task: str) -> None:
         """Raise `UserError` if the run is one of another program."""
         if (found := self.read_config()["task"]) != task:
-            raise UserError(f"{self.path} is a run of {found}.py, not of {task}.py")
+            raise UserError(f"{self.path} is a run of {program(found)}, not of {program(task)}")
 
     def check_free(self, overwrite: bool) -> None:
         """Raise `UserError` if the folder has contents, unless it is a run and `overwrite` is set."""
@@ -145,6 +145,11 @@ class RunFolder:
         data = b"".join(_json(line) + b"\n" for line in kept)
         write_atomically(self.metrics_file, lambda file: file.write(data))
         remove_temporary(self.path)
+
+
+def program(task: str) -> str:
+    """Return how to call the program that runs a task."""
+    return "colorize.py --model photo" if task == "photo" else f"{task}.py"
 
 
 def find_run(path: Path, task: str | None = None) -> RunFolder:
