@@ -5,11 +5,11 @@ their scores.
 """
 
 import multiprocessing
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -24,7 +24,7 @@ from jaxcolor.images import save_image
 from jaxcolor.options import read_options
 from jaxcolor.painting import Colors, gray_of
 from jaxcolor.photo.scores import describe, methods, score_photographs
-from jaxcolor.photo.shipped import load_shipped, load_shipped_colorizer
+from jaxcolor.photo.shipped import load_shipped, load_shipped_colorizer, pack
 from jaxcolor.training.config import Settings
 
 HEIGHT = 220  # pixels, of a drawn photograph
@@ -41,6 +41,8 @@ class PhotosConfig(Settings):
 
     out: Path = Path("photos")
     """Folder for the drawings."""
+    pack: Path | None = None
+    """Write the file of the network that comes with jaxcolor instead, from this run."""
     time: bool = False
     """Measure time and memory at several sizes instead, each in a process of its own."""
 
@@ -48,6 +50,9 @@ class PhotosConfig(Settings):
 def main() -> None:
     """Read the options, and draw or measure."""
     options = read_options(PhotosConfig)
+    if options.pack:
+        pack(options.pack)
+        return
     if options.time:
         for megapixels in MEGAPIXELS:
             print(in_process(megapixels), flush=True)
@@ -90,12 +95,14 @@ def shown(image: np.ndarray) -> Image.Image:
 
 def in_process(megapixels: float) -> str:
     """Return time and memory of coloring a JPEG, in a new process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(measure, (megapixels,))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, megapixels).result()
 
 
 def measure(megapixels: float) -> str:
     """Color a JPEG of a size, from file to file: once to compile, then once more."""
+    import resource  # Windows has none
+
     gray = Image.fromarray(gray_of(load_photograph(*PHOTOGRAPHS[5])))
     factor = (megapixels * 1e6 / (gray.width * gray.height)) ** 0.5
     large = gray.resize((round(gray.width * factor), round(gray.height * factor)), Image.Resampling.BICUBIC)

@@ -115,7 +115,7 @@ def color_with_shipped(arguments: Sequence[str] | None = None, prog: str | None 
 def is_photo_run(arguments: Sequence[str] | None) -> bool:
     """Return whether the run that `--name` names colors photographs, so that it needs no `--model`."""
     name, runs_dir = given_value("--name", arguments), given_value("--runs-dir", arguments)
-    run = RunFolder(Path(runs_dir or "runs") / (name or ""))
+    run = RunFolder(expand_user(Path(runs_dir or "runs")) / (name or ""))
     return bool(name) and run.is_run() and run.read_config().get("task") == "photo"
 
 

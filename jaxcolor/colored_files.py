@@ -1,10 +1,11 @@
-"""Colored image files: in the format of the original, with its metadata, color profile, resolution and alpha.
+"""Colored image files: with the format, EXIF data, color profile, resolution and alpha of the original.
 
 The orientation is an exception: the pixels are turned as it says, and its tag is removed.
 """
 
 import contextlib
 import io
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from jaxcolor.data.image_files import (
     open_image,
     to_rgb,
 )
+from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_atomically
 from jaxcolor.images import image_format
 
@@ -42,34 +44,39 @@ TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")
 # The tags of a TIFF that do not describe how its pixels are stored: texts, dates, EXIF and GPS.
 TIFF_TAGS = {269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853}
 LONGEST_EXIF = 65_533  # bytes, in a JPEG
+HIGHEST_DPI = 65_535  # in a JPEG
 COLORED = 12  # an image is in color if red, green and blue of some pixel differ by more
 
 
 class ColorFile:
-    """Color files with a function from RGB images to RGB images, in sRGB."""
+    """Color files with a function from RGB images to RGB images, in sRGB.
 
-    def __init__(self, color: Callable[[ImageArray], ImageArray]):
+    `sees_colors` says that the function makes use of the colors of its images.
+    """
+
+    def __init__(self, color: Callable[[ImageArray], ImageArray], sees_colors: bool = False):
         self._color = color
-        self._has_met_colors = False
+        self._knows_colors = sees_colors
 
     def __call__(self, source: Path, target: Path) -> tuple[list[Path], str]:
         """Color a file. Return the path of the colored one, and a note for the terminal.
 
-        With the suffix of the source, the target has its format, whatever that is. The path is that of the
-        target, or with the suffix .png if the format of the source cannot hold a colored photograph. Raises
-        `UserError` if the source is no image.
+        If the target has the suffix of the source, it gets the format of the source, even if that suffix
+        is wrong; otherwise that of its own suffix. If the format of the source cannot hold a colored
+        photograph, the path is that of the target with .png appended. The note on colors comes once. Raises
+        `UserError` if the source is no image, or if Pillow cannot write the result.
         """
         original = read_original(source)
         note = ""
-        if not self._has_met_colors and np.ptp(original.rgb, axis=-1).max() > COLORED:
-            self._has_met_colors = True
+        if not self._knows_colors and np.ptp(original.rgb, axis=-1).max() > COLORED:
+            self._knows_colors = True
             note = "has colors, which are replaced: "
         kind = original.kind
         if target.suffix.lower() != source.suffix.lower():
             kind = image_format(target)
         elif kind not in WRITTEN:
             note += f"as PNG, because {kind} does not hold a colored photograph: "
-            kind, target = "PNG", target.with_suffix(".png")
+            kind, target = "PNG", target.with_name(f"{target.name}.png")
         write_colored(target, np.asarray(self._color(original.rgb)), original, kind)
         return [target], note
 
@@ -108,7 +115,12 @@ def write_colored(target: Path, colors: ImageArray, original: Original, kind: st
     if original.alpha and kind in WITH_ALPHA:
         image.putalpha(original.alpha)
     options = original.options | WRITTEN.get(kind, {})
-    write_atomically(target, lambda file: image.save(file, format=kind, **options))
+    if kind == "JPEG" and len(options.get("exif", b"")) > LONGEST_EXIF:
+        del options["exif"]
+    try:
+        write_atomically(target, lambda file: image.save(file, format=kind, **options))
+    except (ValueError, OverflowError, struct.error, KeyError, TypeError) as error:
+        raise UserError(f"cannot write {target} as {kind}: {reason(error)}; choose another format") from error
 
 
 def metadata(image: Image.Image, turned: bool) -> dict[str, Any]:
@@ -120,11 +132,12 @@ def metadata(image: Image.Image, turned: bool) -> dict[str, Any]:
         if image.format == "TIFF":
             for tag in set(exif) - TIFF_TAGS:
                 del exif[tag]
-        if len(exif) and len(data := exif.tobytes()) <= LONGEST_EXIF:
-            options["exif"] = data
+        if len(exif):
+            options["exif"] = exif.tobytes()
     with contextlib.suppress(*BROKEN_METADATA):
         across, down = map(float, image.info["dpi"])
-        options["dpi"] = (down, across) if turned else (across, down)
+        if min(across, down) > 0 and max(across, down) <= HIGHEST_DPI:  # and not NaN
+            options["dpi"] = (down, across) if turned else (across, down)
     return options
 
 

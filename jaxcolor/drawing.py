@@ -5,12 +5,35 @@ from functools import cache
 from pathlib import Path
 
 import matplotlib
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
+
+from jaxcolor.images import save_image
+
+# The images of one drawing may differ in size, so their axes have no names.
+ImageArray = UInt8[np.ndarray, "_ _ _"]  # [height, width, channel], gray (1 channel) or color (3)
+Images = UInt8[np.ndarray, "_ _ _ _"]
 
 GAP = 4
 MARGIN = 12
 LINE = 20  # height of a line of text, in pixels
+ENLARGED = 96  # pixels of the longer side of a drawn image, or the next multiple of the image's own
 INK, PAPER = (40, 40, 40), (255, 255, 255)
+
+
+def draw_grid(path: Path, title: str, rows: Mapping[str, Images]) -> None:
+    """Draw a row of images per entry, behind its label, enlarged without smoothing."""
+    strips = {label: row([enlarged(image) for image in images]) for label, images in rows.items()}
+    save_image(path, sheet(title, strips, GAP))
+
+
+def enlarged(image: ImageArray, size: int = ENLARGED) -> Image.Image:
+    """Enlarge every pixel to a square of pixels."""
+    factor = max(1, -(-size // max(image.shape[:2])))
+    is_gray = image.shape[2] == 1
+    small = Image.fromarray(image[..., 0] if is_gray else image).convert("RGB")
+    return small.resize((small.width * factor, small.height * factor), Image.Resampling.NEAREST)
 
 
 @cache

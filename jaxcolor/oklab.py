@@ -1,5 +1,7 @@
 """The color space OKLab (Ottosson, 2020): lightness L in 0–1, a from green to red, b from blue to yellow.
 
+The a and b of sRGB's colors are within ±0.32.
+
 The functions take arrays of NumPy or JAX, with the three values of a color on the last axis.
 """
 
@@ -21,8 +23,8 @@ TO_LAB = (
 
 def from_srgb(colors: Any) -> Any:
     """Return sRGB colors in 0–1 as OKLab."""
-    numpy = _numpy(colors)
-    return numpy.cbrt(to_linear(colors) @ _matrix(colors, TO_CONES)) @ _matrix(colors, TO_LAB)
+    xp = _numpy(colors)
+    return _times(xp.cbrt(_times(to_linear(colors), TO_CONES)), TO_LAB)
 
 
 def to_srgb(lab: Any) -> Any:
@@ -32,8 +34,7 @@ def to_srgb(lab: Any) -> Any:
 
 def to_linear_srgb(lab: Any) -> Any:
     """Return OKLab colors as linear sRGB, with values below 0 or above 1 for colors that sRGB lacks."""
-    cones = (lab @ _matrix(lab, np.linalg.inv(TO_LAB))) ** 3
-    return cones @ _matrix(lab, np.linalg.inv(TO_CONES))
+    return _times(_times(lab, np.linalg.inv(TO_LAB)) ** 3, np.linalg.inv(TO_CONES))
 
 
 def gray(lightness: Any) -> Any:
@@ -48,15 +49,15 @@ def lightness_of_gray(values: Any) -> Any:
 
 def to_linear(values: Any) -> Any:
     """Return linear light in 0–1 from sRGB values in 0–1."""
-    numpy = _numpy(values)
-    return numpy.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    xp = _numpy(values)
+    return xp.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def from_linear(light: Any) -> Any:
     """Return sRGB values from linear light. Negative light becomes negative values."""
-    numpy = _numpy(light)
-    curve = 1.055 * numpy.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
-    return numpy.where(light <= 0.0031308, 12.92 * light, curve)
+    xp = _numpy(light)
+    curve = 1.055 * xp.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
+    return xp.where(light <= 0.0031308, 12.92 * light, curve)
 
 
 def _numpy(array: Any) -> Any:
@@ -67,5 +68,8 @@ def _numpy(array: Any) -> Any:
     return jax.numpy
 
 
-def _matrix(like: Any, rows: Any) -> Any:
-    return _numpy(like).asarray(rows, like.dtype).T
+def _times(colors: Any, rows: Any) -> Any:
+    """Return the products of a matrix and colors. On a GPU they are exact, whatever the default precision."""
+    xp = _numpy(colors)
+    options = {} if xp is np else {"precision": "highest"}
+    return xp.matmul(colors, xp.asarray(rows, colors.dtype).T, **options)

@@ -19,23 +19,23 @@ PredictFile = Callable[[Path, Path], tuple[list[Path], str]]
 
 
 def predict_files(
-    given: Sequence[Path], folder: Path, predict_file: PredictFile, keep_suffix: bool = False
+    given: Sequence[Path], out: Path, predict_file: PredictFile, keep_suffix: bool = False
 ) -> list[Path]:
     """Write predictions for files, folders and patterns such as `*.jpg` into a folder. Return their paths.
 
     With `keep_suffix`, predictions have the names of their images. A single one may have a name of its own:
-    `folder` is then the path of an image file. A file without a prediction, such as a broken one, does not
+    `out` is then the path of an image file. A file without a prediction, such as a broken one, does not
     stop the others. Raises `UserError` at the end if there were such files, and at the start if predictions
     would overwrite their images.
     """
     sources = find_files(given)
-    if keep_suffix and folder.suffix.lower() in image_suffixes() and not folder.is_dir():
+    if keep_suffix and out.suffix.lower() in image_suffixes() and not out.is_dir():
         if len(sources) > 1:
-            raise UserError(f"--out {folder} is an image file, but there are {len(sources)}: give a folder")
-        targets = {sources[0]: folder}
+            raise UserError(f"--out {out} names one file, but there are {len(sources)} images: give a folder")
+        targets = {sources[0]: out}
     else:
-        targets = {source: folder / name for name, source in name_predictions(sources, keep_suffix).items()}
-    check_distinct(targets)
+        targets = {source: out / name for name, source in name_predictions(sources, keep_suffix).items()}
+    check_originals_stay(targets)
     written: list[Path] = []
     problems: list[str] = []
     with Progress(len(targets), 0, "predicting") as progress:
@@ -60,7 +60,7 @@ def predict_files(
     return written
 
 
-def check_distinct(targets: dict[Path, Path]) -> None:
+def check_originals_stay(targets: dict[Path, Path]) -> None:
     """Raise `UserError` if a prediction would overwrite an image."""
     images = {identity(source) for source in targets if source.exists()}
     for target in targets.values():

@@ -146,7 +146,7 @@ def test_other_kinds_of_pixels_are_read(tmp_path: Path, mode: str, name: str) ->
 def test_a_format_that_does_not_hold_color_becomes_png(tmp_path: Path) -> None:
     Image.fromarray(GRAY).save(tmp_path / "a.gif")
     (written,), note = ColorFile(swap)(tmp_path / "a.gif", tmp_path / "out" / "a.gif")
-    assert written == tmp_path / "out" / "a.png"
+    assert written == tmp_path / "out" / "a.gif.png"
     assert note == "as PNG, because GIF does not hold a colored photograph: "
     np.testing.assert_array_equal(Image.open(written), expected())
 
@@ -227,3 +227,77 @@ def test_the_original_stays_if_the_disk_is_full(tmp_path: Path, monkeypatch: pyt
         ColorFile(swap)(tmp_path / "a.png", tmp_path / "out.png")
     assert (tmp_path / "out.png").read_bytes() == b"earlier"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "out.png"]
+
+
+def test_a_gray_and_a_cmyk_profile_are_converted(tmp_path: Path) -> None:
+    """A gray profile of linear light: its values are much lighter in sRGB."""
+    gray_profile = linear_gray_profile()
+    Image.fromarray(GRAY).save(tmp_path / "a.png", icc_profile=gray_profile)
+    original = read_original(tmp_path / "a.png")
+    light = GRAY / 255
+    expected_srgb = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    difference = np.abs(original.rgb[..., 0] - 255 * expected_srgb)
+    assert difference.max() <= 12  # of dark pixels, which 8 bits of linear light hold coarsely
+    assert difference.mean() <= 1
+    assert "icc_profile" not in original.options
+    # No CMYK profile is at hand: one of another color space than the pixels is ignored.
+    Image.fromarray(GRAY).convert("RGB").convert("CMYK").save(tmp_path / "b.jpg", icc_profile=gray_profile)
+    assert "icc_profile" not in read_original(tmp_path / "b.jpg").options
+
+
+def linear_gray_profile() -> bytes:
+    """Return a minimal ICC profile of gray with a gamma of 1."""
+    text = b"linear gray\0"
+    description = b"desc" + bytes(4) + len(text).to_bytes(4, "big") + text + bytes(12 + 67)
+    white = b"XYZ " + bytes(4) + b"".join(round(v * 65536).to_bytes(4, "big") for v in (0.9642, 1.0, 0.8249))
+    curve = b"curv" + bytes(4) + bytes(4)  # no entries: the identity
+    parts = {b"desc": description, b"wtpt": white, b"kTRC": curve}
+    table, data, start = b"", b"", 128 + 4 + 12 * len(parts)
+    for name, part in parts.items():
+        part += bytes(-len(part) % 4)
+        table += name + (start + len(data)).to_bytes(4, "big") + len(part).to_bytes(4, "big")
+        data += part
+    body = len(parts).to_bytes(4, "big") + table + data
+    header = bytearray(128)
+    header[0:4] = (128 + len(body)).to_bytes(4, "big")
+    header[8:12] = bytes([2, 0x40, 0, 0])
+    header[12:24] = b"mntrGRAYXYZ "
+    header[36:40] = b"acsp"
+    header[68:80] = white[8:]
+    return bytes(header) + body
+
+
+@pytest.mark.parametrize(
+    ("compression", "kept"),
+    [
+        ("tiff_adobe_deflate", "tiff_adobe_deflate"),
+        (None, "raw"),
+        ("tiff_lzw", "tiff_lzw"),
+        ("jpeg", "tiff_lzw"),
+    ],
+)
+def test_a_lossless_compression_of_a_tiff_is_kept(tmp_path: Path, compression: str | None, kept: str) -> None:
+    Image.fromarray(GRAY).convert("RGB").save(tmp_path / "a.tif", compression=compression)
+    assert color(tmp_path / "a.tif", tmp_path / "b.tif").info["compression"] == kept
+
+
+def test_exif_that_a_jpeg_cannot_hold_is_left_out(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "x" * 70_000
+    Image.fromarray(GRAY).save(tmp_path / "a.png", exif=exif.tobytes())
+    assert len(color(tmp_path / "a.png", tmp_path / "b.png").getexif()[0x010E]) == 70_000
+    assert not color(tmp_path / "a.png", tmp_path / "b.jpg").getexif()
+
+
+@pytest.mark.parametrize("dpi", [(0, 0), (100_000, 100_000)])
+def test_a_resolution_without_sense_is_left_out(tmp_path: Path, dpi: tuple[int, int]) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.tif", dpi=dpi)
+    assert "dpi" not in read_original(tmp_path / "a.tif").options
+    color(tmp_path / "a.tif", tmp_path / "b.jpg")
+
+
+def test_an_image_that_its_format_cannot_hold_is_one_line(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((1, 17_000), np.uint8)).save(tmp_path / "a.png")  # WebP ends at 16,383 pixels
+    with pytest.raises(UserError, match=r"cannot write .*b\.webp"):
+        color(tmp_path / "a.png", tmp_path / "b.webp")
+    assert not (tmp_path / "b.webp").exists()

@@ -106,7 +106,7 @@ def test_one_image_may_be_written_to_a_file(tmp_path: Path) -> None:
     out = tmp_path / "new" / "colored.jpg"
     assert predict_files([tmp_path / "a.png"], out, predict_file, keep_suffix=True) == [out]
     with pytest.raises(
-        UserError, match=r"--out .*colored\.jpg is an image file, but there are 2: give a folder"
+        UserError, match=r"--out .*colored\.jpg names one file, but there are 2 images: give a folder"
     ):
         predict_files([tmp_path], out, predict_file, keep_suffix=True)
     with pytest.raises(UserError, match=r"would overwrite .*a\.png"):

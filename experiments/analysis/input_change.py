@@ -19,8 +19,8 @@ from jaxtyping import Array, Float
 from analysis.plots import draw_lines
 from analysis.report import Results, count, image, table
 from analysis.trainings import Outcome, Trainer, Training, describe_change
-from jaxcolor.colorization.drawing import draw_grid
 from jaxcolor.colorization.palette import paint
+from jaxcolor.drawing import draw_grid
 from jaxcolor.training.state import TrainState
 
 MOSAIC, MOSAICS = 3, 4  # images per side of a mosaic, which has an inside, and the number of mosaics

@@ -12,9 +12,9 @@ from analysis.plots import Points, draw_lines
 from analysis.report import Results, image, means_of, show, spread, table
 from analysis.runs import Run
 from analysis.trainings import Trainer, Training
-from jaxcolor.colorization.drawing import draw_grid
 from jaxcolor.colorization.palette import paint
 from jaxcolor.colorization.scores import ImageScores, colorfulness, score_baselines, score_images
+from jaxcolor.drawing import draw_grid
 
 SHOWN = 10  # images side by side
 GRID = "networks-images.png"

@@ -18,7 +18,7 @@ from analysis.networks import (
 from analysis.plots import Points, draw_lines
 from analysis.report import Results, count, image, means_of, table
 from analysis.trainings import Trainer, Training
-from jaxcolor.colorization.drawing import draw_grid
+from jaxcolor.drawing import draw_grid
 
 GRID = "skips-images.png"
 

@@ -19,7 +19,8 @@ from jaxcolor.cli import run_script
 from jaxcolor.data.examples import Examples
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.data.shapes import SHAPES, ShapeImages
-from jaxcolor.segmentation.preprocess import MEAN, STANDARD_DEVIATION, resize_image, resize_label_map
+from jaxcolor.pretrained.imagenet import MEAN, STANDARD_DEVIATION
+from jaxcolor.segmentation.preprocess import resize_image, resize_label_map
 from jaxcolor.training.batches import epoch_order
 from jaxcolor.training.memory import keep_freed_memory
 from reference.segmentation import build_deeplabv3

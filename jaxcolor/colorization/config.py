@@ -110,8 +110,9 @@ class ColorizeConfig(RunConfig):
     """Only print and write the validation scores of a checkpoint of the run of this name, and draw its
     activations."""
     predict: tuple[Path, ...] = ()
-    """Only color these images with a checkpoint of the run of this name, and write them into its folder.
-    A folder stands for the image files in it, and a pattern such as *.jpg for the files that fit."""
+    """Only color these images: with the network for photographs that comes with jaxcolor (its options:
+    --predict --help), or with a checkpoint of the run that --name or --model names. A folder stands for the
+    image files in it, and a pattern such as *.jpg for the files that fit."""
     out: Path | None = None
     """Folder for the results of --predict, or a file for one. Default: predictions/ in the run folder."""
     keep_lightness: bool = True

@@ -14,7 +14,7 @@ import numpy as np
 from jaxcolor.colored_files import ColorFile
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import Dataset, LabeledImages, load_dataset, make_arrays
-from jaxcolor.colorization.drawing import draw_activations, draw_grid
+from jaxcolor.colorization.drawing import draw_activations
 from jaxcolor.colorization.palette import (
     Palette,
     draw_palette,
@@ -47,6 +47,7 @@ from jaxcolor.colorization.scores import (
     write_image_scores,
 )
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, make_train_step, predict
+from jaxcolor.drawing import draw_grid
 from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically, write_json
 from jaxcolor.predict import predict_files
@@ -84,7 +85,8 @@ def colorize(config: ColorizeConfig, since: float | None = None) -> Metrics | No
     """
     if config.predict:
         model = load_colorizer(find_run(config.folder), config.checkpoint)
-        color_file = ColorFile(partial(model.color, keep_lightness=config.keep_lightness))
+        color = partial(model.color, keep_lightness=config.keep_lightness)
+        color_file = ColorFile(color, sees_colors=config.downsize_input)
         predict_files(config.predict, config.predictions, color_file, keep_suffix=True)
         return None
     return run.run(config, build_job, since)

@@ -79,10 +79,11 @@ class Colorizer:
         return with_lightness(gray_of(image), colored)
 
     def _color_in_bands(self, image: Colors) -> Colors:
-        """Color a large image in bands of rows, so that memory is bounded.
+        """Color a large image in bands of rows, so that memory grows with its width alone.
 
-        The bands overlap, and the overlap is dropped: only a network that sees farther than `MARGIN` pixels
-        colors the rows beside a boundary in another way than in the whole image.
+        The bands overlap, and the overlap is dropped. So the rows beside a boundary are those of the whole
+        image, unless the network sees farther than `MARGIN` pixels. Above and below the image the network
+        sees its first and last row repeated, not zeros.
         """
         height, width, _ = image.shape
         rows = max(STEP, PIXELS_AT_ONCE // width // STEP * STEP)

@@ -1,11 +1,11 @@
-"""The network that colors photographs: a frozen EfficientNet-Lite0 and a pyramid decoder."""
+"""The network that colors photographs: an EfficientNet-Lite0 and a pyramid decoder."""
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.layers.conv_norm import Features, Images, Valid
+from jaxcolor.layers.conv_norm import Images, Valid
 from jaxcolor.models.efficientnet import PYRAMID_STAGES, EfficientNetLite0
 from jaxcolor.models.pyramid import PyramidDecoder
 
@@ -16,8 +16,8 @@ class PhotoNet(nn.Module):
     """Return logits [batch, rows, columns, bins] of the chroma of images [batch, height, width, 3].
 
     Rows and columns are a quarter of height and width, which must divide by 32. The images are gray, and
-    normalized as the backbone's weights expect. The last layer starts at 0, so that before training the
-    probabilities are those of the prior.
+    normalized as the backbone's weights expect. The backbone's BatchNorm always uses its running averages.
+    The last layer starts at 0, so that before training the probabilities are those of the prior.
     """
 
     bins: int
@@ -33,15 +33,6 @@ class PhotoNet(nn.Module):
         self, x: Images, *, train: bool = False, valid: Valid | None = None
     ) -> Float[Array, "batch rows columns {self.bins}"]:
         """`train` makes the BatchNorm of the decoder use the statistics of the batch."""
-        return self.decode(self.features(x), train=train, valid=valid)
-
-    def features(self, x: Images) -> list[Features]:
-        """Return the frozen features at strides of 4, 8, 16 and 32."""
         stages = self.backbone.stages(x, train=False)
-        return [stages[index] for index in PYRAMID_STAGES]
-
-    def decode(
-        self, features: list[Features], *, train: bool = False, valid: Valid | None = None
-    ) -> Float[Array, "batch rows columns {self.bins}"]:
-        """Return the logits of features."""
-        return self.classifier(self.decoder(features, train=train, valid=valid)).astype(jnp.float32)
+        x = self.decoder([stages[index] for index in PYRAMID_STAGES], train=train, valid=valid)
+        return self.classifier(x).astype(jnp.float32)

@@ -23,10 +23,10 @@ REACH = 0.36  # the largest |a| and |b| of sRGB's colors is 0.32
 SIDE = 2 * round(REACH / SPACING) + 1  # cells of the grid per axis
 LEVELS = 32  # of lightness, for the prior
 RAREST = 2e-6  # share of the pixels that a bin holds at least
+LOWEST_TEMPERATURE = 0.02  # at a vividness of 1: nearly all weight is on the most likely bin
 SMOOTHING = 30.0  # pixels of the overall frequencies that are added to each level of lightness
 
 Lab = Float[Array, "batch rows columns 3"]
-Bins = UInt16[Array, "batch rows columns"]
 Counts = Int[np.ndarray, "levels cells"]
 
 
@@ -45,9 +45,9 @@ def cells(lab: Lab) -> Int[Array, "batch rows columns"]:
     return place[..., 0] * SIDE + place[..., 1]
 
 
-def levels(lightness: Float[Array, "batch rows columns"]) -> Int[Array, "batch rows columns"]:
+def levels(lightness: Float[Array | np.ndarray, "*place"]) -> Int[Array, "*place"]:
     """Return the level of each lightness, from 0 to `LEVELS` − 1."""
-    return jnp.clip((lightness * LEVELS).astype(jnp.int32), 0, LEVELS - 1)
+    return jnp.clip(jnp.asarray(lightness * LEVELS, jnp.int32), 0, LEVELS - 1)
 
 
 def shrink(
@@ -118,7 +118,7 @@ def decode(
     1 it is not. In between, the distribution is sharpened to the temperature 1 − vividness (annealed mean).
     """
     tilted = logits - (1 - vividness) * jnp.log(weights)
-    temperature = jnp.maximum(1 - vividness, 0.02)
+    temperature = jnp.maximum(1 - vividness, LOWEST_TEMPERATURE)
     return jax.nn.softmax(tilted / temperature, axis=-1) @ centers
 
 

@@ -62,8 +62,8 @@ class PhotoConfig(RunConfig):
     crop: int = 96
     """Side of the square crops of training images, in pixels; a multiple of 32."""
     rebalance: float = 0.5
-    """Weight of a color in the loss: its frequency to the power of minus this number. 0: all colors count
-    alike, and rare ones are seldom predicted."""
+    """Weight of a color in the loss: its frequency to the power of minus this number. 0: all pixels count
+    alike, and rare colors are seldom predicted."""
     seed: int = 0
     """Seed of the initial weights, the order of the images and the crops."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -71,7 +71,7 @@ class PhotoConfig(RunConfig):
 
     image_dir: Path | None = None
     """A folder or a zip archive of color images, nested and of any sizes. Those below a folder named val are
-    for validation; without one, 5 % of all images."""
+    for validation; without one, 5 % of all images, at most 1,000."""
     category: Category | Literal["all"] | None = None
     """Instead of --image-dir: images of CIFAR-10, of this category or all."""
     archive: Path | None = None
@@ -89,7 +89,7 @@ class PhotoConfig(RunConfig):
     """Replace the run of this name."""
     init_from: Path | None = None
     """Start from the weights, and with the colors, of another run, its name or folder; or of the network that
-    comes with jaxcolor: shipped."""
+    comes with jaxcolor, whose name is shipped."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
 
@@ -120,6 +120,8 @@ class PhotoConfig(RunConfig):
         require(good, "crop", "a multiple of 32", self.crop)
         require(0 <= self.rebalance <= 1, "rebalance", "from 0 to 1", self.rebalance)
         check_vividness(self.vividness)
+        if self.average and not (self.predict or self.evaluate):
+            raise UserError("--average is for --predict and --evaluate: leave it out")
         if self.image_dir and self.category:
             raise UserError("--image-dir and --category exclude each other: choose one")
         if self.archive and not self.category:
@@ -166,8 +168,8 @@ class ShippedConfig(Settings):
     predict: tuple[Path, ...] = ()
     """Images to color. A folder stands for the image files in it, and a pattern such as *.jpg for the files
     that fit."""
-    out: Path = Path("colored")
-    """Folder for the colored images, or a file for one."""
+    out: Path | None = None
+    """Folder for the colored images, or a file for one. Default: colored/."""
     vividness: float = VIVIDNESS
     """From 0, safe and pale colors, to 1, the most likely colors."""
     average: bool = False
@@ -183,6 +185,10 @@ class ShippedConfig(Settings):
         check_vividness(self.vividness)
         if self.evaluate and self.predict:
             raise UserError("--predict excludes --evaluate: leave one out")
+        if self.out and self.evaluate:
+            raise UserError("--out is for --predict: leave it out")
+        if self.image_dir and not self.evaluate:
+            raise UserError("--image-dir is for --evaluate: leave it out")
         if self.evaluate and not self.image_dir:
             raise UserError("give a folder or a zip archive of color images with --image-dir")
 

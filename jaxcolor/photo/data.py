@@ -4,6 +4,8 @@ Files are decoded as they are needed.
 """
 
 import hashlib
+import lzma
+import math
 import sys
 import zipfile
 import zlib
@@ -30,7 +32,11 @@ VALIDATION_FOLDERS = {"val", "validation"}
 VALIDATION_SHARE = 0.05  # of the images, where no folder has one of these names
 MOST_VALIDATION = 1000  # images
 SCALES = (1.0, 1.5)  # of the shorter side of training images, in crops
-GRAY = 6  # a photograph whose red, green and blue differ by no more than this is gray
+GRAY_SPREAD = 6  # a photograph whose red, green and blue differ by no more than this is gray
+ZIP_ERRORS = (
+    OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
 LISTED = 5  # broken files that are named on the terminal
 
 ImageArray = UInt8[np.ndarray, "_ _ 3"]
@@ -46,7 +52,7 @@ class PhotoFile(NamedTuple):
         """Open the image. A JPEG is decoded at a lower resolution, with sides of at least `side` pixels."""
         try:
             data = self.read()
-        except (OSError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
+        except ZIP_ERRORS as error:
             raise UserError(f"cannot read {self.name}: {reason(error)}") from error
         image = open_image(data, self.name)
         image.draft("RGB", (side, side))
@@ -80,9 +86,9 @@ class Photographs:
         At random, the shorter side of the image is 1 to 1.5 times that of the square, and half of the squares
         are mirrored.
         """
-        with self.files[index].open(self.side) as image:
-            array = to_rgb(image, self.files[index].name)
         scale = rng.uniform(*SCALES) if rng else 1.0
+        with self.files[index].open(math.ceil(scale * self.side)) as image:
+            array = to_rgb(image, self.files[index].name)
         factor = self.side * scale / min(array.shape[:2])
         height, width = (max(self.side, round(length * factor)) for length in array.shape[:2])
         top, left = (
@@ -201,7 +207,10 @@ def list_files(place: Path) -> list[PhotoFile]:
     elif not place.exists():
         raise UserError(f"there is no {place}: give a folder or a zip archive of images with --image-dir")
     elif zipfile.is_zipfile(place):
-        archive = zipfile.ZipFile(place)
+        try:
+            archive = zipfile.ZipFile(place)
+        except ZIP_ERRORS as error:
+            raise UserError(f"{place} is damaged: {reason(error)}") from error
         found = [(info.filename, partial(archive.read, info)) for info in archive.infolist()]
     else:
         raise UserError(f"{place} is neither a folder nor a zip archive of images: unpack it first")
@@ -238,7 +247,7 @@ def problem(file: PhotoFile) -> str | None:
 def is_gray(image: ImageArray) -> bool:
     """Return whether red, green and blue are nearly equal, in about 64×64 pixels from all over the image."""
     step = max(1, min(image.shape[:2]) // 64)
-    return bool(np.ptp(image[::step, ::step], axis=-1).max() <= GRAY)
+    return bool(np.ptp(image[::step, ::step], axis=-1).max() <= GRAY_SPREAD)
 
 
 def report(skipped: dict[str, str], total: int) -> None:
@@ -258,7 +267,7 @@ def split(files: Sequence[PhotoFile]) -> tuple[list[PhotoFile], list[PhotoFile]]
     validation = [file for file in files if is_for_validation(file)]
     if not validation:
         by_hash = sorted(files, key=lambda file: hashlib.sha256(file.name.encode(errors="replace")).digest())
-        count = min(MOST_VALIDATION, round(VALIDATION_SHARE * len(files)) or len(files) // 2)
+        count = min(MOST_VALIDATION, max(1, round(VALIDATION_SHARE * len(files))), len(files) - 1)
         chosen = {file.name for file in by_hash[:count]}
         validation = [file for file in files if file.name in chosen]
     names = {file.name for file in validation}

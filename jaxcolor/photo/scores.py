@@ -5,12 +5,15 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
-from jaxcolor.colorization.scores import colorfulness, psnr
+from jaxcolor.image_scores import colorfulness, psnr
 from jaxcolor.painting import Colors, gray_of, in_parts, lightness_of, paint
-from jaxcolor.photo.chroma import LEVELS, Chroma
+from jaxcolor.photo.chroma import Chroma, levels
 from jaxcolor.photo.predictor import PhotoColorizer
 
+# The photographs of one table may differ in size, so their axes have no names.
+Photograph = UInt8[np.ndarray, "_ _ 3"]
 GRAY, TABLE, ORIGINAL = "gray", "most likely chroma per lightness", "original"
 
 
@@ -23,7 +26,7 @@ class PhotoScores(NamedTuple):
 
 
 def score_photographs(
-    images: Iterable[Colors], methods: Mapping[str, Callable[[Colors], Colors]]
+    images: Iterable[Photograph], methods: Mapping[str, Callable[[Photograph], Photograph]]
 ) -> dict[str, PhotoScores]:
     """Return the scores of each method, a function from photographs to colored ones, and of the original.
 
@@ -65,8 +68,8 @@ def baselines(chroma: Chroma) -> dict[str, Callable[[Colors], Colors]]:
 
     def look_up(image: Colors) -> Colors:
         lightness = lightness_of(gray_of(image)).reshape(-1)
-        levels = np.clip((lightness * LEVELS).astype(int), 0, LEVELS - 1)
-        return in_parts(paint, lightness, table[levels]).reshape(image.shape)
+        chosen = table[np.asarray(levels(lightness))]
+        return in_parts(paint, lightness, chosen).reshape(image.shape)
 
     return {GRAY: to_gray, TABLE: look_up}
 

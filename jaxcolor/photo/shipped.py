@@ -1,10 +1,9 @@
 """The network for photographs that comes with jaxcolor: docs/photo-model.md describes it.
 
-`python -m jaxcolor.photo.shipped RUN` writes its file, from the best checkpoint of a run.
+`pack` writes its file from a run.
 """
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
@@ -26,7 +25,7 @@ from jaxcolor.painting import Colors
 from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, load_chroma
 from jaxcolor.photo.config import PhotoConfig, ShippedConfig
 from jaxcolor.photo.data import validation_files
-from jaxcolor.photo.model import build_model, load_backbone
+from jaxcolor.photo.model import build_model, check_backbone, load_backbone
 from jaxcolor.photo.predictor import PhotoColorizer, load_variables
 from jaxcolor.photo.scores import describe, methods, score_photographs
 from jaxcolor.photo.task import TRAINABLE
@@ -36,6 +35,7 @@ from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import find_run
 
 FILE = "photo.safetensors"
+COLORED = Path("colored")  # the folder for colored images
 SETTINGS = ("width", "train", "rebalance")  # those that decide what the numbers of the file mean
 
 
@@ -59,16 +59,18 @@ def load_shipped_colorizer() -> PhotoColorizer:
 def load_shipped() -> Shipped:
     """Read the file. Its parameters are float16 there, and float32 here."""
     with as_file(files(__package__).joinpath(FILE)) as path, safe_open(path, framework="numpy") as file:
-        config = PhotoConfig(**json.loads(file.metadata()["settings"]))
+        metadata = file.metadata()
+        config = PhotoConfig(**json.loads(metadata["settings"]))
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — it is no dictionary
     chroma = Chroma(**{name: tensors.pop(f"chroma/{name}") for name in Chroma._fields})
     pretrained = load_backbone(build_model(config, len(chroma.centers)))
+    check_backbone(pretrained.facts["sha256"], metadata["backbone_sha256"], "the network for photographs")
     leaves = flatten_dict(dict(pretrained.variables), sep="/")
     leaves |= {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
     return Shipped(config, chroma, jax.tree.map(jnp.asarray, unflatten_dict(leaves, sep="/")))
 
 
-def pack(run: Path, target: Path) -> None:
+def pack(run: Path) -> None:
     """Write the file from the best checkpoint of a run: its trainable part, its bins and its settings."""
     folder = find_run(run, PhotoConfig.TASK)
     config = PhotoConfig.from_json(folder.read_config()["settings"])
@@ -80,8 +82,12 @@ def pack(run: Path, target: Path) -> None:
             dtype = np.float16 if path[0] == "params" else np.float32
             tensors["/".join(path)] = np.ascontiguousarray(leaf, dtype)
     settings = {field.name: getattr(config, field.name) for field in fields(config) if field.name in SETTINGS}
-    data = save(tensors, {"settings": json.dumps(settings)})
-    write_atomically(target, lambda file: file.write(data))
+    metadata = {
+        "settings": json.dumps(settings),
+        "backbone_sha256": folder.read_config()["weights"]["sha256"],
+    }
+    data = save(tensors, metadata)
+    write_atomically(Path(__file__).with_name(FILE), lambda file: file.write(data))
 
 
 def use(config: ShippedConfig) -> None:
@@ -91,20 +97,17 @@ def use(config: ShippedConfig) -> None:
     model = load_shipped_colorizer()
     if config.predict:
         color_file = model.file_writer(config.vividness, config.average)
-        predict_files(config.predict, config.out, color_file, keep_suffix=True)
-    elif config.image_dir:
-        files = validation_files(config.image_dir)
-        scored = methods(model, load_shipped().chroma, config.vividness, config.average)
-        with Progress(len(files), 0, "scoring") as progress:
+        predict_files(config.predict, config.out or COLORED, color_file, keep_suffix=True)
+        return
+    assert config.image_dir is not None  # as the settings have checked
+    photographs = validation_files(config.image_dir)
+    scored = methods(model, load_shipped().chroma, config.vividness, config.average)
+    with Progress(len(photographs), 0, "scoring") as progress:
 
-            def images() -> Iterator[Colors]:
-                for file in files:
-                    yield read_image(file.read(), file.name)
-                    progress.advance(1, "scoring")
+        def images() -> Iterator[Colors]:
+            for file in photographs:
+                yield read_image(file.read(), file.name)
+                progress.advance(1, "scoring")
 
-            rows = score_photographs(images(), scored)
-        print(f"{len(files):,} images of {config.image_dir}:\n{describe(rows)}")
-
-
-if __name__ == "__main__":
-    pack(Path(sys.argv[1]), Path(__file__).with_name(FILE))
+        rows = score_photographs(images(), scored)
+    print(f"{len(photographs):,} images of {config.image_dir}:\n{describe(rows)}")

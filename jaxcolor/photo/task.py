@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, UInt8
 from jaxcolor import oklab
 from jaxcolor.models.photo import STRIDE
 from jaxcolor.photo.chroma import Chroma, cells, decode, levels, rebalancing, shrink
-from jaxcolor.segmentation.preprocess import normalize
+from jaxcolor.pretrained.imagenet import normalize
 from jaxcolor.training.engine import Batch, Step, Sums
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.state import TrainState

@@ -2,29 +2,20 @@
 
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Real, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from jaxcolor.data.image_files import Size
 from jaxcolor.data.label_maps import VOID
+from jaxcolor.pretrained.imagenet import MEAN
 
-# Of ImageNet's red, green and blue in 0–1. The weights of all backbones were trained with them.
-MEAN = (0.485, 0.456, 0.406)
-STANDARD_DEVIATION = (0.229, 0.224, 0.225)
 STEP = 32  # pixels; many different sizes are rounded to multiples of it
 FEW = 4  # up to so many different sizes are kept as they are
 SCALES = (0.5, 2.0)  # of random crops
 
 ImageArray = UInt8[np.ndarray, "_ _ 3"]
 LabelMap = UInt8[np.ndarray, "_ _"]
-
-
-def normalize(images: Real[Array, "batch height width 3"]) -> Float[Array, "batch height width 3"]:
-    """Normalize images with values of 0–255 with the mean and standard deviation of ImageNet."""
-    mean, deviation = (jnp.asarray(numbers, jnp.float32) * 255 for numbers in (MEAN, STANDARD_DEVIATION))
-    return (images.astype(jnp.float32) - mean) / deviation
 
 
 def network_sizes(sizes: Sequence[Size], resize: Sequence[int] | None) -> list[Size]:

@@ -17,7 +17,7 @@ from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers import resize_bilinear
 from jaxcolor.layers.resize import interpolate
 from jaxcolor.models.deeplabv3 import Part, Stage
-from jaxcolor.segmentation.preprocess import normalize
+from jaxcolor.pretrained.imagenet import normalize
 from jaxcolor.training.engine import Batch, Step, Sums
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.state import TrainState

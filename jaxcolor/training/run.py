@@ -160,17 +160,22 @@ def identity(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name not in ("name", "requested")}
 
 
-def load_weights(job: Job, source: RunFolder, state: TrainState) -> tuple[TrainState, int]:
-    """Return `state` with the weights and running averages of a run's checkpoint, and its epoch."""
-    config = job.config
-    stored = type(config).from_json(source.read_config()["settings"])
+def check_same_network(config: RunConfig, stored: RunConfig, source: str) -> None:
+    """Raise `UserError` if weights that were trained with the settings `stored` do not fit the network."""
     different = [
         f"{name.replace('_', ' ')} {getattr(stored, name)}, not {getattr(config, name)}"
         for name in config.STRUCTURE
         if getattr(stored, name) != getattr(config, name)
     ]
     if different:
-        raise UserError(f"{source.path} holds another network: {'; '.join(different)}")
+        raise UserError(f"{source} holds another network: {'; '.join(different)}")
+
+
+def load_weights(job: Job, source: RunFolder, state: TrainState) -> tuple[TrainState, int]:
+    """Return `state` with the weights and running averages of a run's checkpoint, and its epoch."""
+    config = job.config
+    stored = type(config).from_json(source.read_config()["settings"])
+    check_same_network(config, stored, str(source.path))
     with Checkpoints(source.checkpoints, job.trainable_in(stored)) as checkpoints:
         variables = checkpoints.restore_weights(config.checkpoint, state.variables)
         epoch = checkpoints.epoch(config.checkpoint) or 0

@@ -10,9 +10,9 @@ from PIL import Image
 
 import jaxcolor
 from jaxcolor import cli
-from jaxcolor.colorization.scores import colorfulness
 from jaxcolor.data.photographs import load_photographs
 from jaxcolor.errors import UserError
+from jaxcolor.image_scores import colorfulness
 from jaxcolor.painting import gray_of, lightness_of
 from jaxcolor.photo.config import ShippedConfig
 from jaxcolor.photo.predictor import PhotoColorizer

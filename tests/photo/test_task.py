@@ -6,9 +6,12 @@ import numpy as np
 import optax
 import pytest
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 
 from jaxcolor import oklab
-from jaxcolor.photo.chroma import LEVELS, SIDE, cells, decode, levels, make_chroma, shrink
+from jaxcolor.models.efficientnet import STAGES, EfficientNetLite0
+from jaxcolor.models.photo import PhotoNet
+from jaxcolor.photo.chroma import LEVELS, SIDE, cells, levels, make_chroma, shrink
 from jaxcolor.photo.task import (
     TRAINABLE,
     Tables,
@@ -19,7 +22,7 @@ from jaxcolor.photo.task import (
     train_step,
     with_prior,
 )
-from jaxcolor.segmentation.preprocess import MEAN, STANDARD_DEVIATION
+from jaxcolor.pretrained.imagenet import MEAN, STANDARD_DEVIATION
 from jaxcolor.training.state import TrainState, create_state
 
 
@@ -33,13 +36,7 @@ class Small(nn.Module):
         self.classifier = nn.Conv(self.bins, (1, 1))
 
     def __call__(self, x: jax.Array, *, train: bool = False, valid: Any = None) -> jax.Array:
-        return self.decode(self.features(x))
-
-    def features(self, x: jax.Array) -> list[jax.Array]:
-        return [self.backbone(x)]
-
-    def decode(self, features: list[jax.Array], *, train: bool = False, valid: Any = None) -> jax.Array:
-        return self.classifier(features[0])
+        return self.classifier(self.backbone(x))
 
 
 @pytest.fixture
@@ -109,7 +106,6 @@ def test_a_train_step_equals_the_plain_definition(
         lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), after.params["classifier"], expected
     )
     jax.tree.map(np.testing.assert_array_equal, after.params["backbone"], state.params["backbone"])
-    assert after.average is not None
 
 
 def test_evaluation_counts_valid_images_alone(tables: Tables, state: TrainState, images: jax.Array) -> None:
@@ -127,12 +123,54 @@ def test_evaluation_counts_valid_images_alone(tables: Tables, state: TrainState,
     np.testing.assert_allclose(sums["true_colors"], chroma.mean(axis=(1, 2)).sum(), rtol=1e-3)
 
 
-def test_prediction_decodes_the_logits(tables: Tables, state: TrainState) -> None:
+def test_prediction_is_the_mean_color_or_the_most_likely_one(tables: Tables, state: TrainState) -> None:
     lightness = jnp.asarray(np.random.default_rng(2).random((1, 8, 8), np.float32))
-    logits = with_prior(state.apply_fn(state.averaged, network_input(lightness)), lightness, tables.log_prior)
-    for vividness in (0.0, 0.7):
-        np.testing.assert_allclose(
-            predict_chroma(tables, state, lightness, vividness),
-            decode(logits, tables.centers, tables.weights, vividness),
-            atol=1e-6,
-        )
+    logits = np.asarray(state.apply_fn(state.averaged, network_input(lightness)))
+    mean = np.asarray(lightness).reshape(1, 2, 4, 2, 4).mean(axis=(2, 4))
+    safe, vivid = (np.asarray(predict_chroma(tables, state, lightness, dial)) for dial in (0.0, 1.0))
+    for place in np.ndindex(1, 2, 2):
+        total = logits[place] + tables.log_prior[int(mean[place] * LEVELS)]
+        np.testing.assert_allclose(vivid[place], tables.centers[total.argmax()], atol=1e-3)
+        probabilities = np.exp(total) / tables.weights  # rare colors are as rare as they are
+        expected = probabilities @ tables.centers / probabilities.sum()
+        np.testing.assert_allclose(safe[place], expected, atol=1e-5)
+
+
+def test_evaluation_scores_the_colors_of_both_dials(tables: Tables, state: TrainState) -> None:
+    """One square per image, so that nothing is interpolated."""
+    images = jnp.asarray(np.random.default_rng(3).integers(60, 196, (2, 4, 4, 3), np.uint8))
+    sums = evaluate_step(tables, 1.0, state, {"images": images, "valid": None})
+    lab = oklab.from_srgb(images / 255)
+    for name, dial in (("safe", 0.0), ("vivid", 1.0)):
+        chroma = predict_chroma(tables, state, lab[..., 0], dial)
+        colors = jnp.concatenate([lab[..., :1], jnp.broadcast_to(chroma, (2, 4, 4, 2))], axis=-1)
+        errors = jnp.square(oklab.to_srgb(colors).clip(0, 1) - images / 255).mean(axis=(1, 2, 3))
+        np.testing.assert_allclose(sums[name], errors.sum(), rtol=1e-4)
+        if name == "vivid":
+            np.testing.assert_allclose(sums["colors"], jnp.linalg.norm(chroma, axis=-1).sum(), rtol=1e-4)
+    assert abs(sums["safe"] - sums["vivid"]) > 1e-3
+    loss, weight = (
+        plain_loss(state.params["classifier"], tables, state, images),
+        sum(tables.weights[tables.nearest[cells(shrink(lab, 4))]].ravel()),
+    )
+    np.testing.assert_allclose(sums["loss"], loss * weight, rtol=1e-4)
+    np.testing.assert_allclose(sums["weight"], weight, rtol=1e-5)
+
+
+def test_the_rules_cover_the_parts_of_the_network() -> None:
+    model = PhotoNet(bins=5, width=8)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
+    paths = set(flatten_dict(shapes["params"]))
+    backbone = {path for path in paths if path[0] == "backbone"}
+    blocks = {path for path in backbone if path[1].startswith("block")}
+    upper = {path for path in blocks if int(path[1].removeprefix("block")) >= 5}
+    found = {name: {path for path in paths if rule(path)} for name, rule in TRAINABLE.items()}
+    assert found == {"decoder": paths - backbone, "upper": paths - backbone | upper, "all": paths}
+    # Blocks 0 to 4 have strides of up to 8, and block 5 is the first with a stride of 16.
+    model_of = EfficientNetLite0(output_stride=32)
+    features = jax.eval_shape(
+        lambda x: model_of.init_with_output(jax.random.key(0), x, train=False, method="stages")[0],
+        jnp.zeros((1, 64, 64, 3)),
+    )
+    ends = np.cumsum([stage.blocks for stage in STAGES])
+    assert [64 // stage.shape[1] for stage, end in zip(features, ends, strict=True) if end <= 5] == [2, 4, 8]

@@ -22,6 +22,7 @@ from jaxcolor.data.classes import VOC_CLASSES
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.errors import UserError
 from jaxcolor.images import save_image
+from jaxcolor.pretrained.imagenet import normalize
 from jaxcolor.segmentation import job as job_module
 from jaxcolor.segmentation import loader as loader_module
 from jaxcolor.segmentation.config import SegmentConfig
@@ -36,7 +37,6 @@ from jaxcolor.segmentation.job import (
     resolve,
     segment,
 )
-from jaxcolor.segmentation.preprocess import normalize
 from jaxcolor.segmentation.scores import scores
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.fit import Evaluation

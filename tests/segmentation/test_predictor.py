@@ -19,10 +19,10 @@ from jaxcolor.data.image_files import read_image
 from jaxcolor.errors import UserError
 from jaxcolor.images import LabelMap
 from jaxcolor.models.deeplabv3 import DeepLabV3
+from jaxcolor.pretrained.imagenet import normalize
 from jaxcolor.segmentation import loader as loader_module
 from jaxcolor.segmentation.job import build_job
 from jaxcolor.segmentation.predictor import LabelPredictor, Segmenter, prediction_size
-from jaxcolor.segmentation.preprocess import normalize
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.run import load_run
 from jaxcolor.training.run_folder import RunFolder

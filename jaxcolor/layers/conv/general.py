@@ -1,4 +1,4 @@
-"""Convolutions with stride, padding and dilation, dense and depthwise, as segmentation networks need them.
+"""Convolutions with stride, padding and dilation, dense and depthwise, as pretrained backbones need them.
 
 On a CPU two of them are computed tap by tap, which is exact:
 
@@ -127,9 +127,9 @@ def _depthwise_backward(
     for_image = depthwise_by_shifts(spread, kernel[::-1, ::-1], 1, ((0, 0), (0, 0)), dilation)
     for_taps = []
     for shifted in _shifts(x, len(kernel), stride, padding, dilation):
-        total = sum(shifted[image] * gradient[image] for image in range(len(x)))
+        total = sum((shifted[image] * gradient[image]).astype(jnp.float32) for image in range(len(x)))
         for_taps.append(lax.optimization_barrier(total).sum(axis=(0, 1)))
-    return for_image, jnp.stack(for_taps).reshape(kernel.shape)
+    return for_image, jnp.stack(for_taps).reshape(kernel.shape).astype(kernel.dtype)
 
 
 depthwise_by_shifts.defvjp(_depthwise_forward, _depthwise_backward)
