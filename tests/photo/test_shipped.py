@@ -2,6 +2,7 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -61,6 +62,11 @@ def test_any_size_is_colored(model: PhotoColorizer, shape: tuple[int, int]) -> N
     assert model.predict(gray).shape == (*shape, 3)
 
 
+def assert_close(colored: Any, expected: np.ndarray) -> None:
+    """Two compilations of one program may differ in the last bit, and so in a level."""
+    assert np.abs(np.asarray(colored).astype(int) - expected).max() <= 1
+
+
 def test_the_command_colors_files_and_reports_a_broken_one(
     model: PhotoColorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -71,9 +77,9 @@ def test_the_command_colors_files_and_reports_a_broken_one(
     with pytest.raises(UserError, match=r"1 of 2 images has no prediction: broken.jpg is broken"):
         cli.colorize(["--predict", "broken.jpg", "grandma.png"])
     assert capsys.readouterr().out == "grandma.png: colored/grandma.png\n"
-    np.testing.assert_array_equal(Image.open("colored/grandma.png"), model.predict("grandma.png"))
+    assert_close(Image.open("colored/grandma.png"), model.predict("grandma.png"))
     cli.colorize(["--predict", "grandma.png", "--out", "new/her.png", "--vividness", "0.1", "--average"])
-    np.testing.assert_array_equal(Image.open("new/her.png"), model.predict(gray, 0.1, average=True))
+    assert_close(Image.open("new/her.png"), model.predict(gray, 0.1, average=True))
     with pytest.raises(UserError, match="give images to color with --predict"):
         use(ShippedConfig())
 
