@@ -59,8 +59,9 @@ class PhotoConfig(RunConfig):
     ema: float = 0.999
     """Decay of the moving average of the weights over the steps, which is then evaluated and used for
     prediction. 0: no average."""
-    crop: int = 96
-    """Side of the square crops of training images, in pixels; a multiple of 32."""
+    crop: tuple[int, ...] = (96, 128, 160)
+    """Sides of the square crops of training images, in pixels: multiples of 32. Each batch has one of them, at
+    random, so that the network gets used to photographs of several sizes."""
     rebalance: float = 0.5
     """Weight of a color in the loss: its frequency to the power of minus this number. 0: all pixels count
     alike, and rare colors are seldom predicted."""
@@ -116,8 +117,8 @@ class PhotoConfig(RunConfig):
         require(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0", self.weight_decay)
         require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
         require(self.warm_up >= 0, "warm_up", "at least 0", self.warm_up)
-        good = self.crop > 0 and self.crop % SIDE_STEP == 0
-        require(good, "crop", "a multiple of 32", self.crop)
+        good = self.crop and all(side > 0 and side % SIDE_STEP == 0 for side in self.crop)
+        require(bool(good), "crop", "multiples of 32", " ".join(map(str, self.crop)))
         require(0 <= self.rebalance <= 1, "rebalance", "from 0 to 1", self.rebalance)
         check_vividness(self.vividness)
         if self.average and not (self.predict or self.evaluate):

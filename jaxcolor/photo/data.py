@@ -75,30 +75,36 @@ class Photographs:
     """Images in color, of any sizes."""
 
     files: Sequence[PhotoFile | PhotoArray]
-    side: int  # of the crops, in pixels
+    sides: Sequence[int]  # of the crops, in pixels. The middles have the first one.
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def crop(self, index: int, rng: np.random.Generator | None = None) -> ImageArray:
-        """Return a square of an image: at random with `rng`, otherwise the middle.
+    def middle(self, index: int) -> ImageArray:
+        """Return the square in the middle of an image."""
+        return self._crop(index, self.sides[0])
 
-        At random, the shorter side of the image is 1 to 1.5 times that of the square, and half of the squares
-        are mirrored.
+    def crop(self, index: int, side: int, rng: np.random.Generator) -> ImageArray:
+        """Return a random square of an image.
+
+        The shorter side of the image is 1 to 1.5 times that of the square, and half of the squares are
+        mirrored.
         """
+        return self._crop(index, side, rng)
+
+    def _crop(self, index: int, side: int, rng: np.random.Generator | None = None) -> ImageArray:
         scale = rng.uniform(*SCALES) if rng else 1.0
-        with self.files[index].open(math.ceil(scale * self.side)) as image:
+        with self.files[index].open(math.ceil(scale * side)) as image:
             array = to_rgb(image, self.files[index].name)
-        factor = self.side * scale / min(array.shape[:2])
-        height, width = (max(self.side, round(length * factor)) for length in array.shape[:2])
+        factor = side * scale / min(array.shape[:2])
+        height, width = (max(side, round(length * factor)) for length in array.shape[:2])
         top, left = (
-            rng.integers(length - self.side + 1) if rng else (length - self.side) // 2
-            for length in (height, width)
+            rng.integers(length - side + 1) if rng else (length - side) // 2 for length in (height, width)
         )
         # Only the pixels of the square are computed.
         across, down = array.shape[1] / width, array.shape[0] / height
-        box = (left * across, top * down, (left + self.side) * across, (top + self.side) * down)
-        square = Image.fromarray(array).resize((self.side, self.side), Image.Resampling.BILINEAR, box)
+        box = (left * across, top * down, (left + side) * across, (top + side) * down)
+        square = Image.fromarray(array).resize((side, side), Image.Resampling.BILINEAR, box)
         if rng and rng.random() < 0.5:
             square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return np.asarray(square)
@@ -106,18 +112,23 @@ class Photographs:
     def batches(self, batches: Batches, epoch: tuple[int, int] | None = None) -> Iterator[dict[str, Any]]:
         """Yield batches of `images` [batch, side, side, 3], and `valid`, which threads decode ahead.
 
-        `epoch` is the seed and the epoch that the random crops follow from, or None for the middles.
+        `epoch` is the seed and the epoch that the sides of the batches and the random crops follow from, or
+        None for the middles.
         """
 
-        def load(index: int) -> ImageArray:
-            return self.crop(index, np.random.default_rng((*epoch, index)) if epoch else None)
+        def load(index: int, side: int) -> ImageArray:
+            if epoch is None:
+                return self.middle(index)
+            return self.crop(index, side, np.random.default_rng((*epoch, index)))
 
         valid = np.ones(batches.indices.shape, np.float32) if batches.valid is None else batches.valid
 
         def make() -> Iterator[dict[str, Any]]:
+            sides = np.random.default_rng(epoch or 0).choice(self.sides, len(valid)).tolist()
             with ThreadPoolExecutor() as pool:
-                for indices, of_batch in zip(batches.indices, valid, strict=True):
-                    yield {"images": np.stack(list(pool.map(load, indices.tolist()))), "valid": of_batch}
+                for indices, of_batch, side in zip(batches.indices, valid, sides, strict=True):
+                    images = pool.map(partial(load, side=side), indices.tolist())
+                    yield {"images": np.stack(list(images)), "valid": of_batch}
 
         return prefetch(make())
 
@@ -144,7 +155,9 @@ class PhotoDataset:
         }
 
 
-def find_photographs(place: Path, side: int, skipped: dict[str, str] | None = None) -> PhotoDataset:
+def find_photographs(
+    place: Path, sides: Sequence[int], skipped: dict[str, str] | None = None
+) -> PhotoDataset:
     """Return the color images of a folder or a zip archive, nested and of any sizes.
 
     Those below a folder named val or validation are for validation; without such a folder 5 % of the images,
@@ -166,11 +179,15 @@ def find_photographs(place: Path, side: int, skipped: dict[str, str] | None = No
     if not validation:
         raise UserError(f"{place} holds a single image in color: add others for validation")
     source = {"name": "photographs"}
-    return PhotoDataset(Photographs(train, side), Photographs(validation, side), skipped, source)
+    return PhotoDataset(Photographs(train, sides), Photographs(validation, sides), skipped, source)
 
 
 def load_cifar_photographs(
-    category: str, archive: Path | None, data_dir: Path | None, side: int, md5: str | None = None
+    category: str,
+    archive: Path | None,
+    data_dir: Path | None,
+    sides: Sequence[int],
+    md5: str | None = None,
 ) -> PhotoDataset:
     """Return images of CIFAR-10. The other arguments are those of `load_cifar10`."""
     *splits, md5 = load_cifar10(category, archive, data_dir, md5)
@@ -179,7 +196,7 @@ def load_cifar_photographs(
     for split, arrays in zip(("train", "test"), splits, strict=True):
         images = [PhotoArray(f"{split}/{index}", array) for index, array in enumerate(arrays)]
         gray = {image.name: "gray" for image in images if is_gray(image.array)}
-        kept.append(Photographs([image for image in images if image.name not in gray], side))
+        kept.append(Photographs([image for image in images if image.name not in gray], sides))
         skipped |= gray
     report(skipped, sum(map(len, splits)))
     train, test = kept

@@ -213,11 +213,12 @@ class PhotoJob:
         colorizer = PhotoColorizer(self.model, state.averaged, self.chroma, self.config)
         validation = self.data.validation
         chosen = spread(len(validation), SCORED)
-        images = (validation.crop(index) for index in chosen)
+        images = (validation.middle(index) for index in chosen)
         config = self.config
         scored = methods(colorizer, self.chroma, config.vividness, config.average)
         scores = score_photographs(images, scored)
-        print(f"{len(chosen)} of {len(validation)} validation images, cut to {config.crop}×{config.crop}:")
+        side = config.crop[0]
+        print(f"{len(chosen)} of {len(validation)} validation images, cut to {side}×{side}:")
         print(describe_scores(scores))
         if best := describe_best(self.run.read_metrics(), epoch):
             print(best)
@@ -285,7 +286,7 @@ class PhotoJob:
 
 def samples_of(validation: Photographs) -> UInt8[np.ndarray, "n side side 3"]:
     """Return the middles of some images from all over the split."""
-    return np.stack([validation.crop(index) for index in spread(len(validation), SAMPLES)])
+    return np.stack([validation.middle(index) for index in spread(len(validation), SAMPLES)])
 
 
 def spread(images: int, count: int) -> list[int]:

@@ -10,7 +10,7 @@ from jaxcolor.photo.config import SHIPPED, PhotoConfig, ShippedConfig
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"crop": 50}, "--crop must be a multiple of 32, not 50"),
+        ({"crop": (96, 50)}, "--crop must be multiples of 32, not 96 50"),
         ({"vividness": 1.5}, "--vividness must be from 0 to 1, not 1.5"),
         ({"rebalance": -1.0}, "--rebalance must be from 0 to 1"),
         ({"batch_size": 0}, "--batch-size must be at least 1"),

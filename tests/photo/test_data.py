@@ -27,7 +27,7 @@ def test_color_images_are_found_and_the_others_are_named(
     place = write_files(tmp_path / "images")
     if kind == "zip":
         place = write_zip(place, tmp_path / "images.zip")
-    data = find_photographs(place, side=32)
+    data = find_photographs(place, [32])
     assert (len(data.train), len(data.validation)) == (12, 4)
     assert data.skipped.keys() == {"train/gray.png", "train/broken.jpg"}
     assert all(file.name.startswith("val/") for file in data.validation.files)
@@ -36,7 +36,7 @@ def test_color_images_are_found_and_the_others_are_named(
     assert err.startswith("warning: train/broken.jpg is broken")
     assert err.count("\n") == 1
     # A run that resumes reads the files of the first time, and checks none of them again.
-    again = find_photographs(place, 32, data.skipped)
+    again = find_photographs(place, [32], data.skipped)
     assert again.facts == data.facts
     assert capsys.readouterr() == ("", "")
 
@@ -44,18 +44,18 @@ def test_color_images_are_found_and_the_others_are_named(
 def test_crops_are_squares_and_the_random_ones_follow_from_their_seed(tmp_path: Path) -> None:
     image = np.zeros((40, 80, 3), np.uint8)
     image[:, 20:60] = [200, 10, 10]
-    photographs = Photographs([PhotoFile("a.png", lambda: image_bytes(image))], side=32)
-    middle = photographs.crop(0)
+    photographs = Photographs([PhotoFile("a.png", lambda: image_bytes(image))], sides=[32])
+    middle = photographs.middle(0)
     assert middle.shape == (32, 32, 3)
     assert np.abs(middle[:, 1:-1].reshape(-1, 3) - [200, 10, 10]).max() <= 1
-    crops = [photographs.crop(0, np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    crops = [photographs.crop(0, 32, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     np.testing.assert_array_equal(crops[0], crops[1])
     assert np.any(crops[0] != crops[2])
     assert {crop.shape for crop in crops} == {(32, 32, 3)}
 
 
 def test_batches_are_padded_and_repeat_from_seed_and_epoch(tmp_path: Path) -> None:
-    data = find_photographs(write_files(tmp_path), side=32)
+    data = find_photographs(write_files(tmp_path), [32])
     batches = make_batches(np.arange(12), 8)
     first, second, other = (list(data.train.batches(batches, epoch)) for epoch in ((0, 1), (0, 1), (0, 2)))
     assert [batch["images"].shape for batch in first] == [(8, 32, 32, 3)] * 2
@@ -64,7 +64,7 @@ def test_batches_are_padded_and_repeat_from_seed_and_epoch(tmp_path: Path) -> No
         np.testing.assert_array_equal(one["images"], two["images"])
     assert np.any(first[0]["images"] != other[0]["images"])
     (whole,) = data.validation.batches(make_batches(np.arange(4), 4))
-    np.testing.assert_array_equal(whole["images"][2], data.validation.crop(2))
+    np.testing.assert_array_equal(whole["images"][2], data.validation.middle(2))
     assert whole["valid"].tolist() == [1] * 4
 
 
@@ -112,7 +112,7 @@ def test_cifar10_is_read_from_memory_without_its_gray_images(
     archive: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("jaxcolor.photo.data.is_gray", lambda image: bool(image[0, 0, 0] % 2))
-    data = load_cifar_photographs("all", archive, data_dir, 64)
+    data = load_cifar_photographs("all", archive, data_dir, [64])
     train, test, md5 = load_cifar10("all", archive, data_dir)
     kept = [image for image in train if image[0, 0, 0] % 2 == 0]
     assert 0 < len(kept) < len(train)
@@ -120,8 +120,8 @@ def test_cifar10_is_read_from_memory_without_its_gray_images(
     assert len(data.skipped) == sum(int(image[0, 0, 0] % 2) for image in (*train, *test))
     assert data.facts["archive_md5"] == md5
     enlarged = np.asarray(Image.fromarray(kept[1]).resize((64, 64), Image.Resampling.BILINEAR))
-    np.testing.assert_array_equal(data.train.crop(1), enlarged)
-    assert data.train.crop(0, np.random.default_rng(0)).shape == (64, 64, 3)
+    np.testing.assert_array_equal(data.train.middle(1), enlarged)
+    assert data.train.crop(0, 64, np.random.default_rng(0)).shape == (64, 64, 3)
 
 
 def test_validation_files_are_those_below_val_or_all(tmp_path: Path) -> None:
@@ -132,3 +132,16 @@ def test_validation_files_are_those_below_val_or_all(tmp_path: Path) -> None:
     (place / "train/gray.png").rename(tmp_path / "gray" / "gray.png")
     with pytest.raises(UserError, match="holds no images in color"):
         validation_files(tmp_path / "gray")
+
+
+def test_each_batch_has_one_of_the_sides(tmp_path: Path) -> None:
+    data = find_photographs(write_files(tmp_path), [32, 64])
+    batches = make_batches(np.arange(12), 2)
+    sides = [
+        [len(batch["images"][0]) for batch in data.train.batches(batches, (0, epoch))] for epoch in (1, 1, 2)
+    ]
+    assert set(sides[0]) == {32, 64}
+    assert sides[0] == sides[1] != sides[2]
+    assert {batch["images"].shape for batch in data.validation.batches(make_batches(np.arange(4), 2))} == {
+        (2, 32, 32, 3)
+    }

@@ -30,7 +30,7 @@ def test_train_resume_evaluate_and_predict(
 ) -> None:
     place = write_files(tmp_path / "images")
     config = PhotoConfig(
-        image_dir=place, crop=32, width=8, epochs=2, batch_size=8, runs_dir=tmp_path / "runs", plot_every=2
+        image_dir=place, crop=(32,), width=8, epochs=2, batch_size=8, runs_dir=tmp_path / "runs", plot_every=2
     )
     metrics = color_photos(config)
     assert metrics is not None
