@@ -80,6 +80,8 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
         color_with_shipped(arguments, prog)
         return
     model = given_value("--model", arguments)
+    if model is None and given_value("--name", arguments) is None and given_value("--image-dir", arguments):
+        model = "photo"
     if model == "photo" or (model is None and is_photo_run(arguments)):
         color_photos(arguments, prog)
         return

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from jaxcolor.data.image_files import (
     BROKEN_METADATA,
@@ -43,7 +43,9 @@ WITH_ALPHA = ("PNG", "WEBP", "TIFF", "BMP", "JPEG2000")
 TIFF_COMPRESSIONS = ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits")
 # The tags of a TIFF that do not describe how its pixels are stored: texts, dates, EXIF and GPS.
 TIFF_TAGS = {269, 270, 271, 272, 285, 305, 306, 315, 316, 33432, 34665, 34853}
+POINTERS = {34665, 34853, 40965}  # tags that stand for further blocks: EXIF, GPS and interoperability
 LONGEST_EXIF = 65_533  # bytes, in a JPEG
+X_RESOLUTION = 282  # the tag of a TIFF
 HIGHEST_DPI = 65_535  # in a JPEG
 COLORED = 12  # an image is in color if red, green and blue of some pixel differ by more
 
@@ -99,7 +101,7 @@ def read_original(source: Path) -> Original:
         pixels = decode(image, name)
         kind = "JPEG" if image.format == "MPO" else image.format or "PNG"
         options = metadata(image, turned) | storage(image, source)
-        alpha = pixels.convert("RGBA").getchannel("A") if pixels.has_transparency_data else None
+        alpha = alpha_of(pixels)
         profile = image.info.get("icc_profile")
         if profile:
             with contextlib.suppress(*BROKEN_METADATA):
@@ -119,8 +121,18 @@ def write_colored(target: Path, colors: ImageArray, original: Original, kind: st
         del options["exif"]
     try:
         write_atomically(target, lambda file: image.save(file, format=kind, **options))
-    except (ValueError, OverflowError, struct.error, KeyError, TypeError) as error:
+    except (ValueError, OverflowError, struct.error, KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"cannot write {target} as {kind}: {reason(error)}; choose another format") from error
+
+
+def alpha_of(image: Image.Image) -> Image.Image | None:
+    """Return the alpha of an image, also where a color or a palette entry stands for it, or None."""
+    if not image.has_transparency_data:
+        return None
+    if image.mode.startswith("I;16"):  # Pillow's conversion drops it
+        opaque = np.asarray(image) != image.info["transparency"]
+        return Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8))
+    return image.convert("RGBA").getchannel("A")
 
 
 def metadata(image: Image.Image, turned: bool) -> dict[str, Any]:
@@ -128,13 +140,15 @@ def metadata(image: Image.Image, turned: bool) -> dict[str, Any]:
     options: dict[str, Any] = {}
     with contextlib.suppress(*BROKEN_METADATA):
         exif = image.getexif()
-        exif.pop(ORIENTATION, None)
-        if image.format == "TIFF":
-            for tag in set(exif) - TIFF_TAGS:
-                del exif[tag]
-        if len(exif):
-            options["exif"] = exif.tobytes()
+        kept = Image.Exif()  # in the format of EXIF, also for a BigTIFF
+        for tag in set(exif) - {ORIENTATION}:
+            if image.format != "TIFF" or tag in TIFF_TAGS:
+                kept[tag] = exif.get_ifd(tag) if tag in POINTERS else exif[tag]
+        if len(kept):
+            options["exif"] = kept.tobytes()
     with contextlib.suppress(*BROKEN_METADATA):
+        if isinstance(image, TiffImagePlugin.TiffImageFile) and X_RESOLUTION not in image.tag_v2:
+            return options  # Pillow makes up 1 dpi
         across, down = map(float, image.info["dpi"])
         if min(across, down) > 0 and max(across, down) <= HIGHEST_DPI:  # and not NaN
             options["dpi"] = (down, across) if turned else (across, down)

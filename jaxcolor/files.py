@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from jaxcolor.errors import UserError, reason
 
 TEMPORARY = ".tmp"
+LONGEST_START = 200  # bytes of a temporary file's name that are those of the file. File systems take 255.
 
 
 def cache_folder() -> Path:
@@ -71,7 +72,8 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     An `OSError`, such as that of a full disk, names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY)
+    start = os.fsencode(path.name)[:LONGEST_START].decode(errors="ignore")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{start}.", suffix=TEMPORARY)
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jaxcolor.data.image_files import image_suffixes
 from jaxcolor.errors import UserError, reason
+from jaxcolor.files import check_writable
 from jaxcolor.training.memory import enough_memory
 from jaxcolor.training.progress import Progress
 
@@ -36,6 +37,11 @@ def predict_files(
     else:
         targets = {source: out / name for name, source in name_predictions(sources, keep_suffix).items()}
     check_originals_stay(targets)
+    for target in {target.parent for target in targets.values()}:
+        try:
+            check_writable(target)
+        except OSError as error:
+            raise UserError(f"cannot write into {target}: {reason(error)}; choose another --out") from error
     written: list[Path] = []
     problems: list[str] = []
     with Progress(len(targets), 0, "predicting") as progress:
@@ -87,7 +93,7 @@ def find_files(given: Sequence[Path]) -> list[Path]:
             found = [
                 file
                 for file in sorted(path.iterdir())
-                if file.suffix.lower() in suffixes and not file.name.startswith(".")
+                if file.suffix.lower() in suffixes and not file.name.startswith(".") and file.is_file()
             ]
             if not found:
                 raise UserError(f"the folder {path} holds no image files")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 from jaxcolor.colored_files import ColorFile, read_original
@@ -301,3 +302,46 @@ def test_an_image_that_its_format_cannot_hold_is_one_line(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"cannot write .*b\.webp"):
         color(tmp_path / "a.png", tmp_path / "b.webp")
     assert not (tmp_path / "b.webp").exists()
+
+
+def test_a_bigtiff_keeps_its_texts(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", GRAY, bigtiff=True, description="a large scan", resolution=(600, 600)
+    )
+    colored = color(tmp_path / "a.tif", tmp_path / "out" / "a.tif")
+    np.testing.assert_array_equal(colored, expected())
+    assert colored.getexif()[0x010E] == "a large scan"
+    assert colored.info["dpi"] == (600, 600)
+
+
+def test_a_resolution_that_is_not_there_is_not_made_up(tmp_path: Path) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.info.get("dpi", (1, 1)) == (1, 1)
+    assert "dpi" not in read_original(tmp_path / "a.tif").options
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_negative_tiff_is_read_as_a_positive(tmp_path: Path, bits: int) -> None:
+    values = GRAY if bits == 8 else GRAY.astype(np.uint16) * 257
+    tifffile.imwrite(tmp_path / "a.tif", np.iinfo(values.dtype).max - values, photometric="miniswhite")
+    np.testing.assert_array_equal(read_original(tmp_path / "a.tif").rgb[..., 0], GRAY)
+
+
+def test_the_transparent_value_of_a_16_bit_png_becomes_alpha(tmp_path: Path) -> None:
+    values = GRAY.astype(np.uint16) * 257
+    Image.fromarray(values).save(tmp_path / "a.png", transparency=int(values[3, 4]))
+    colored = color(tmp_path / "a.png", tmp_path / "b.png")
+    np.testing.assert_array_equal(np.asarray(colored)[..., 3], np.where(GRAY[3, 4] == GRAY, 0, 255))
+
+
+def test_broken_later_frames_do_not_matter(tmp_path: Path) -> None:
+    frames = [Image.fromarray(GRAY), Image.fromarray(GRAY)]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    second = int.from_bytes(data[4:8], "little")
+    entries = int.from_bytes(data[second : second + 2], "little")
+    place = second + 2 + 12 * entries
+    data[place : place + 4] = (len(data) + 100).to_bytes(4, "little")  # the second one is behind the end
+    (tmp_path / "a.tif").write_bytes(data)
+    np.testing.assert_array_equal(read_original(tmp_path / "a.tif").rgb[..., 0], GRAY)

@@ -87,3 +87,9 @@ def test_files_below_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert files_below(tmp_path / "a") == []
     with pytest.raises(UserError, match="cannot read .*a: Permission denied"):
         files_below(tmp_path / "a", needed=("a",))
+
+
+def test_a_file_may_have_the_longest_name(tmp_path: Path) -> None:
+    path = tmp_path / ("ä" * 127)  # 254 bytes
+    write_atomically(path, lambda file: file.write(b"data"))
+    assert path.read_bytes() == b"data"

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,17 @@ def test_one_image_may_be_written_to_a_file(tmp_path: Path) -> None:
         predict_files([tmp_path], out, predict_file, keep_suffix=True)
     with pytest.raises(UserError, match=r"would overwrite .*a\.png"):
         predict_files([tmp_path / "a.png"], tmp_path / "a.png", predict_file, keep_suffix=True)
+
+
+def test_other_things_than_files_in_a_folder_are_left_out(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png")
+    (tmp_path / "folder.jpg").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.jpg")
+    assert find_files([tmp_path]) == [tmp_path / "a.png"]
+
+
+def test_a_folder_that_cannot_be_written_is_named_at_once(tmp_path: Path) -> None:
+    touch(tmp_path, "a.png", "b.png", "notes")
+    with pytest.raises(UserError, match=r"cannot write into .*notes: .*; choose another --out"):
+        predict_files([tmp_path], tmp_path / "notes", no_prediction, keep_suffix=True)

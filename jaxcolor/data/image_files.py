@@ -3,6 +3,7 @@
 import io
 import struct
 import sys
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ Size = tuple[int, int]  # height and width, in pixels
 HEIF_SUFFIXES = (".heic", ".heif")
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 ORIENTATION = 0x0112  # EXIF's tag
+PHOTOMETRIC, MIN_IS_WHITE = 262, 0  # a tag of TIFFs
 TURNED = (5, 6, 7, 8)  # orientations that exchange height and width
 # What Pillow raises for broken EXIF blocks and color profiles.
 BROKEN_METADATA = (OSError, SyntaxError, ValueError, TypeError, KeyError, struct.error, ImageCms.PyCMSError)
@@ -47,9 +49,30 @@ def to_rgb(image: Image.Image, name: str) -> UInt8[np.ndarray, "height width 3"]
 def decode(image: Image.Image, name: str) -> Image.Image:
     """Return the first frame of an opened image, decoded and upright. Raises `UserError` if it is broken."""
     load(image, name)
-    if image.format != "MPO" and (frames := getattr(image, "n_frames", 1)) > 1:
+    if image.format != "MPO" and (frames := _count_frames(image)) > 1:
         _say_once(f"{name} has {frames} frames: the first one is used")
-    return upright(image)
+    return _inverted(image) if _is_negative(image) else upright(image)
+
+
+def _count_frames(image: Image.Image) -> int:
+    """Return the number of frames, or 1 if the later ones are broken."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return getattr(image, "n_frames", 1)
+    except BROKEN_METADATA:
+        return 1
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Return whether 0 is white in a 16-bit TIFF. Pillow inverts others itself."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    return image.mode.startswith("I;16") and image.tag_v2.get(PHOTOMETRIC) == MIN_IS_WHITE
+
+
+def _inverted(image: Image.Image) -> Image.Image:
+    values = np.asarray(upright(image))
+    return Image.fromarray(np.iinfo(np.uint16).max - values.astype(np.uint16))
 
 
 def read_size(source: Path | bytes, name: str = "") -> Size:

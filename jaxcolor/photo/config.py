@@ -60,8 +60,8 @@ class PhotoConfig(RunConfig):
     """Decay of the moving average of the weights over the steps, which is then evaluated and used for
     prediction. 0: no average."""
     crop: tuple[int, ...] = (96, 128, 160)
-    """Sides of the square crops of training images, in pixels: multiples of 32. Each batch has one of them, at
-    random, so that the network gets used to photographs of several sizes."""
+    """Sides of the square crops of training images, in pixels: multiples of 32. Each batch has one of them,
+    at random, so that the network gets used to photographs of several sizes."""
     rebalance: float = 0.5
     """Weight of a color in the loss: its frequency to the power of minus this number. 0: all pixels count
     alike, and rare colors are seldom predicted."""
@@ -121,6 +121,8 @@ class PhotoConfig(RunConfig):
         require(bool(good), "crop", "multiples of 32", " ".join(map(str, self.crop)))
         require(0 <= self.rebalance <= 1, "rebalance", "from 0 to 1", self.rebalance)
         check_vividness(self.vividness)
+        if self.name == str(SHIPPED):
+            raise UserError("--name shipped is the network that comes with jaxcolor: choose another name")
         if self.average and not (self.predict or self.evaluate):
             raise UserError("--average is for --predict and --evaluate: leave it out")
         if self.image_dir and self.category:

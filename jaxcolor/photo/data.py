@@ -37,6 +37,7 @@ ZIP_ERRORS = (
     OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error,
     lzma.LZMAError,
 )  # fmt: skip
+ENCRYPTED = 1  # a flag of a member of a zip archive
 LISTED = 5  # broken files that are named on the terminal
 
 ImageArray = UInt8[np.ndarray, "_ _ 3"]
@@ -47,6 +48,7 @@ class PhotoFile(NamedTuple):
 
     name: str  # its path in the folder or archive
     read: Callable[[], bytes]
+    mark: int  # its size in the folder, or its checksum in the archive
 
     def open(self, side: int) -> Image.Image:
         """Open the image. A JPEG is decoded at a lower resolution, with sides of at least `side` pixels."""
@@ -64,6 +66,7 @@ class PhotoArray(NamedTuple):
 
     name: str
     array: ImageArray
+    mark: int = 0  # the archive has a checksum
 
     def open(self, side: int) -> Image.Image:
         """Return the image."""
@@ -145,13 +148,14 @@ class PhotoDataset:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """The description of the data in config.json."""
-        names = "\n".join([*(f.name for f in self.train.files), "", *(f.name for f in self.validation.files)])
+        files = [*self.train.files, *self.validation.files]
+        names = "\n".join(f"{file.name}/{file.mark}" for file in files)
         return {
             **self.source,
             "train": len(self.train),
             "validation": len(self.validation),
             "skipped": len(self.skipped),
-            "names_sha256": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest(),
+            "files_sha256": hashlib.sha256(names.encode(errors="surrogateescape")).hexdigest(),
         }
 
 
@@ -207,6 +211,8 @@ def load_cifar_photographs(
 def validation_files(place: Path) -> list[PhotoFile]:
     """Return the color images of a folder or archive below a folder named val, or all if there is none."""
     files = list_files(place)
+    if not files:
+        raise UserError(f"{place} holds no image files")
     files = [file for file in files if is_for_validation(file)] or files
     skipped = check(files)
     report(skipped, len(files))
@@ -220,7 +226,10 @@ def list_files(place: Path) -> list[PhotoFile]:
     """Return the files with the suffix of an image in a folder or a zip archive, sorted by name."""
     suffixes = image_suffixes()
     if place.is_dir():
-        found = [(path.relative_to(place).as_posix(), path.read_bytes) for path in files_below(place)]
+        found = [
+            PhotoFile(path.relative_to(place).as_posix(), path.read_bytes, path.stat().st_size)
+            for path in files_below(place)
+        ]
     elif not place.exists():
         raise UserError(f"there is no {place}: give a folder or a zip archive of images with --image-dir")
     elif zipfile.is_zipfile(place):
@@ -228,14 +237,17 @@ def list_files(place: Path) -> list[PhotoFile]:
             archive = zipfile.ZipFile(place)
         except ZIP_ERRORS as error:
             raise UserError(f"{place} is damaged: {reason(error)}") from error
-        found = [(info.filename, partial(archive.read, info)) for info in archive.infolist()]
+        members = archive.infolist()
+        if any(info.flag_bits & ENCRYPTED for info in members):
+            raise UserError(f"{place} is encrypted: unpack it first")
+        found = [PhotoFile(info.filename, partial(archive.read, info), info.CRC) for info in members]
     else:
         raise UserError(f"{place} is neither a folder nor a zip archive of images: unpack it first")
     kept = [
-        PhotoFile(name, read)
-        for name, read in found
-        if PurePosixPath(name).suffix.lower() in suffixes
-        and not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+        file
+        for file in found
+        if PurePosixPath(file.name).suffix.lower() in suffixes
+        and not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(file.name).parts)
     ]
     return sorted(kept, key=lambda file: file.name)
 

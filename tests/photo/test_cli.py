@@ -16,7 +16,8 @@ def test_the_model_or_the_run_decides_which_settings_there_are(
     RunFolder(tmp_path / "horses").create({"task": "colorize", "settings": {}})
     cli.colorize(["--model", "photo"])
     cli.colorize(["--name", "family", "--runs-dir", str(tmp_path), "--evaluate"])
-    assert len(calls) == 2
+    cli.colorize(["--image-dir", "images"])
+    assert len(calls) == 3
     assert not cli.is_photo_run(["--name", "horses", "--runs-dir", str(tmp_path)])
     assert not cli.is_photo_run(["--runs-dir", str(tmp_path)])
 

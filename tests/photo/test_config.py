@@ -19,6 +19,8 @@ from jaxcolor.photo.config import SHIPPED, PhotoConfig, ShippedConfig
         ({"backbone_rate": 0.0}, "--backbone-rate must be above 0"),
         ({"image_dir": Path("a"), "category": "all"}, "--image-dir and --category exclude each other"),
         ({"archive": Path("a.tar.gz")}, "--archive is for CIFAR-10: add --category all"),
+        ({"name": "shipped"}, "--name shipped is the network that comes with jaxcolor"),
+        ({"average": True}, "--average is for --predict and --evaluate"),
         ({"out": Path("a")}, "--out is for --predict: leave it out"),
     ],
 )
@@ -32,6 +34,8 @@ def test_bad_settings_are_one_line(options: dict, message: str) -> None:
     [
         ({"vividness": -0.1}, "--vividness must be from 0 to 1"),
         ({"evaluate": True, "predict": (Path("a"),)}, "--predict excludes --evaluate"),
+        ({"evaluate": True, "out": Path("a")}, "--out is for --predict"),
+        ({"image_dir": Path("a")}, "--image-dir is for --evaluate"),
         ({"evaluate": True}, "give a folder or a zip archive of color images with --image-dir"),
     ],
 )

@@ -44,7 +44,7 @@ def test_color_images_are_found_and_the_others_are_named(
 def test_crops_are_squares_and_the_random_ones_follow_from_their_seed(tmp_path: Path) -> None:
     image = np.zeros((40, 80, 3), np.uint8)
     image[:, 20:60] = [200, 10, 10]
-    photographs = Photographs([PhotoFile("a.png", lambda: image_bytes(image))], sides=[32])
+    photographs = Photographs([PhotoFile("a.png", lambda: image_bytes(image), 0)], sides=[32])
     middle = photographs.middle(0)
     assert middle.shape == (32, 32, 3)
     assert np.abs(middle[:, 1:-1].reshape(-1, 3) - [200, 10, 10]).max() <= 1
@@ -69,7 +69,7 @@ def test_batches_are_padded_and_repeat_from_seed_and_epoch(tmp_path: Path) -> No
 
 
 def test_without_a_folder_of_that_name_a_share_is_for_validation() -> None:
-    files = [PhotoFile(f"{index}.png", bytes) for index in range(100)]
+    files = [PhotoFile(f"{index}.png", bytes, 0) for index in range(100)]
     train, validation = split(files)
     assert (len(train), len(validation)) == (95, 5)
     assert {*train, *validation} == set(files)
@@ -81,20 +81,20 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"there is no .*missing: give a folder or a zip archive"):
         list_files(tmp_path / "missing")
     with pytest.raises(UserError, match="holds no image files"):
-        find_photographs(tmp_path, 32)
+        find_photographs(tmp_path, [32])
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(UserError, match="is neither a folder nor a zip archive"):
         list_files(tmp_path / "notes.txt")
     (tmp_path / "one.png").write_bytes(image_bytes(np.full((8, 8, 3), [255, 0, 0], np.uint8)))
     with pytest.raises(UserError, match="holds a single image in color: add others for validation"):
-        find_photographs(tmp_path, 32)
+        find_photographs(tmp_path, [32])
     (tmp_path / "val").mkdir()
     (tmp_path / "one.png").rename(tmp_path / "val" / "one.png")
     with pytest.raises(UserError, match="are for validation: add others for training"):
-        find_photographs(tmp_path, 32)
+        find_photographs(tmp_path, [32])
     (tmp_path / "val" / "one.png").write_bytes(image_bytes(np.full((8, 8, 3), 90, np.uint8)))
     with pytest.raises(UserError, match="holds no images in color"):
-        find_photographs(tmp_path, 32)
+        find_photographs(tmp_path, [32])
 
 
 def test_a_damaged_archive_names_its_files(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_damaged_archive_names_its_files(tmp_path: Path) -> None:
     start = info.header_offset + 60
     data[start : start + 20] = bytes(20)
     path.write_bytes(data)
-    assert "train/0/0.png" in find_photographs(path, 32).skipped
+    assert "train/0/0.png" in find_photographs(path, [32]).skipped
 
 
 def test_cifar10_is_read_from_memory_without_its_gray_images(
@@ -145,3 +145,39 @@ def test_each_batch_has_one_of_the_sides(tmp_path: Path) -> None:
     assert {batch["images"].shape for batch in data.validation.batches(make_batches(np.arange(4), 2))} == {
         (2, 32, 32, 3)
     }
+
+
+def test_other_images_of_the_same_names_are_other_data(tmp_path: Path) -> None:
+    place = write_files(tmp_path / "images")
+    archive = write_zip(place, tmp_path / "images.zip")
+    before = find_photographs(place, [32]).facts, find_photographs(archive, [32]).facts
+    (place / "train/0/0.png").write_bytes((place / "train/0/2.png").read_bytes())
+    archive = write_zip(place, tmp_path / "images.zip")
+    after = find_photographs(place, [32]).facts, find_photographs(archive, [32]).facts
+    for one, other in zip(before, after, strict=True):
+        assert one["files_sha256"] != other["files_sha256"]
+        assert one["train"] == other["train"]
+
+
+def test_archives_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
+    path = write_zip(write_files(tmp_path / "images"), tmp_path / "images.zip")
+    data = path.read_bytes()
+    directory = data.index(b"PK\x01\x02")
+    (tmp_path / "bad.zip").write_bytes(data[:directory] + b"XXXX" + data[directory + 4 :])
+    with pytest.raises(UserError, match=r"bad.zip is damaged"):
+        list_files(tmp_path / "bad.zip")
+    encrypted = bytearray(data)
+    encrypted[directory + 8] |= 1
+    (tmp_path / "secret.zip").write_bytes(encrypted)
+    with pytest.raises(UserError, match=r"secret.zip is encrypted: unpack it first"):
+        list_files(tmp_path / "secret.zip")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty holds no image files"):
+        validation_files(tmp_path / "empty")
+
+
+@pytest.mark.parametrize(("images", "validation"), [(2, 1), (3, 1), (9, 1), (10, 1), (40, 2), (30_000, 1000)])
+def test_the_share_for_validation(images: int, validation: int) -> None:
+    files = [PhotoFile(f"{index}.png", bytes, 0) for index in range(images)]
+    train, chosen = split(files)
+    assert (len(train), len(chosen)) == (images - validation, validation)
