@@ -43,6 +43,7 @@ commands:
 `jaxcolor COMMAND --help` lists the options of a command.
 """
 STARTED = time.perf_counter()  # of the process, because scripts import this module first
+PREDICT_ADVICE = "the images that are written are complete"
 RESUME_ADVICE = "with --name and --resume a run resumes after its last checkpoint"
 
 
@@ -229,6 +230,8 @@ def run_script(main: Callable[[], None], advice: str = RESUME_ADVICE) -> None:
     Ctrl-C is exit status 130. If the program that reads the output has ended, the status is 141, that of a
     program which SIGPIPE ends. `advice` is printed in both cases.
     """
+    if "--predict" in sys.argv:
+        advice = PREDICT_ADVICE
     sys.unraisablehook = interrupt_again
     prepare_streams()
     try:

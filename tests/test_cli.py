@@ -145,3 +145,19 @@ def test_the_package_exports_its_names() -> None:
 def test_predict_needs_an_image(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--predict needs at least one image"):
         cli.parse(ColorizeConfig, ["--runs-dir", str(tmp_path), "--predict"])
+
+
+def test_a_prediction_that_is_interrupted_needs_no_advice_on_resuming(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(status: int) -> None:
+        raise SystemExit(status)
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "_exit", stop)
+    monkeypatch.setattr(sys, "argv", ["colorize.py", "--predict", "a.png"])
+    with pytest.raises(SystemExit, match="130"):
+        cli.run_script(interrupted)
+    assert capsys.readouterr().err == "\ninterrupted: the images that are written are complete\n"
