@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from jaxcolor.errors import UserError
     from jaxcolor.layers import Conv2d
     from jaxcolor.loading import load
-    from jaxcolor.models import CNN, DeepLabV3, DilatedUNet, UNet
+    from jaxcolor.models import CNN, DeepLabV3, DilatedUNet, SegmentationNet, UNet
 
 __version__ = "0.2.0"
-__all__ = ["CNN", "Conv2d", "DeepLabV3", "DilatedUNet", "UNet", "UserError", "__version__", "load"]
+__all__ = [
+    "CNN", "Conv2d", "DeepLabV3", "DilatedUNet", "SegmentationNet", "UNet", "UserError", "__version__",
+    "load",
+]  # fmt: skip
 
 _MODULES = {
     "CNN": "jaxcolor.models", "Conv2d": "jaxcolor.layers", "DeepLabV3": "jaxcolor.models",
-    "DilatedUNet": "jaxcolor.models", "UNet": "jaxcolor.models", "UserError": "jaxcolor.errors",
-    "load": "jaxcolor.loading",
+    "DilatedUNet": "jaxcolor.models", "SegmentationNet": "jaxcolor.models", "UNet": "jaxcolor.models",
+    "UserError": "jaxcolor.errors", "load": "jaxcolor.loading",
 }  # fmt: skip
 
 

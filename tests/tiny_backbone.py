@@ -13,8 +13,8 @@ from pth_files import write_weights
 
 from jaxcolor.layers import ConvNorm
 from jaxcolor.layers.conv_norm import Features, Images, Valid
-from jaxcolor.models import deeplabv3
-from jaxcolor.models.deeplabv3 import Backbone
+from jaxcolor.models import heads, segmentation
+from jaxcolor.models.segmentation import Backbone
 from jaxcolor.pretrained.deeplabv3 import SOURCES, Source
 from jaxcolor.pretrained.keys import Table, batch_norm, conv
 from jaxcolor.segmentation import model
@@ -25,17 +25,27 @@ WIDTH = 8  # of the head
 
 
 class TinyBackbone(nn.Module):
-    """Return features with 4 and 6 channels, which are `output_stride` times smaller than the images."""
+    """Return features at strides of 4 to 32, or the output stride, with 4, 4, 4 and 6 channels.
+
+    The finer ones repeat those at the output stride.
+    """
 
     output_stride: int = 16
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, Features]:
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, ...]:
         middle = ConvNorm(4, 3, stride=self.output_stride, dtype=self.dtype, name="stem")(
             x, train=train, valid=valid
         )
-        return middle, ConvNorm(6, dtype=self.dtype, name="last")(middle, train=train, valid=valid)
+        last = ConvNorm(6, dtype=self.dtype, name="last")(middle, train=train, valid=valid)
+        fine = [repeated(middle, max(1, self.output_stride // stride)) for stride in (4, 8, 16)]
+        return *fine, last
+
+
+def repeated(x: Features, times: int) -> Features:
+    """Return features with each position repeated, in rows and columns."""
+    return x.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def keys() -> Table:
@@ -63,8 +73,8 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
 @contextmanager
 def installed(folder: Path) -> Iterator[str]:
     """Add the backbone for the body of a `with` statement, to which its name is given."""
-    width = deeplabv3.WIDTH
-    with patch.dict(deeplabv3.BACKBONES), patch.dict(SOURCES):
+    width = heads.WIDTH
+    with patch.dict(segmentation.BACKBONES), patch.dict(SOURCES):
         install(folder)
         try:
             yield NAME
@@ -75,13 +85,14 @@ def installed(folder: Path) -> Iterator[str]:
 def install(folder: Path) -> None:
     """Add the backbone to the tables, with a file of weights, and make the head small."""
     path = write_weights(folder / "tiny.pth", weights())
-    deeplabv3.BACKBONES[NAME] = Backbone(TinyBackbone, 16)
+    segmentation.BACKBONES[NAME] = Backbone(TinyBackbone, 16)
     SOURCES[NAME] = Source(keys, lambda: path)
     set_width(WIDTH)
 
 
 def set_width(width: int) -> None:
     """Set the width of the head of all networks, and forget the shapes of networks with another width."""
-    deeplabv3.WIDTH = width
+    heads.WIDTH = width
     model.variable_shapes.cache_clear()
-    model.feature_shape.cache_clear()
+    model.feature_shapes.cache_clear()
+    model.logits_size.cache_clear()

@@ -24,7 +24,7 @@ from jaxcolor.colorization.task import train_step as colorization_step
 from jaxcolor.data.classes import VOC_CLASSES
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_json
-from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3, Part, Stage
+from jaxcolor.models.segmentation import BACKBONES, DeepLabV3, Part, Stage
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.task import TRAINABLE, features_after
 from jaxcolor.segmentation.task import batch_loss as segmentation_loss

@@ -15,7 +15,7 @@ from jaxcolor.data.classes import VOC_CLASSES
 from jaxcolor.layers import BatchNorm, Conv2d, ConvTranspose2d
 from jaxcolor.layers.conv_norm import ConvNorm
 from jaxcolor.models.cnn import Block
-from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3
+from jaxcolor.models.segmentation import BACKBONES, DeepLabV3
 from jaxcolor.models.strided import StridedBlock
 
 COUNTS = ("weights", "outputs", "connections", "multiply_adds")

@@ -87,7 +87,7 @@ def compare_forward(config: SegmentBenchmark, weights: Path, model: torch.nn.Mod
     variables = load_variables(network, settings).variables
     state = create_state(network.apply, variables, optax.identity())
     images = jnp.asarray(np.stack([resize_image(examples[i].image, (size, size)) for i in indices.tolist()]))
-    features = jit(lambda state, images: features_after("head", state, images))
+    features = jit(lambda state, images: features_after("head", state, images)[0])
     device = choose_device()
     inputs = load_batch(examples, indices, size, training=True)[0].to(device)
     model.to(device).eval()

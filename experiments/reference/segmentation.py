@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torchvision.models import segmentation
 from torchvision.models.resnet import Bottleneck
 
-from jaxcolor.models.efficientnet import AUXILIARY_STAGE, STAGES
+from jaxcolor.models.efficientnet import PYRAMID_STAGES, STAGES
 
 # The last blocks of the stages of EfficientNet-Lite0 that have a head.
-STAGE_ENDS = [sum(stage.blocks for stage in STAGES[: i + 1]) - 1 for i in (AUXILIARY_STAGE, len(STAGES) - 1)]
+STAGE_ENDS = [sum(stage.blocks for stage in STAGES[: i + 1]) - 1 for i in PYRAMID_STAGES[2:]]
 
 
 def build_deeplabv3(backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:

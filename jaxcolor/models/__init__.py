@@ -1,4 +1,4 @@
-"""The networks. `MODELS` lists those for colorization; `DeepLabV3` segments."""
+"""The networks. `MODELS` lists those for colorization; `SegmentationNet` segments."""
 
 import dataclasses
 import inspect
@@ -11,14 +11,14 @@ from jax.typing import DTypeLike
 
 from jaxcolor.errors import UserError
 from jaxcolor.models.cnn import CNN
-from jaxcolor.models.deeplabv3 import DeepLabV3
 from jaxcolor.models.resunet import ResUNet
+from jaxcolor.models.segmentation import DeepLabV3, SegmentationNet
 from jaxcolor.models.strided import ConvTransposeNet, StridedUNet
 from jaxcolor.models.unet import DilatedUNet, UNet
 
 __all__ = [
-    "CNN", "MODELS", "ConvTransposeNet", "DeepLabV3", "DilatedUNet", "ResUNet", "StridedUNet", "UNet",
-    "apply_function", "build_model",
+    "CNN", "MODELS", "ConvTransposeNet", "DeepLabV3", "DilatedUNet", "ResUNet",
+    "SegmentationNet", "StridedUNet", "UNet", "apply_function", "build_model",
 ]  # fmt: skip
 
 # The choices of `--model`, in every script. A network of your own is one more line; docs/own-model.md

@@ -33,7 +33,6 @@ STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
-AUXILIARY_STAGE = 4  # the last stage before the output stride becomes 32
 PYRAMID_STAGES = (1, 2, 4, 6)  # the last stages at strides of 4, 8, 16 and 32
 
 
@@ -60,22 +59,17 @@ class InvertedBottleneck(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Return the features of stages 5 and 7 of images [batch, height, width, 3]; `stages` returns all.
+    """Return the features of images [batch, height, width, 3] at strides of 4, 8, 16 and 32.
 
-    The features have 112 and 320 channels and are `output_stride` times smaller than the images. A stage that
-    would exceed the output stride doubles the dilation instead, from its second block on.
+    They have 24, 40, 112 and 320 channels. No stride exceeds `output_stride`: a stage that would exceed it
+    doubles the dilation instead, from its second block on.
     """
 
     output_stride: int = 16
     dtype: DTypeLike = jnp.float32
 
-    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, Features]:
-        stages = self.stages(x, train=train, valid=valid)
-        return stages[AUXILIARY_STAGE], stages[-1]
-
     @nn.compact
-    def stages(self, x: Images, *, train: bool, valid: Valid | None = None) -> list[Features]:
-        """Return the features of each stage."""
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, ...]:
         conv = partial(ConvNorm, padding="same", epsilon=1e-3, activation=nn.relu6, dtype=self.dtype)
         x = conv(32, 3, stride=2, name="stem")(x, train=train, valid=valid)
         reached, dilation, index = 2, 1, 0
@@ -97,4 +91,4 @@ class EfficientNetLite0(nn.Module):
                 )(x, train=train, valid=valid)
                 index += 1
             stages.append(x)
-        return stages
+        return tuple(stages[index] for index in PYRAMID_STAGES)

@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv_norm import Images, Valid
-from jaxcolor.models.efficientnet import PYRAMID_STAGES, EfficientNetLite0
+from jaxcolor.models.efficientnet import EfficientNetLite0
 from jaxcolor.models.pyramid import PyramidDecoder
 
 STRIDE = 4  # pixels of the image per chroma, in both directions
@@ -33,6 +33,5 @@ class PhotoNet(nn.Module):
         self, x: Images, *, train: bool = False, valid: Valid | None = None
     ) -> Float[Array, "batch rows columns {self.bins}"]:
         """`train` makes the BatchNorm of the decoder use the statistics of the batch."""
-        stages = self.backbone.stages(x, train=False)
-        x = self.decoder([stages[index] for index in PYRAMID_STAGES], train=train, valid=valid)
+        x = self.decoder(self.backbone(x, train=False), train=train, valid=valid)
         return self.classifier(x).astype(jnp.float32)

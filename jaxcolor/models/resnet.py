@@ -37,10 +37,10 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Return the features of stages 3 and 4 of images [batch, height, width, 3].
+    """Return the features of images [batch, height, width, 3] at strides of 4, 8, 16 and 32.
 
-    The features have 1024 and 2048 channels and are `output_stride` times smaller than the images. A stage
-    that would exceed the output stride doubles the dilation instead, from its second block on.
+    They have 256, 512, 1024 and 2048 channels. No stride exceeds `output_stride`: a stage that would exceed
+    it doubles the dilation instead, from its second block on.
     """
 
     blocks: tuple[int, ...]
@@ -48,7 +48,7 @@ class ResNet(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, Features]:
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, ...]:
         x = ConvNorm(64, 7, stride=2, dtype=self.dtype, name="stem")(x, train=train, valid=valid)
         x = max_pool(x)
         reached, dilation = 4, 1
@@ -67,7 +67,7 @@ class ResNet(nn.Module):
                     name=f"layer{stage + 1}_{block}",
                 )(x, train=train, valid=valid)
             stages.append(x)
-        return stages[-2], stages[-1]
+        return tuple(stages)
 
 
 def max_pool(

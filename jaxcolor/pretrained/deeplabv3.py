@@ -13,8 +13,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxcolor.data.download import download, file_hash
 from jaxcolor.errors import UserError
 from jaxcolor.files import cache_folder
-from jaxcolor.models.deeplabv3 import RATES
 from jaxcolor.models.efficientnet import STAGES
+from jaxcolor.models.heads import RATES
 from jaxcolor.models.resnet import RESNET_BLOCKS
 from jaxcolor.pretrained.keys import (
     COUNTER,
@@ -94,11 +94,13 @@ def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | No
         if fits and part in LAST_LAYERS:
             # The classes are the first axis in PyTorch's arrays, and the last in ours.
             fits = all(weights[key].shape[:1] == like[table[key].path].shape[-1:] for key in present)
+        if part == "classifier":  # its input is that of a DeepLabV3's head
+            fits = fits and facts["head"] == "pretrained"
         if fits:
             wanted |= table
         else:
             weights = {key: w for key, w in weights.items() if key not in table}
-        if has_place:
+        if has_place or part == "head":
             facts[part] = "pretrained" if fits else "new"
     paths = {place.path for place in wanted.values()}
     try:

@@ -1,1 +1,1 @@
-"""Segmentation: a DeepLabV3 whose pretrained backbone is frozen, fine-tuned on Pascal VOC."""
+"""Segmentation: a head on a pretrained, frozen backbone, fine-tuned on VOC or on your own images."""

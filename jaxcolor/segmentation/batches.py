@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 
@@ -12,9 +13,11 @@ from jaxcolor.data.examples import Examples
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers.resize import interpolation
 from jaxcolor.segmentation.preprocess import (
+    SCALES,
     label_map_sizes,
     network_sizes,
     pad_label_map,
+    random_colors,
     random_crop,
     resize_image,
     resize_label_map,
@@ -22,13 +25,14 @@ from jaxcolor.segmentation.preprocess import (
 from jaxcolor.training.prefetch import prefetch
 
 Shape = tuple[int, ...]
+Array = Shaped[np.ndarray, "_ _ _"]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The network's input for one image, the image itself or its features, and the labels."""
+    """The network's input for one image, the image itself or a tuple of features, and the labels."""
 
-    inputs: Shaped[np.ndarray, "_ _ _"]
+    inputs: Array | tuple[Array, ...]
     labels: UInt8[np.ndarray, "_ _"]
 
 
@@ -47,16 +51,26 @@ class ResizedExamples:
     """A split of a data set at the sizes that the network is compiled for.
 
     For training the label maps have the size of the network's images. Otherwise they keep their own size,
-    padded with void. `crop` is the side of random square crops of training images, or None.
+    padded with void. `crop` is the side of random square crops of training images, or None. `scales` and
+    `jitter` say how the crops are scaled, and how strongly their colors vary.
     """
 
     def __init__(
-        self, examples: Examples, resize: Sequence[int] | None, training: bool, crop: int | None, seed: int
+        self,
+        examples: Examples,
+        resize: Sequence[int] | None,
+        training: bool,
+        crop: int | None,
+        seed: int,
+        scales: tuple[float, float] = SCALES,
+        jitter: float = 0.0,
     ):
         self.examples = examples
         self.training = training
         self.crop = crop
         self.seed = seed
+        self.scales = scales
+        self.jitter = jitter
         self.sizes = [(crop, crop)] * len(examples) if crop else network_sizes(examples.sizes, resize)
         self.label_sizes = self.sizes if training else label_map_sizes(examples.sizes)
 
@@ -68,7 +82,9 @@ class ResizedExamples:
         _, image, label_map = self.examples[index]
         if self.crop:
             rng = np.random.default_rng((self.seed, augmentation.epoch, index))
-            image, label_map = random_crop(image, label_map, self.crop, rng)
+            image, label_map = random_crop(image, label_map, self.crop, rng, self.scales)
+            if self.jitter:
+                image = random_colors(image, self.jitter, rng)
         else:
             image = resize_image(image, self.sizes[index])
             size = self.label_sizes[index]
@@ -115,7 +131,7 @@ def assemble(samples: Sequence[Sample], batch_size: int) -> dict[str, Any]:
     void = Sample(samples[0].inputs, np.full_like(samples[0].labels, VOID))
     samples = [*samples, *[void] * missing]
     return {
-        "inputs": np.stack([sample.inputs for sample in samples]),
+        "inputs": jax.tree.map(lambda *inputs: np.stack(inputs), *[sample.inputs for sample in samples]),
         "labels": np.stack([sample.labels for sample in samples]),
         "valid": (np.arange(batch_size) < batch_size - missing).astype(np.float32),
     }

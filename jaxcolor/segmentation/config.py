@@ -12,7 +12,7 @@ from jaxcolor.training.config import RunConfig, require
 
 @dataclass(frozen=True)
 class SegmentConfig(RunConfig):
-    """Train a DeepLabV3 with a pretrained, frozen backbone to segment images.
+    """Train a network with a pretrained, frozen backbone to segment images.
 
     The folder runs/NAME holds settings, metrics, drawings and checkpoints.
     """
@@ -24,23 +24,27 @@ class SegmentConfig(RunConfig):
     }  # fmt: skip
     MEMORY: ClassVar = ("batch_size", "image_size")
 
-    STRUCTURE: ClassVar = ("backbone", "output_stride", "train", "aux")
+    STRUCTURE: ClassVar = ("backbone", "head", "output_stride", "train", "aux")
     TRAINING: ClassVar = (
-        "batch_size", "learning_rate", "schedule", "seed", "precision", "flip", "crop", "image_size",
-        "class_weights", "train_split", "split", "init_from",
+        "batch_size", "learning_rate", "optimizer", "weight_decay", "schedule", "warm_up", "ema", "seed",
+        "precision", "flip", "crop", "scale", "jitter", "image_size", "class_weights", "train_split", "split",
+        "init_from",
     )  # fmt: skip
 
     backbone: str = "efficientnet-lite0"
     """Backbone network: efficientnet-lite0 (installed with jaxcolor; trained on ImageNet, with a new head),
     or resnet50 or resnet101 (downloaded; torchvision's weights for all of DeepLabV3)."""
+    head: Literal["deeplabv3", "deeplabv3plus", "fpn"] = "deeplabv3"
+    """The part after the backbone: that of DeepLabV3, which sees one place in 16×16 pixels; of DeepLabV3+,
+    which adds details at a stride of 4; or a light pyramid of features at strides of 4 to 32."""
     train: Literal["last", "head", "all"] = "head"
     """The trainable part: the last layer, everything after the backbone, or everything."""
     weights: Path | None = None
     """A .pth or .safetensors file of pretrained weights: of DeepLabV3, or of the backbone as an ImageNet
     classifier. Default: those published for the backbone."""
     output_stride: int | None = None
-    """Size of the image divided by the size of the features, 8 or 16. Default: 8 for ResNets, 16 for
-    EfficientNet."""
+    """Size of the image divided by that of the coarsest features: 8, 16 or 32. Default: 32 for --head fpn,
+    otherwise 8 for ResNets and 16 for EfficientNet."""
     aux: bool = False
     """With --train all: also train an auxiliary head on the last stage of the backbone but one."""
 
@@ -49,16 +53,31 @@ class SegmentConfig(RunConfig):
     batch_size: int = 8
     """Images per step."""
     learning_rate: float = 1e-3
-    """Learning rate of Adam at the start."""
-    schedule: Literal["poly", "constant"] = "poly"
-    """poly: the learning rate decreases to 0 at the last step, as (1 − step / steps) to the power of 0.9."""
+    """Learning rate; with a schedule, its highest value."""
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """adamw: Adam with --weight-decay."""
+    weight_decay: float = 0.0
+    """adamw: every step multiplies the kernels by 1 − learning rate × this value."""
+    schedule: Literal["poly", "constant", "cosine", "one-cycle"] = "poly"
+    """The learning rate over the steps. poly: decreases to 0, as (1 − step / steps) to the power of 0.9.
+    cosine: decreases to 0. one-cycle: rises in the first 30 % of the steps, and decreases to 0."""
+    warm_up: int = 0
+    """Number of steps at the start in which the learning rate rises from 0."""
+    ema: float = 0.0
+    """Decay of the moving average of the weights over the steps, which is then evaluated and used for
+    prediction, such as 0.99. 0: no average."""
     class_weights: Literal["auto", "sqrt", "none"] = "auto"
     """sqrt: weight the pixels of a class in the loss by 1 / sqrt(its frequency among the training labels).
     auto: sqrt, but none for VOC and the sample, where it would favor objects too much."""
     flip: bool = True
     """Mirror training images at random."""
     crop: int | None = None
-    """Train on random square crops with this side in pixels, of images scaled by 0.5 to 2 at random."""
+    """Train on random square crops with this side in pixels, of images scaled at random."""
+    scale: tuple[float, float] = (0.5, 2.0)
+    """With --crop: the smallest and the largest scale."""
+    jitter: float = 0.0
+    """With --crop: change brightness, contrast and saturation at random, by factors of up to 1 ± this
+    number."""
     image_size: tuple[int, ...] = ()
     """One number: resize the shorter side of images to it; two: resize images to that height and width.
     Default: 520, as for torchvision's weights; 256 for the sample; with --crop the size of the image."""
@@ -122,9 +141,16 @@ class SegmentConfig(RunConfig):
         for field in ("epochs", "batch_size", "plot_every"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
         require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
+        require(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0", self.weight_decay)
+        require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
+        require(self.warm_up >= 0, "warm_up", "at least 0", self.warm_up)
+        require(0 <= self.jitter < 1, "jitter", "from 0 to below 1", self.jitter)
+        smallest, largest = self.scale
+        good = 0 < smallest <= largest <= 10
+        require(good, "scale", "two numbers from above 0 to 10, the smaller first", f"{smallest} {largest}")
         require(0 <= self.cache_limit < float("inf"), "cache_limit", "at least 0", self.cache_limit)
         require(0 <= self.seed < 2**32, "seed", "0 to 2³² − 1", self.seed)
-        require(self.output_stride in (None, 8, 16), "output_stride", "8 or 16", self.output_stride)
+        require(self.output_stride in (None, 8, 16, 32), "output_stride", "8, 16 or 32", self.output_stride)
         # An empty text is the path of the current folder.
         require(self.weights != Path(), "weights", "a file", "empty or a folder")
         require(self.crop is None or self.crop >= 32, "crop", "at least 32", self.crop)
@@ -137,6 +163,10 @@ class SegmentConfig(RunConfig):
             given,
         )
         self.check_run()
+        if self.weight_decay and self.optimizer == "adam":
+            raise UserError("--weight-decay is for --optimizer adamw: add that, or leave it out")
+        if self.jitter and not self.crop:
+            raise UserError("--jitter is for --crop: add that, or leave it out")
         if self.aux and self.train != "all":
             raise UserError("--aux is for --train all: leave it out")
         if (self.voc_dir is not None) + (self.archive is not None) + (self.dataset == "sample") > 1:

@@ -18,7 +18,7 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 from filelock import FileLock
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
 from jaxcolor.data.image_files import Size
 from jaxcolor.errors import UserError, reason
@@ -28,19 +28,20 @@ from jaxcolor.segmentation.batches import Sample
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 GB = 1e9
 ZEROS = bytes(2**24)
+Shape = tuple[int, int, int]
 FeatureBatch = tuple[Int[np.ndarray, " _"], bool]  # images of one size, and whether they are flipped
 
 
 class FeatureCache:
     """The features and labels of a split in one memory-mapped file.
 
-    `shapes` are rows, columns and channels of each image's features.
+    `shapes` are rows, columns and channels of each image's features, one array or more.
     """
 
     def __init__(
         self,
         folder: Path,
-        shapes: Sequence[tuple[int, int, int]],
+        shapes: Sequence[Sequence[Shape]],
         label_sizes: Sequence[Size],
         flips: bool,
         dtype: str,
@@ -51,8 +52,8 @@ class FeatureCache:
         self.copies = 2 if flips else 1
         self.dtype = np.dtype(DTYPES[dtype])
         sizes = [
-            self.copies * math.prod(shape) * self.dtype.itemsize + math.prod(labels)
-            for shape, labels in zip(shapes, label_sizes, strict=True)
+            self.copies * self._count(index) * self.dtype.itemsize + math.prod(labels)
+            for index, labels in enumerate(label_sizes)
         ]
         self._starts = np.concatenate([[0], np.cumsum(sizes)])
 
@@ -63,17 +64,18 @@ class FeatureCache:
 
     def sample(self, index: int, flipped: bool) -> Sample:
         """Return the features and labels of an image, or of the mirrored image."""
-        features, labels = self._features(index, flipped).copy(), self._labels(index).copy()
+        features = tuple(array.copy() for array in self._features(index, flipped))
+        labels = self._labels(index).copy()
         self._unload()
         return Sample(features, labels[:, ::-1] if flipped else labels)
 
     def fill(
         self,
         batches: Sequence[FeatureBatch],
-        compute: Callable[[FeatureBatch], tuple[Float[np.ndarray, "_ _ _ _"], Sequence[np.ndarray]]],
+        compute: Callable[[FeatureBatch], tuple[Sequence[np.ndarray], Sequence[np.ndarray]]],
         on_batch: Callable[[int], None],
     ) -> None:
-        """Write the missing batches; `compute` returns the features and labels of a batch.
+        """Write the missing batches; `compute` returns the arrays of features, and the labels, of a batch.
 
         `on_batch` receives the number of images per batch. Raises `UserError` if the disk is full.
         """
@@ -86,8 +88,9 @@ class FeatureCache:
                 if number >= done:
                     features, labels = compute(batch)
                     indices, flipped = batch
-                    for index, values, mask in zip(indices.tolist(), features, labels, strict=False):
-                        self._features(index, flipped)[:] = values.astype(self.dtype)
+                    for row, (index, mask) in enumerate(zip(indices.tolist(), labels, strict=True)):
+                        for place, values in zip(self._features(index, flipped), features, strict=True):
+                            place[:] = values[row].astype(self.dtype)
                         if not flipped:
                             self._labels(index)[:] = mask
                     self._unload()
@@ -115,11 +118,16 @@ class FeatureCache:
         with open(self._file, "r+b") as file:
             return mmap.mmap(file.fileno(), 0)
 
-    def _features(self, index: int, flipped: bool) -> np.ndarray:
-        shape = self.shapes[index]
-        count = math.prod(shape)
+    def _count(self, index: int) -> int:
+        return sum(map(math.prod, self.shapes[index]))
+
+    def _features(self, index: int, flipped: bool) -> list[np.ndarray]:
+        count = self._count(index)
         start = int(self._starts[index]) + flipped * count * self.dtype.itemsize
-        return np.frombuffer(self._map, self.dtype, count, start).reshape(shape)
+        numbers = np.frombuffer(self._map, self.dtype, count, start)
+        ends = np.cumsum([math.prod(shape) for shape in self.shapes[index]])
+        parts = np.split(numbers, ends[:-1])
+        return [part.reshape(shape) for part, shape in zip(parts, self.shapes[index], strict=True)]
 
     def _labels(self, index: int) -> np.ndarray:
         size = self.label_sizes[index]

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.data.shapes import SHAPES
 from jaxcolor.errors import UserError
-from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3
+from jaxcolor.models.segmentation import BACKBONES, SegmentationNet
 from jaxcolor.predict import predict_files
 from jaxcolor.pretrained.deeplabv3 import Pretrained
 from jaxcolor.segmentation.config import SegmentConfig
@@ -21,7 +21,7 @@ from jaxcolor.segmentation.data import Dataset, load_dataset
 from jaxcolor.segmentation.drawing import Panel, draw_legend, draw_predictions
 from jaxcolor.segmentation.inspection import inspect
 from jaxcolor.segmentation.loader import Loader
-from jaxcolor.segmentation.model import build_model, check_weights, load_variables
+from jaxcolor.segmentation.model import build_model, check_weights, default_stride, load_variables
 from jaxcolor.segmentation.predictor import LabelPredictor, load_segmenter
 from jaxcolor.segmentation.scores import (
     METRICS,
@@ -44,6 +44,7 @@ from jaxcolor.training.optimizers import make_optimizer, make_schedule
 from jaxcolor.training.run_folder import RunFolder, find_run
 from jaxcolor.training.state import TrainState, create_state
 
+HEAD_NAMES = {"deeplabv3": "DeepLabV3", "deeplabv3plus": "DeepLabV3+", "fpn": "Feature pyramid"}
 SAMPLES = 3  # images drawn of each kind: some from all over the split, the best and the worst
 ABOUT_SAMPLE = "These scores are for generated shapes: they say nothing about VOC."
 PANELS = {
@@ -88,10 +89,11 @@ def resolve(config: SegmentConfig, data: Dataset) -> SegmentConfig:
     weights = config.class_weights
     is_known = data.is_voc or data.classes == SHAPES
     shorter_side = (256 if config.dataset == "sample" else 520,)
-    backbone = BACKBONES.get(config.backbone)
+    is_backbone = config.backbone in BACKBONES
     return dataclasses.replace(
         config,
-        output_stride=config.output_stride or (backbone.output_stride if backbone else None),
+        output_stride=config.output_stride
+        or (default_stride(config.backbone, config.head) if is_backbone else None),
         image_size=config.image_size or (() if config.crop else shorter_side),
         class_weights=weights if weights != "auto" else "none" if is_known else "sqrt",
     )
@@ -130,7 +132,7 @@ class SegmentJob:
         self,
         config: SegmentConfig,
         data: Dataset,
-        model: DeepLabV3,
+        model: SegmentationNet,
         pretrained: Pretrained,
         folder: RunFolder,
     ):
@@ -148,8 +150,11 @@ class SegmentJob:
         self.fingerprint = self.trainable.fingerprint(pretrained.variables)
         self.loader = Loader(config, data, model, self.fingerprint)
         steps = config.epochs * self.loader.steps()
-        optimizer = make_optimizer("adam", make_schedule(config.schedule, config.learning_rate, steps))
-        self.initial_state = create_state(model.apply, pretrained.variables, optimizer, self.trainable)
+        schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
+        optimizer = make_optimizer(config.optimizer, schedule, config.weight_decay)
+        self.initial_state = create_state(
+            model.apply, pretrained.variables, optimizer, self.trainable, config.ema
+        )
         after = self.loader.after
         self._train = Engine(
             make_train_step(config.train, after, config.seed, jnp.asarray(self.class_weights))
@@ -175,7 +180,8 @@ class SegmentJob:
         """Return network and images in a line."""
         void = "" if self.data.counted is None else f", {100 * self.data.void_share:.1f} % void"
         return (
-            f"DeepLabV3 on {self.config.backbone}, output stride {self.config.output_stride}: "
+            f"{HEAD_NAMES[self.config.head]} on {self.config.backbone}, output stride "
+            f"{self.config.output_stride}: "
             f"{record['trainable_parameters']:,} of {record['parameters']:,} parameters are trainable; "
             f"{self.facts['name']}: {self.facts['train']:,} train and {self.facts['validation']:,} "
             f"validation images, {len(self.data.classes)} classes{void}"
@@ -251,7 +257,12 @@ class SegmentJob:
         from jaxcolor.training.curves import draw_curves
 
         name, folder = self.run.path.name, self.run.path
-        draw_curves(folder / "curves.png", f"{name}: DeepLabV3 on {self.config.backbone}", history, PANELS)
+        draw_curves(
+            folder / "curves.png",
+            f"{name}: {HEAD_NAMES[self.config.head]} on {self.config.backbone}",
+            history,
+            PANELS,
+        )
         title = f"{name}: confusion of the validation pixels, after epoch {epoch}"
         draw_confusion(folder / "confusion.png", title, confusion, self.data.classes)
 

@@ -14,7 +14,7 @@ from jaxtyping import Int
 import jaxcolor
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import cache_folder
-from jaxcolor.models.deeplabv3 import DeepLabV3, Stage
+from jaxcolor.models.segmentation import SegmentationNet, Stage
 from jaxcolor.segmentation.batches import (
     NO_AUGMENTATION,
     Augmentation,
@@ -27,7 +27,7 @@ from jaxcolor.segmentation.batches import (
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.data import Dataset
 from jaxcolor.segmentation.features import GB, FeatureCache, make_room
-from jaxcolor.segmentation.model import feature_shape
+from jaxcolor.segmentation.model import feature_shapes, logits_size
 from jaxcolor.segmentation.task import FROZEN, TRAINABLE, features_after
 from jaxcolor.training.batches import epoch_order
 from jaxcolor.training.compilation import jit
@@ -43,12 +43,14 @@ class Loader:
     `fingerprint` identifies the frozen weights, from which the features are computed.
     """
 
-    def __init__(self, config: SegmentConfig, data: Dataset, model: DeepLabV3, fingerprint: str):
+    def __init__(self, config: SegmentConfig, data: Dataset, model: SegmentationNet, fingerprint: str):
         self.config = config
         self.model = model
         view = partial(ResizedExamples, resize=config.image_size, seed=config.seed)
         self.splits = {
-            "train": view(data.train, training=True, crop=config.crop),
+            "train": view(
+                data.train, training=True, crop=config.crop, scales=config.scale, jitter=config.jitter
+            ),
             "validation": view(data.validation, training=False, crop=None),
         }
         self.images = len(data.train)
@@ -79,7 +81,7 @@ class Loader:
         batches = self._grouped("validation", np.arange(len(split)))
 
         def more(index: int) -> dict[str, np.ndarray]:
-            return split.interpolations(index, feature_shape(self.model, split.sizes[index]))
+            return split.interpolations(index, logits_size(self.model, split.sizes[index]))
 
         load = self._reader("validation", state, lambda index: NO_AUGMENTATION)
         return batches, load_batches(batches, load, self.batch_size, more)
@@ -96,7 +98,7 @@ class Loader:
             flips = config.flip and name == "train"
             caches[name] = FeatureCache(
                 root / self._cache_key(split, flips, fingerprint),
-                [feature_shape(self.model, size, part) for size in split.sizes],
+                [feature_shapes(self.model, size, part) for size in split.sizes],
                 split.label_sizes,
                 flips,
                 config.cache_dtype,
@@ -135,11 +137,12 @@ class Loader:
         grouped = self._grouped(name, np.arange(len(split)))
         batches = [(indices, bool(flip)) for flip in range(cache.copies) for indices in grouped]
 
-        def compute(batch: tuple[Indices, bool]) -> tuple[np.ndarray, Sequence[np.ndarray]]:
+        def compute(batch: tuple[Indices, bool]) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
             indices, flip = batch
             samples = [split.sample(index, Augmentation(flip, epoch=0)) for index in indices.tolist()]
             images = assemble(samples, self.batch_size)["inputs"]
-            return np.asarray(self._features(state, images)), [sample.labels for sample in samples]
+            features = jax.device_get(self._features(state, images))
+            return features, [sample.labels for sample in samples]
 
         print(f"Computing the frozen features of the {name} images: {cache.bytes / GB:.2g} GB", flush=True)
         start = time.perf_counter()
@@ -153,7 +156,7 @@ class Loader:
         key = {
             "jaxcolor": jaxcolor.__version__,
             "frozen": fingerprint,
-            "network": [config.backbone, config.output_stride, TRAINABLE[config.train].pattern],
+            "network": [config.backbone, config.head, config.output_stride, TRAINABLE[config.train].pattern],
             "arithmetic": [config.precision, config.cache_dtype, jax.default_backend()],
             "images": [split.examples.fingerprint, split.sizes, split.label_sizes],
             "batches": [flips, self.batch_size],

@@ -1,4 +1,4 @@
-"""A DeepLabV3 with its pretrained weights, from the settings of a run."""
+"""A network with its pretrained weights, from the settings of a run."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -11,22 +11,27 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcolor.data.image_files import Size
 from jaxcolor.errors import UserError
-from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3, Stage
+from jaxcolor.models.segmentation import BACKBONES, SegmentationNet, Stage
 from jaxcolor.pretrained.deeplabv3 import Pretrained, describe, load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 
 EXAMPLE = (1, 64, 64, 3)  # images to initialize with
 
 
-def build_model(config: SegmentConfig, classes: int) -> DeepLabV3:
+def build_model(config: SegmentConfig, classes: int) -> SegmentationNet:
     """Return the network that the settings describe. Raises `UserError` for an unknown backbone."""
     if config.backbone not in BACKBONES:
         raise UserError(f"there is no backbone {config.backbone!r}: choose from {', '.join(BACKBONES)}")
-    stride = config.output_stride or BACKBONES[config.backbone].output_stride
-    return DeepLabV3(config.backbone, classes, stride, config.aux, jnp.dtype(config.dtype))
+    stride = config.output_stride or default_stride(config.backbone, config.head)
+    return SegmentationNet(config.backbone, classes, stride, config.aux, jnp.dtype(config.dtype), config.head)
 
 
-def load_variables(model: DeepLabV3, config: SegmentConfig) -> Pretrained:
+def default_stride(backbone: str, head: str) -> int:
+    """Return the output stride of a backbone: a pyramid takes the features at a stride of 32, too."""
+    return 32 if head == "fpn" else BACKBONES[backbone].output_stride
+
+
+def load_variables(model: SegmentationNet, config: SegmentConfig) -> Pretrained:
     """Return the variables of the network: pretrained, or initialized if the file lacks them.
 
     Prints what the file of weights holds.
@@ -51,12 +56,12 @@ def check_weights(facts: Mapping[str, Any], recorded: Mapping[str, Any], run: Pa
 
 
 @cache
-def variable_shapes(model: DeepLabV3) -> dict[str, Any]:
+def variable_shapes(model: SegmentationNet) -> dict[str, Any]:
     """Return the shapes and dtypes of the network's variables."""
     return dict(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(EXAMPLE)))
 
 
-def with_initialized(model: DeepLabV3, variables: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def with_initialized(model: SegmentationNet, variables: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Return `variables` with every missing leaf, which is a `ShapeDtypeStruct`, initialized.
 
     Only the missing leaves are computed: random numbers for all of a ResNet-101 take half a minute to
@@ -75,11 +80,19 @@ def with_initialized(model: DeepLabV3, variables: Mapping[str, Any], seed: int) 
 
 
 @cache
-def feature_shape(model: DeepLabV3, size: Size, after: Stage = "backbone") -> tuple[int, int, int]:
+def feature_shapes(model: SegmentationNet, size: Size, after: Stage) -> tuple[tuple[int, int, int], ...]:
     """Return rows, columns and channels of the features of an image of `size` (height, width)."""
     images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
 
-    def features(variables: Any, images: jax.Array) -> jax.Array:
+    def features(variables: Any, images: jax.Array) -> tuple[jax.Array, ...]:
         return model.apply(variables, images, after=after, method="features")  # type: ignore[return-value]
 
-    return jax.eval_shape(features, variable_shapes(model), images).shape[1:]
+    return tuple(array.shape[1:] for array in jax.eval_shape(features, variable_shapes(model), images))
+
+
+@cache
+def logits_size(model: SegmentationNet, size: Size) -> Size:
+    """Return rows and columns of the logits of an image of `size` (height, width)."""
+    images = jax.ShapeDtypeStruct((1, *size, 3), jnp.float32)
+    _, rows, columns, _ = jax.eval_shape(model.apply, variable_shapes(model), images).shape
+    return rows, columns

@@ -14,11 +14,11 @@ from jaxtyping import UInt8
 from jaxcolor.data.image_files import Size, read_image
 from jaxcolor.images import ImageLike, LabelMap, as_images, save_image
 from jaxcolor.layers.resize import interpolation
-from jaxcolor.models.deeplabv3 import DeepLabV3
+from jaxcolor.models.segmentation import SegmentationNet
 from jaxcolor.pretrained.deeplabv3 import load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.drawing import overlay
-from jaxcolor.segmentation.model import build_model, check_weights, feature_shape, variable_shapes
+from jaxcolor.segmentation.model import build_model, check_weights, logits_size, variable_shapes
 from jaxcolor.segmentation.preprocess import STEP, network_sizes, resize_image
 from jaxcolor.segmentation.task import TRAINABLE, predict
 from jaxcolor.training.checkpoints import Checkpoints, Which
@@ -32,7 +32,7 @@ MAX_PIXELS = 4_000_000  # of an enlarged image
 class LabelPredictor:
     """The compiled prediction of a network, for states with any weights."""
 
-    def __init__(self, model: DeepLabV3):
+    def __init__(self, model: SegmentationNet):
         self.model = model
         self._predict = jit(predict)
 
@@ -41,7 +41,7 @@ class LabelPredictor:
     ) -> UInt8[np.ndarray, "height width"]:
         """Return the class of each pixel. The network sees the image resized to `size` (height, width)."""
         resized = resize_image(image, size)
-        shape = feature_shape(self.model, size)
+        shape = logits_size(self.model, size)
         rows, columns = (interpolation(n, m) for n, m in zip(image.shape[:2], shape[:2], strict=True))
         return np.asarray(self._predict(state, resized[None], rows, columns))
 
@@ -62,7 +62,7 @@ class Segmenter:
 
     def __init__(
         self,
-        model: DeepLabV3,
+        model: SegmentationNet,
         variables: Mapping[str, Any],
         classes: Sequence[str],
         image_size: Sequence[int],

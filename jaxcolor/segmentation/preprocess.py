@@ -70,10 +70,14 @@ def pad_label_map(label_map: LabelMap, size: Size) -> LabelMap:
 
 
 def random_crop(
-    image: ImageArray, label_map: LabelMap, side: int, rng: np.random.Generator
+    image: ImageArray,
+    label_map: LabelMap,
+    side: int,
+    rng: np.random.Generator,
+    scales: tuple[float, float] = SCALES,
 ) -> tuple[ImageArray, LabelMap]:
     """Scale an image and cut out a square, both at random. Outside of the image it is gray and void."""
-    scale = rng.uniform(*SCALES)
+    scale = rng.uniform(*scales)
     size = max(1, round(label_map.shape[0] * scale)), max(1, round(label_map.shape[1] * scale))
     image, label_map = resize_image(image, size), resize_label_map(label_map, size)
     top, left = (rng.integers(0, max(length - side, 0) + 1) for length in size)
@@ -84,3 +88,13 @@ def random_crop(
     cut = image[inside]
     filled[: cut.shape[0], : cut.shape[1]] = cut
     return filled, label_map
+
+
+def random_colors(image: ImageArray, strength: float, rng: np.random.Generator) -> ImageArray:
+    """Change brightness, contrast and saturation by factors from 1 − `strength` to 1 + `strength`."""
+    brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
+    values = brightness * image.astype(np.float32)
+    values = values.mean() + contrast * (values - values.mean())
+    gray = values.mean(axis=-1, keepdims=True)
+    values = gray + saturation * (values - gray)
+    return np.round(values.clip(0, 255)).astype(np.uint8)

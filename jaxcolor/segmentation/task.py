@@ -1,6 +1,6 @@
 """Segmentation as pure functions: the train step, the evaluation step, features and prediction.
 
-A batch holds `inputs`, uint8 images [batch, height, width, 3] or the features of a frozen part; `labels`
+A batch holds `inputs`, uint8 images [batch, height, width, 3] or a tuple of frozen features; `labels`
 [batch, rows, columns], with `VOID` for pixels that do not count; and `valid` [batch], 0 for padding, whose
 labels are void. For evaluation the labels have the size of the original label maps, and `rows` and `columns`
 are the matrices that interpolate the logits of each image to that size.
@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, Integer
 
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers import resize_bilinear
+from jaxcolor.layers.conv_norm import Features
 from jaxcolor.layers.resize import interpolate
-from jaxcolor.models.deeplabv3 import Part, Stage
+from jaxcolor.models.segmentation import Inputs, Part, Stage
 from jaxcolor.pretrained.imagenet import normalize
 from jaxcolor.training.engine import Batch, Step, Sums
 from jaxcolor.training.freezing import Trainable
@@ -92,7 +93,7 @@ def batch_loss(
 
 def evaluate_step(after: Stage, state: TrainState, batch: Batch) -> Sums:
     """Return loss, pixel count and confusion matrix of each image, at the size of its label map."""
-    logits = state.apply_fn(state.variables, network_input(batch, after), after=after)
+    logits = state.apply_fn(state.averaged, network_input(batch, after), after=after)
     classes = logits.shape[-1]
 
     def evaluate_image(image: tuple[Array, Array, Array, Array]) -> Sums:
@@ -111,7 +112,7 @@ def evaluate_step(after: Stage, state: TrainState, batch: Batch) -> Sums:
 
 def features_after(
     part: Stage, state: TrainState, images: Integer[Array, "batch height width 3"]
-) -> Float[Array, "batch rows columns channel"]:
+) -> tuple[Features, ...]:
     """Return the features of uint8 images after a frozen part of the network."""
     return state.apply_fn(state.variables, normalize(images), after=part, method="features")
 
@@ -123,7 +124,7 @@ def predict(
     columns: Float[Array, "_ _"],
 ) -> Integer[Array, "_ _"]:
     """Return the most likely class of each pixel, at the size that `rows` and `columns` interpolate to."""
-    logits = state.apply_fn(state.variables, normalize(image))
+    logits = state.apply_fn(state.averaged, normalize(image))
     return interpolate(logits, rows, columns)[0].argmax(-1).astype(jnp.uint8)
 
 
@@ -138,9 +139,11 @@ def cross_entropy_sum(
     return (weights * losses).sum(), weights.sum()
 
 
-def network_input(batch: Batch, after: Stage) -> Array:
+def network_input(batch: Batch, after: Stage) -> Inputs:
     """Return normalized images, or features in float32."""
-    return normalize(batch["inputs"]) if after == "images" else batch["inputs"].astype(jnp.float32)
+    if after == "images":
+        return normalize(batch["inputs"])
+    return tuple(features.astype(jnp.float32) for features in batch["inputs"])
 
 
 def make_train_step(train: Part, after: Stage, seed: int, class_weights: Float[Array, " class"]) -> Step:

@@ -13,7 +13,7 @@ from pth_files import Fake, write_weights
 from safetensors.numpy import save_file
 
 from jaxcolor.errors import UserError
-from jaxcolor.models.deeplabv3 import BACKBONES, DeepLabV3
+from jaxcolor.models.segmentation import BACKBONES, DeepLabV3
 from jaxcolor.pretrained import deeplabv3 as module
 from jaxcolor.pretrained.deeplabv3 import SOURCES, describe, load_pretrained, tables
 from jaxcolor.pretrained.state_dict import StateDict

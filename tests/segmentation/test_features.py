@@ -9,24 +9,27 @@ import pytest
 from jaxcolor.errors import UserError
 from jaxcolor.segmentation.features import FeatureCache, make_room
 
-SHAPES = [(2, 3, 4), (2, 3, 4), (1, 2, 4)]
+# Two arrays of features per image.
+SHAPES = [((4, 6, 2), (2, 3, 4)), ((4, 6, 2), (2, 3, 4)), ((2, 4, 2), (1, 2, 4))]
 LABELS = [(5, 6), (5, 6), (3, 2)]
 BATCHES = [(np.array([0, 1]), False), (np.array([2]), False), (np.array([0, 1]), True), (np.array([2]), True)]
 
 
-def features(index: int, flipped: bool) -> np.ndarray:
-    return np.random.default_rng((index, flipped)).normal(size=SHAPES[index]).astype(np.float32)
+def features(index: int, flipped: bool) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng((index, flipped))
+    return tuple(rng.normal(size=shape).astype(np.float32) for shape in SHAPES[index])
 
 
 def labels(index: int) -> np.ndarray:
     return np.random.default_rng(index).integers(0, 9, LABELS[index]).astype(np.uint8)
 
 
-def compute(batch: tuple[np.ndarray, bool]) -> tuple[np.ndarray, list[np.ndarray]]:
+def compute(batch: tuple[np.ndarray, bool]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     indices, flipped = batch
-    values = [features(i, flipped) for i in indices.tolist()]
+    levels = zip(*[features(i, flipped) for i in indices.tolist()], strict=True)
     # A padded batch, as at the end of an epoch.
-    return np.stack([*values, np.zeros_like(values[0])]), [labels(i) for i in indices.tolist()]
+    stacked = [np.stack([*values, np.zeros_like(values[0])]) for values in levels]
+    return stacked, [labels(i) for i in indices.tolist()]
 
 
 def cache(folder: Path, dtype: str = "float32") -> FeatureCache:
@@ -37,7 +40,8 @@ def check(filled: FeatureCache, rtol: float) -> None:
     for index in range(3):
         for flipped in (False, True):
             sample = filled.sample(index, flipped)
-            np.testing.assert_allclose(sample.inputs.astype(np.float32), features(index, flipped), rtol=rtol)
+            for found, computed in zip(sample.inputs, features(index, flipped), strict=True):
+                np.testing.assert_allclose(found.astype(np.float32), computed, rtol=rtol)
             expected = labels(index)[:, ::-1] if flipped else labels(index)
             np.testing.assert_array_equal(sample.labels, expected)
 
@@ -58,7 +62,7 @@ def test_computed_features_are_read_back(tmp_path: Path, dtype: str, rtol: float
 def test_a_stopped_run_continues_after_the_last_batch(tmp_path: Path, stopped_at: int) -> None:
     calls: list[object] = []
 
-    def compute_until_killed(batch: tuple[np.ndarray, bool]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def compute_until_killed(batch: tuple[np.ndarray, bool]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         if len(calls) == stopped_at:
             raise KeyboardInterrupt
         calls.append(batch)
@@ -179,18 +183,18 @@ def resident(which: str) -> int:
 @pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="it takes Linux to tell")
 def test_features_are_never_in_memory_as_a_whole(tmp_path: Path) -> None:
     count, shape = 100, (64, 64, 64)  # 1 MB each
-    large = FeatureCache(tmp_path / "key", [shape] * count, [(4, 4)] * count, False, "float32")
+    large = FeatureCache(tmp_path / "key", [(shape,)] * count, [(4, 4)] * count, False, "float32")
     batches = [(np.arange(i, i + 4), False) for i in range(0, count, 4)]
 
-    def constant(batch: tuple[np.ndarray, bool]) -> tuple[np.ndarray, list[np.ndarray]]:
+    def constant(batch: tuple[np.ndarray, bool]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         values = np.empty((4, *shape), np.float32)
         values[:] = batch[0][:, None, None, None]
-        return values, [np.zeros((4, 4), np.uint8)] * 4
+        return [values], [np.zeros((4, 4), np.uint8)] * 4
 
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     large.fill(batches, constant, lambda images: None)
-    means = [float(large.sample(i, False).inputs[0, 0, 0]) for i in range(count)]
+    means = [float(large.sample(i, False).inputs[0][0, 0, 0]) for i in range(count)]
     peak = resident("VmHWM") - before
     assert large.bytes > 100e6
     assert means == list(range(count))

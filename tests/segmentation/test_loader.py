@@ -144,7 +144,7 @@ def test_validation_keeps_the_order_and_adds_interpolations(config: SegmentConfi
 def compute(state: TrainState) -> Compute:
     """Return a compiled function from images to the features of the backbone."""
     features = jax.jit(features_after, static_argnums=0)
-    return lambda images: np.asarray(features("backbone", state, images))
+    return lambda images: np.asarray(features("backbone", state, images)[0])
 
 
 def check_features(
@@ -153,7 +153,8 @@ def check_features(
     """Compare a batch of cached features with the batch of images that they belong to."""
     count = int(plain["valid"].sum())
     expected = compute(plain["inputs"])[:count]
-    difference = np.abs(ours["inputs"][:count].astype(np.float32) - expected).max()
+    (inputs,) = ours["inputs"]
+    difference = np.abs(inputs[:count].astype(np.float32) - expected).max()
     assert difference <= tolerance * np.abs(expected).max()
     for name in plain.keys() - {"inputs"}:
         np.testing.assert_array_equal(ours[name], plain[name])
@@ -168,7 +169,7 @@ def test_cached_features_are_those_of_the_images_mirrored_or_not(
     for epoch in (1, 2):
         batches = cached.train_batches(state, epoch), plain.train_batches(state, epoch)
         for ours, theirs in zip(*batches, strict=True):
-            assert ours["inputs"].shape == (2, 3, 4, 6)
+            assert ours["inputs"][0].shape == (2, 3, 4, 6)
             check_features(compute, ours, theirs)
             mirrored += are_mirrored(theirs["labels"])
     assert set(mirrored) == {True, False}
@@ -190,7 +191,7 @@ def test_16_bit_caches_need_half_the_space(
     for ours, theirs in zip(
         cached.train_batches(state, 1), make(config, flip=False).train_batches(state, 1), strict=True
     ):
-        assert ours["inputs"].dtype == dtype
+        assert ours["inputs"][0].dtype == dtype
         check_features(compute, ours, theirs, tolerance)
     file = max(cache_root.rglob("features.bin"), key=lambda path: path.stat().st_size)  # of the train images
     # 3×4 features of 6 channels, and 48×64 labels.

@@ -9,7 +9,7 @@ from flax.traverse_util import flatten_dict
 from jaxcolor.errors import UserError
 from jaxcolor.pretrained.deeplabv3 import load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.segmentation.model import build_model, feature_shape, load_variables
+from jaxcolor.segmentation.model import build_model, feature_shapes, load_variables, logits_size
 
 
 def test_missing_weights_are_initialized_with_the_seed(tiny: str) -> None:
@@ -43,5 +43,20 @@ def test_settings_describe_the_network(tiny: str) -> None:
 
 def test_shapes_of_features(tiny: str) -> None:
     model = build_model(SegmentConfig(backbone=tiny), classes=5)
-    assert feature_shape(model, (48, 80)) == (3, 5, 6)
-    assert feature_shape(model, (48, 80), "head") == (3, 5, 8)
+    assert feature_shapes(model, (48, 80), "backbone") == ((3, 5, 6),)
+    assert feature_shapes(model, (48, 80), "head") == ((3, 5, 8),)
+    assert logits_size(model, (48, 80)) == (3, 5)
+
+
+def test_heads_with_details_have_logits_at_a_stride_of_4(tiny: str) -> None:
+    plus = build_model(SegmentConfig(backbone=tiny, head="deeplabv3plus"), classes=5)
+    assert feature_shapes(plus, (48, 80), "backbone") == ((12, 20, 4), (3, 5, 6))
+    assert feature_shapes(plus, (48, 80), "head") == ((12, 20, 8),)
+    pyramid = build_model(SegmentConfig(backbone=tiny, head="fpn"), classes=5)
+    assert pyramid.output_stride == 32
+    assert [shape[:2] for shape in feature_shapes(pyramid, (64, 96), "backbone")] == [
+        (16, 24), (8, 12), (4, 6), (2, 3)
+    ]  # fmt: skip
+    for model in (plus, pyramid):
+        assert logits_size(model, (64, 96)) == (16, 24)
+    assert build_model(SegmentConfig(backbone="resnet50", head="fpn"), 2).output_stride == 32

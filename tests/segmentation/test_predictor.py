@@ -18,7 +18,7 @@ import jaxcolor
 from jaxcolor.data.image_files import read_image
 from jaxcolor.errors import UserError
 from jaxcolor.images import LabelMap
-from jaxcolor.models.deeplabv3 import DeepLabV3
+from jaxcolor.models.segmentation import DeepLabV3
 from jaxcolor.pretrained.imagenet import normalize
 from jaxcolor.segmentation import loader as loader_module
 from jaxcolor.segmentation.job import build_job

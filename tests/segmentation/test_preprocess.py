@@ -5,6 +5,7 @@ from jaxcolor.segmentation.preprocess import (
     label_map_sizes,
     network_sizes,
     pad_label_map,
+    random_colors,
     random_crop,
     resize_image,
     resize_label_map,
@@ -52,3 +53,17 @@ def test_random_crops_move_image_and_mask_alike() -> None:
         assert np.median(np.abs(cropped[inside][:, 0].astype(int) - 20 * labels[inside].astype(int))) <= 2
         assert (cropped[~inside] == [124, 116, 104]).all()
     assert len(sizes) > 5
+
+
+def test_random_colors_change_brightness_contrast_and_saturation() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(80, 120, (20, 30, 3), np.uint8)
+    np.testing.assert_array_equal(random_colors(image, 0.0, rng), image)
+    changed = [random_colors(image, 0.4, np.random.default_rng(seed)).astype(float) for seed in range(50)]
+    means = [values.mean() / image.mean() for values in changed]
+    assert 0.58 < min(means) < 0.75
+    assert 1.25 < max(means) < 1.42
+    spreads = [values.mean(-1).std() / image.mean(-1).std() for values in changed]
+    assert min(spreads) < 0.7
+    assert max(spreads) > 1.4
+    np.testing.assert_array_equal(random_colors(image, 0.4, np.random.default_rng(3)), changed[3])

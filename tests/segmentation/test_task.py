@@ -11,7 +11,7 @@ from flax.traverse_util import flatten_dict
 
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers.resize import interpolation
-from jaxcolor.models.deeplabv3 import DeepLabV3, Part
+from jaxcolor.models.segmentation import DeepLabV3, Part
 from jaxcolor.segmentation import task
 from jaxcolor.segmentation.task import (
     FROZEN,
@@ -103,7 +103,7 @@ def test_a_step_moves_the_last_layer_along_the_gradient_of_the_plain_loss(
     state = make_state(model, variables, "last")
     batch = make_batch()
     after, sums = STEP("last", "images", 0, WEIGHTS, state, batch)
-    features = FEATURES("head", state, batch["inputs"])
+    (features,) = FEATURES("head", state, batch["inputs"])
 
     @jax.jit
     @jax.value_and_grad
@@ -149,11 +149,13 @@ def test_training_on_features_equals_training_on_images(
 def test_images_are_normalized_and_cached_features_become_float32() -> None:
     images = jnp.asarray([[[[0, 255, 51]]]], jnp.uint8)
     expected = [(0 - 0.485) / 0.229, (1 - 0.456) / 0.224, (0.2 - 0.406) / 0.225]
-    np.testing.assert_allclose(network_input({"inputs": images}, "images")[0, 0, 0], expected, rtol=1e-5)
+    seen = np.asarray(network_input({"inputs": images}, "images"))
+    np.testing.assert_allclose(seen[0, 0, 0], expected, rtol=1e-5)
     for dtype in (jnp.float16, jnp.bfloat16):
-        found = network_input({"inputs": jnp.asarray([1.5, -0.25], dtype)}, "backbone")
+        features = jnp.asarray([[[[1.5, -0.25]]]], dtype)
+        (found,) = network_input({"inputs": (features,)}, "backbone")
         assert found.dtype == jnp.float32
-        assert found.tolist() == [1.5, -0.25]
+        assert found.ravel().tolist() == [1.5, -0.25]
 
 
 def test_the_contents_of_padding_change_nothing(model: DeepLabV3, variables: dict) -> None:
@@ -274,14 +276,14 @@ def test_dropout_changes_with_the_step_and_the_seed(model: DeepLabV3, variables:
 
 
 def test_confusion_has_a_row_per_true_class() -> None:
-    def constant(variables: dict, x: jax.Array, after: str) -> jax.Array:
-        return jnp.broadcast_to(jnp.asarray([0.0, 5.0, 0.0]), (*x.shape[:3], 3))
+    def constant(variables: dict, x: tuple[jax.Array], after: str) -> jax.Array:
+        return jnp.broadcast_to(jnp.asarray([0.0, 5.0, 0.0]), (*x[0].shape[:3], 3))
 
     state = create_state(constant, {"params": {}}, optax.identity())
     labels = np.asarray([[[0, 1], [VOID, 2]]], np.uint8)
     matrices = np.stack([interpolation(2, 2)])
     batch = {
-        "inputs": np.zeros((1, 2, 2, 4), np.float32),
+        "inputs": (np.zeros((1, 2, 2, 4), np.float32),),
         "labels": labels,
         "rows": matrices,
         "columns": matrices,

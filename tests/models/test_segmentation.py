@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tiny_backbone
 
-from jaxcolor.models.deeplabv3 import RATES, DeepLabV3, Part
+from jaxcolor.models.heads import RATES
 from jaxcolor.models.resnet import max_pool
+from jaxcolor.models.segmentation import DeepLabV3, Part, SegmentationNet
 
 
 def shapes(architecture: str, **options: Any) -> dict:
@@ -38,7 +39,8 @@ def test_features_are_smaller_by_the_output_stride(
     assert logits.shape == (2, *(-(-n // stride) for n in size), 5)
 
 
-def test_features_of_a_frozen_part_give_the_same_logits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decoder", ["deeplabv3", "deeplabv3plus", "fpn"])
+def test_features_of_a_frozen_part_give_the_same_logits(decoder: str, tmp_path: Path) -> None:
     x = jax.random.normal(jax.random.key(0), (1, 48, 64, 3))
 
     def after(part: Literal["backbone", "head"]) -> Any:
@@ -46,12 +48,29 @@ def test_features_of_a_frozen_part_give_the_same_logits(tmp_path: Path) -> None:
         return model.apply(variables, features, after=part)
 
     with tiny_backbone.installed(tmp_path) as name:
-        model = DeepLabV3(name, 4, 16)
+        model = SegmentationNet(name, 4, 16, decoder=decoder)
         variables = jax.jit(model.init)(jax.random.key(1), x)
         expected, *found = jax.jit(lambda: (model.apply(variables, x), after("backbone"), after("head")))()
     assert jnp.abs(expected).max() > 0.01
     for logits in found:
         np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["resnet50", "efficientnet-lite0"])
+@pytest.mark.parametrize(("decoder", "stride"), [("deeplabv3plus", 16), ("fpn", 32)])
+def test_other_heads_have_logits_at_a_stride_of_4(architecture: str, decoder: str, stride: int) -> None:
+    model = SegmentationNet(architecture, 5, stride, decoder=decoder)
+    x = jnp.zeros((2, 65, 96, 3))
+    variables = jax.eval_shape(model.init, jax.random.key(0), x)
+    assert jax.eval_shape(model.apply, variables, x).shape == (2, 17, 24, 5)
+
+
+def test_the_pyramid_is_light() -> None:
+    shapes = jax.eval_shape(
+        SegmentationNet("efficientnet-lite0", 11, 32, decoder="fpn").init,
+        jax.random.key(0), jnp.zeros((1, 64, 64, 3)),
+    )["params"]["head"]  # fmt: skip
+    assert sum(leaf.size for leaf in jax.tree.leaves(shapes)) < 700_000
 
 
 def test_frozen_parts_keep_their_running_averages() -> None:
