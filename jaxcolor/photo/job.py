@@ -169,7 +169,7 @@ class PhotoJob:
         )
         self.initial_state = create_state(model.apply, variables, optimizer, self.trainable, config.ema)
         tables = make_tables(chroma, config.rebalance)
-        self._train = Engine(make_train_step(tables))
+        self._train = Engine(make_train_step(tables, config.train))
         self._evaluate = Engine(keep_state(partial(evaluate_step, tables, config.vividness)), donate=False)
         self._predict = Program(partial(predict_chroma, tables))
 

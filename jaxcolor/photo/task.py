@@ -3,7 +3,8 @@
 A batch holds `images`, uint8 RGB [batch, side, side, 3], and `valid` [batch], 0 for padding, or None.
 """
 
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,8 +19,9 @@ from jaxcolor.training.engine import Batch, Step, Sums
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.state import TrainState
 
-# What --train makes trainable. The BatchNorm of the backbone uses its running averages in any case.
-TRAINABLE = {
+Part = Literal["decoder", "upper", "all"]
+# What --train makes trainable.
+TRAINABLE: dict[Part, Trainable] = {
     "decoder": Trainable(r"(decoder|classifier)/.*"),
     "upper": Trainable(r"(decoder|classifier|backbone/block([5-9]|1\d))/.*"),  # strides of 16 and 32
     "all": Trainable(),
@@ -65,12 +67,16 @@ def with_prior(
     return logits + log_prior[levels(small)]
 
 
-def train_step(tables: Tables, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
-    """Make one step of the optimizer. Return the weighted sum of the squares' losses, and of the weights."""
+def train_step(tables: Tables, batch_norm: bool, state: TrainState, batch: Batch) -> tuple[TrainState, Sums]:
+    """Make one step of the optimizer. Return the weighted sum of the squares' losses, and of the weights.
+
+    With `batch_norm` the decoder is normalized by the statistics of the batch, otherwise by their running
+    averages, which then stay as they are.
+    """
     lab = to_lab(batch["images"])
     differentiate = jax.value_and_grad(batch_loss, has_aux=True)
     part = state.trainable.select(state.params)
-    (loss, (batch_stats, weight)), grads = differentiate(part, tables, state, lab, batch["valid"])
+    (loss, (batch_stats, weight)), grads = differentiate(part, tables, batch_norm, state, lab, batch["valid"])
     batch_stats = state.trainable.merge(state.batch_stats, batch_stats)
     state = state.apply_gradients(grads=grads, batch_stats=batch_stats)
     return state, {"loss": loss * weight, "count": weight}
@@ -79,6 +85,7 @@ def train_step(tables: Tables, state: TrainState, batch: Batch) -> tuple[TrainSt
 def batch_loss(
     part: dict[str, Any],
     tables: Tables,
+    batch_norm: bool,
     state: TrainState,
     lab: Lab,
     valid: Float[Array, " batch"] | None,
@@ -87,7 +94,7 @@ def batch_loss(
     logits, updates = state.apply_fn(
         {"params": state.trainable.merge(state.params, part), "batch_stats": state.batch_stats},
         network_input(lab[..., 0]),
-        train=True,
+        train=batch_norm,
         valid=valid,
         mutable=["batch_stats"],
     )
@@ -153,6 +160,10 @@ def predict_chroma(
     return decode(logits, tables.centers, tables.weights, vividness)
 
 
-def make_train_step(tables: Tables) -> Step:
-    """Return the train step of a run."""
-    return lambda state, batch: train_step(tables, state, batch)
+def make_train_step(tables: Tables, train: Part) -> Step:
+    """Return the train step of a run.
+
+    Where the backbone is trained, all BatchNorm layers use their running averages. Otherwise the backbone
+    could change the scale of its features at will in training, and evaluation would not follow.
+    """
+    return partial(train_step, tables, train == "decoder")

@@ -97,7 +97,7 @@ def test_a_train_step_equals_the_plain_definition(
 ) -> None:
     # The last image is padding.
     batch = {"images": images, "valid": jnp.asarray([1.0, 1.0, 0.0])}
-    after, sums = train_step(tables, state, batch)
+    after, sums = train_step(tables, False, state, batch)
     part = state.params["classifier"]
     loss, gradients = jax.value_and_grad(plain_loss)(part, tables, state, images[:2])
     np.testing.assert_allclose(sums["loss"] / sums["count"], loss, rtol=1e-5)
