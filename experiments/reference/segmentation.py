@@ -10,8 +10,8 @@ from torchvision.models.resnet import Bottleneck
 
 from jaxcolor.models.efficientnet import PYRAMID_STAGES, STAGES
 
-# The last blocks of the stages of EfficientNet-Lite0 that have a head.
-STAGE_ENDS = [sum(stage.blocks for stage in STAGES[: i + 1]) - 1 for i in PYRAMID_STAGES[2:]]
+# The last blocks of EfficientNet-Lite0 at strides of 4, 8, 16 and 32.
+STAGE_ENDS = [sum(stage.blocks for stage in STAGES[: i + 1]) - 1 for i in PYRAMID_STAGES]
 
 
 def build_deeplabv3(backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:
@@ -60,8 +60,8 @@ def stage_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
         run: Callable[[Tensor], object] = model.extract_features
     else:
         modules = dict(model.named_modules())
-        names = {"layer3": "backbone.layer3", "layer4": "backbone.layer4", "aspp": "classifier.0"}
-        names |= {"conv": "classifier.3", "logits": "classifier.4"}
+        names = {f"layer{number}": f"backbone.layer{number}" for number in (1, 2, 3, 4)}
+        names |= {"aspp": "classifier.0", "conv": "classifier.3", "logits": "classifier.4"}
         parts = {name: modules[path] for name, path in names.items()}
         run = model
     handles = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
