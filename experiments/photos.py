@@ -59,8 +59,8 @@ def main() -> None:
         return
     photographs = {Path(name).stem: load_photograph(package, name) for package, name in PHOTOGRAPHS}
     model = load_shipped_colorizer()
-    draw_before_and_after(options.out / "photos.png", model.predict, photographs)
-    draw_dial(options.out / "photos-dial.png", model.predict, {name: photographs[name] for name in DIALED})
+    draw_before_and_after(options.out / "photos.jpg", model.predict, photographs)
+    draw_dial(options.out / "photos-dial.jpg", model.predict, {name: photographs[name] for name in DIALED})
     scored = methods(model, load_shipped().chroma)
     print(f"{len(photographs)} photographs at full size:")
     print(describe(score_photographs(photographs.values(), scored)))

@@ -9,7 +9,7 @@ from jaxcolor.errors import UserError
 from jaxcolor.training.config import RunConfig, Settings, require
 
 SIDE_STEP = 32  # the sides of images that the network sees divide by this
-VIVIDNESS = 0.5  # colors are then as strong as those of photographs
+VIVIDNESS = 0.6  # colors are then about 0.7 times as strong as those of photographs
 SHIPPED = Path("shipped")  # for --init-from
 
 

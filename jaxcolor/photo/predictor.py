@@ -32,7 +32,7 @@ from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import create_state
 
 # How many pixels the network sees: those of the image, within these limits.
-FEWEST, MOST = 96**2, 256**2
+FEWEST, MOST = 128**2, 256**2
 AVERAGED_SCALES = (0.7, 1.0, 1.4)  # of the sides that the network sees
 
 LowChroma = Float[np.ndarray, "rows columns 2"]
