@@ -89,8 +89,8 @@ def draw_dial(path: Path, color: Callable[..., Colors], photographs: dict[str, C
 
 def shown(image: np.ndarray) -> Image.Image:
     """Return an image with the height of the drawings."""
-    picture = Image.fromarray(np.asarray(image)).convert("RGB")
-    return picture.resize((round(picture.width * HEIGHT / picture.height), HEIGHT), Image.Resampling.LANCZOS)
+    colors = Image.fromarray(np.asarray(image)).convert("RGB")
+    return colors.resize((round(colors.width * HEIGHT / colors.height), HEIGHT), Image.Resampling.LANCZOS)
 
 
 def in_process(megapixels: float) -> str:
