@@ -76,8 +76,8 @@ class SegmentConfig(RunConfig):
     scale: tuple[float, float] = (0.5, 2.0)
     """With --crop: the smallest and the largest scale."""
     jitter: float = 0.0
-    """With --crop: change brightness, contrast and saturation at random, by factors of up to 1 ± this
-    number."""
+    """With --crop: change brightness, contrast and saturation at random. The factors differ from 1 by at most
+    this number."""
     image_size: tuple[int, ...] = ()
     """One number: resize the shorter side of images to it; two: resize images to that height and width.
     Default: 520, as for torchvision's weights; 256 for the sample; with --crop the size of the image."""
