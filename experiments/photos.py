@@ -35,7 +35,7 @@ MEGAPIXELS = (4, 12, 100)
 
 @dataclass(frozen=True)
 class PhotosConfig(Settings):
-    """Show what the network for photographs does, on photographs of installed packages."""
+    """Show what the network for photographs does to those of installed packages."""
 
     GROUPS: ClassVar = {"options": "out"}
 

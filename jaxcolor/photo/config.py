@@ -162,8 +162,9 @@ class PhotoConfig(RunConfig):
 class ShippedConfig(Settings):
     """Color photographs with the network that comes with jaxcolor.
 
-    Colored files have the names, formats and metadata of the originals, which stay as they are. For the
-    options of training see --model photo --help.
+    The colored files have the names, formats and metadata of the originals.
+
+    For the options of training see --model photo --help.
     """
 
     GROUPS: ClassVar = {"prediction": "predict"}

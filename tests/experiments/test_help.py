@@ -11,6 +11,7 @@ from analysis.config import AnalyzeConfig
 from benchmarks.config import ColorizeBenchmark, DeviceBenchmark, SegmentBenchmark
 
 from jaxcolor.colorization.config import ColorizeConfig
+from jaxcolor.photo.config import PhotoConfig, ShippedConfig
 from jaxcolor.segmentation.config import SegmentConfig
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
@@ -20,6 +21,8 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
     ("command", "settings"),
     [
         (["colorize.py"], ColorizeConfig),
+        (["colorize.py", "--model", "photo"], PhotoConfig),
+        (["colorize.py", "--predict"], ShippedConfig),
         (["segment.py"], SegmentConfig),
         (["analyze.py"], AnalyzeConfig),
         (["benchmark.py", "colorize"], ColorizeBenchmark),
@@ -47,9 +50,10 @@ def test_help_names_every_setting_and_imports_nothing_heavy(command: list[str], 
 
 
 def test_help_needs_no_unicode() -> None:
-    for script in ("colorize.py", "segment.py"):
+    for command in (["colorize.py"], ["colorize.py", "--model", "photo"], ["segment.py"]):
+        script, *rest = command
         done = subprocess.run(
-            [sys.executable, EXPERIMENTS / script, "--help"], capture_output=True, check=True,
+            [sys.executable, EXPERIMENTS / script, *rest, "--help"], capture_output=True, check=True,
             env=os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "80"},
         )  # fmt: skip
         lines = done.stdout.decode("ascii").splitlines()
