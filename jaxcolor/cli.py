@@ -230,7 +230,7 @@ def run_script(main: Callable[[], None], advice: str = RESUME_ADVICE) -> None:
     Ctrl-C is exit status 130. If the program that reads the output has ended, the status is 141, that of a
     program which SIGPIPE ends. `advice` is printed in both cases.
     """
-    if "--predict" in sys.argv:
+    if any(argument.partition("=")[0] == "--predict" for argument in sys.argv):
         advice = PREDICT_ADVICE
     sys.unraisablehook = interrupt_again
     prepare_streams()

@@ -37,7 +37,7 @@ class PhotoConfig(RunConfig):
     networks have other options: see --model unet --help."""
     train: Literal["decoder", "upper", "all"] = "decoder"
     """The trainable part: the decoder; also the upper blocks of the backbone, with strides of 16 and 32; or
-    everything. The more, the better the colors, and the slower the steps."""
+    everything. The more, the slower the steps."""
     width: int = 64
     """Channels of the decoder."""
 

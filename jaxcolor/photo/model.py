@@ -12,7 +12,7 @@ from jaxcolor.models.photo import PhotoNet
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.pretrained.deeplabv3 import Pretrained, load_pretrained
 
-BACKBONE = "efficientnet-lite0"
+ARCHITECTURE = "efficientnet-lite0"
 EXAMPLE = (1, 64, 64, 3)  # images to initialize with
 
 
@@ -29,7 +29,7 @@ def variable_shapes(model: PhotoNet) -> dict[str, Any]:
 
 def load_backbone(model: PhotoNet) -> Pretrained:
     """Return the variables of the network: the backbone's pretrained, the others as shapes."""
-    return load_pretrained(BACKBONE, variable_shapes(model))
+    return load_pretrained(ARCHITECTURE, variable_shapes(model))
 
 
 def check_backbone(sha256: str, recorded: str, trained: str) -> None:
