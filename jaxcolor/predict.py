@@ -3,6 +3,7 @@
 import errno
 import glob
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,7 +31,7 @@ def predict_files(
     would overwrite their images.
     """
     sources = find_files(given)
-    if keep_suffix and out.suffix.lower() in image_suffixes() and not out.is_dir():
+    if keep_suffix and out.suffix.lower() in image_suffixes() and not os.path.isdir(out):
         if len(sources) > 1:
             raise UserError(f"--out {out} names one file, but there are {len(sources)} images: give a folder")
         targets = {sources[0]: out}
@@ -68,9 +69,10 @@ def predict_files(
 
 def check_originals_stay(targets: dict[Path, Path]) -> None:
     """Raise `UserError` if a prediction would overwrite an image."""
-    images = {identity(source) for source in targets if source.exists()}
+    # Of `os.path`, because a path below a folder without permission makes `Path.exists` raise.
+    images = {identity(source) for source in targets if os.path.exists(source)}
     for target in targets.values():
-        if target.exists() and identity(target) in images:
+        if os.path.exists(target) and identity(target) in images:
             raise UserError(f"the prediction would overwrite {target}: give another folder with --out")
 
 
@@ -88,7 +90,7 @@ def find_files(given: Sequence[Path]) -> list[Path]:
     """
     paths: list[Path] = []
     for path in given:
-        if path.is_dir():
+        if os.path.isdir(path):
             suffixes = image_suffixes()
             found = [
                 file
@@ -98,11 +100,11 @@ def find_files(given: Sequence[Path]) -> list[Path]:
             if not found:
                 raise UserError(f"the folder {path} holds no image files")
             paths += found
-        elif glob.has_magic(str(path)) and not path.exists():  # a pattern that the shell has not expanded
-            fitting = sorted(glob.glob(str(path)))
+        elif glob.has_magic(str(path)) and not os.path.exists(path):
+            fitting = fitting_files(path)
             if not fitting:
                 raise UserError(f"no file fits {path}")
-            paths += map(Path, fitting)
+            paths += fitting
         else:
             paths.append(path)
     different: dict[tuple[str, str], Path] = {}
@@ -112,11 +114,19 @@ def find_files(given: Sequence[Path]) -> list[Path]:
     return list(different.values())
 
 
+def fitting_files(pattern: Path) -> list[Path]:
+    """Return the files that fit a pattern. The folders at its start that exist are no pattern."""
+    folder = next(folder for folder in pattern.parents if os.path.exists(folder))
+    names = glob.glob(str(pattern.relative_to(folder)), root_dir=folder)
+    return [folder / name for name in sorted(names)]
+
+
 def name_predictions(paths: Sequence[Path], keep_suffix: bool = False) -> dict[str, Path]:
     """Return the files by the names of their predictions.
 
     A name is that of the image, with its suffix if `keep_suffix` or if two images differ in it alone.
-    Long names are cut. Raises `UserError` for files of one name in different folders.
+    Long names are cut, and end with a checksum of the whole. Raises `UserError` for files of one name in
+    different folders.
     """
     stems = Counter(path.stem for path in paths)
     names = [
@@ -133,4 +143,6 @@ def name_predictions(paths: Sequence[Path], keep_suffix: bool = False) -> dict[s
 
 def _cut(name: str) -> str:
     encoded = os.fsencode(name)
-    return name if len(encoded) <= LONGEST_NAME else encoded[:LONGEST_NAME].decode(errors="ignore")
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    return f"{encoded[:LONGEST_NAME].decode(errors='ignore')}-{zlib.crc32(encoded):08x}"

@@ -1,5 +1,7 @@
 import os
+import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +62,38 @@ def test_nothing_found_is_one_line(tmp_path: Path) -> None:
         find_files([tmp_path / "*.bmp"])
 
 
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path / "trip [1]", "a.jpg", "b.jpg", "c.png")
+    expected = [Path("trip [1]/a.jpg"), Path("trip [1]/b.jpg")]
+    assert find_files([tmp_path / "trip [1]" / "[ab].jpg"]) == [tmp_path / path for path in expected]
+    monkeypatch.chdir(tmp_path)
+    assert find_files([Path("trip [1]/*.jpg")]) == expected
+
+
+def test_a_file_without_permission_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.png")
+    hidden = tmp_path / "hidden" / "b.png"
+    stat = os.stat
+
+    def without_permission(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if os.fspath(path) == os.fspath(hidden):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, *args, **options)
+
+    def predict_file(source: Path, target: Path) -> tuple[list[Path], str]:
+        if source == hidden:
+            raise UserError(f"cannot read {source}")
+        return [target], ""
+
+    monkeypatch.setattr(os, "stat", without_permission)
+    with pytest.raises(UserError, match=r"1 of 2 images has no prediction: cannot read .*b\.png"):
+        predict_files([tmp_path / "a.png", hidden], tmp_path / "out", predict_file)
+
+
 def test_predictions_have_the_names_of_their_images() -> None:
     paths = [Path("x/a.png"), Path("x/b.jpg"), Path("x/b.png"), Path("y/c.d.png")]
     assert list(name_predictions(paths)) == ["a", "b.jpg", "b.png", "c.d"]
@@ -69,14 +103,16 @@ def test_predictions_have_the_names_of_their_images() -> None:
 
 def test_long_names_are_cut() -> None:
     cut, short = name_predictions([Path("ä" * 125 + ".png"), Path("b.png")])
-    assert (cut, short) == ("ä" * 100, "b")
-    with pytest.raises(UserError, match="two images are named aaa"):
-        name_predictions([Path("a" * 249 + ".png"), Path("a" * 250 + ".png")])
+    assert (cut, short) == ("ä" * 100 + f"-{zlib.crc32(('ä' * 125).encode()):08x}", "b")
+    first, second = name_predictions([Path("a" * 249 + ".png"), Path("a" * 250 + ".png")])
+    assert first[:200] == second[:200] == "a" * 200
+    assert first != second
 
 
 def test_colored_images_keep_their_suffixes() -> None:
     paths = [Path("x/a.png"), Path("x/a.jpg"), Path(f"x/{'b' * 240}.jpeg")]
-    assert list(name_predictions(paths, keep_suffix=True)) == ["a.png", "a.jpg", "b" * 200 + ".jpeg"]
+    long = f"{'b' * 200}-{zlib.crc32(b'b' * 240):08x}.jpeg"
+    assert list(name_predictions(paths, keep_suffix=True)) == ["a.png", "a.jpg", long]
     with pytest.raises(UserError, match="two images are named a.png"):
         name_predictions([Path("x/a.png"), Path("y/a.png")], keep_suffix=True)
 
