@@ -19,9 +19,9 @@ from jaxcolor.colorization.task import predict_images
 from jaxcolor.images import ColorImage, ImageLike, as_images
 from jaxcolor.models import apply_function, build_model
 from jaxcolor.painting import Colors, gray_of, with_lightness
-from jaxcolor.training.checkpoints import Checkpoints, Which
+from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.compilation import jit, set_up
-from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.run_folder import RunFolder, Which
 from jaxcolor.training.state import create_state
 
 PALETTE_FILE = "palette.npy"

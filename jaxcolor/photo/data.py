@@ -20,7 +20,6 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from jaxcolor.data.cifar10 import load_cifar10
 from jaxcolor.data.image_files import image_suffixes, open_image, to_rgb
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import files_below
@@ -194,6 +193,8 @@ def load_cifar_photographs(
     md5: str | None = None,
 ) -> PhotoDataset:
     """Return images of CIFAR-10. The other arguments are those of `load_cifar10`."""
+    from jaxcolor.data.cifar10 import load_cifar10  # importing tensorflow-datasets takes a while
+
     *splits, md5 = load_cifar10(category, archive, data_dir, md5)
     skipped: dict[str, str] = {}
     kept: list[Photographs] = []

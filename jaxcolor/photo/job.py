@@ -158,6 +158,9 @@ class PhotoJob:
             shipped = load_shipped()
             run.check_same_network(config, shipped.config, "the network that comes with jaxcolor")
             check_trains_enough(config, shipped.config)
+            check_backbone(
+                backbone.facts["sha256"], shipped.backbone_sha256, "the network that comes with jaxcolor"
+            )
             variables = jax.tree.map(jnp.copy, shipped.variables)
         else:
             variables = initialize(model, backbone.variables, config.seed)

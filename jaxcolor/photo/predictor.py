@@ -26,9 +26,8 @@ from jaxcolor.photo.config import SIDE_STEP, PhotoConfig
 from jaxcolor.photo.model import build_model, check_backbone, load_backbone
 from jaxcolor.photo.task import TRAINABLE, make_tables, predict_chroma
 from jaxcolor.photo.upsampling import enlarge, fit
-from jaxcolor.training.checkpoints import Checkpoints, Which
-from jaxcolor.training.compilation import jit, set_up
-from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.compilation import set_up
+from jaxcolor.training.run_folder import RunFolder, Which
 from jaxcolor.training.state import create_state
 
 # How many pixels the network sees: those of the image, within these limits.
@@ -44,7 +43,9 @@ class PhotoColorizer:
     def __init__(self, model: PhotoNet, variables: Mapping[str, Any], chroma: Chroma, config: PhotoConfig):
         self.vividness = config.vividness
         self._state = create_state(model.apply, dict(variables), optax.identity())
-        self._predict = jit(partial(predict_chroma, make_tables(chroma, config.rebalance)))
+        # Without the options of `compilation.jit`: programs with oneDNN cannot be cached on disk, and the
+        # first photograph would always wait for the compiler. Here they are hardly faster.
+        self._predict = jax.jit(partial(predict_chroma, make_tables(chroma, config.rebalance)))
 
     def predict(self, images: ImageLike, vividness: float | None = None, average: bool = False) -> ColorImage:
         """Color an image, or a batch of images of one size.
@@ -138,5 +139,8 @@ def load_variables(run: RunFolder, checkpoint: Which) -> dict[str, Any]:
     config = PhotoConfig.from_json(record["settings"])
     pretrained = load_backbone(build_model(config, record["bins"]))
     check_backbone(pretrained.facts["sha256"], record["weights"]["sha256"], str(run.path))
+    # Imported here, because the network that comes with jaxcolor does not need Orbax.
+    from jaxcolor.training.checkpoints import Checkpoints
+
     with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:
         return checkpoints.restore_weights(checkpoint, pretrained.variables)

@@ -11,7 +11,6 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -25,7 +24,7 @@ from jaxcolor.painting import Colors
 from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, load_chroma
 from jaxcolor.photo.config import PhotoConfig, ShippedConfig
 from jaxcolor.photo.data import validation_files
-from jaxcolor.photo.model import build_model, check_backbone, load_backbone
+from jaxcolor.photo.model import build_model
 from jaxcolor.photo.predictor import PhotoColorizer, load_variables
 from jaxcolor.photo.scores import describe, methods, score_photographs
 from jaxcolor.photo.task import TRAINABLE
@@ -40,11 +39,12 @@ SETTINGS = ("width", "train", "rebalance")  # those that decide what the numbers
 
 
 class Shipped(NamedTuple):
-    """The contents of the file. The backbone's frozen part comes from its own package."""
+    """The contents of the file. `backbone_sha256` is that of the weights that training started from."""
 
     config: PhotoConfig
     chroma: Chroma
     variables: dict[str, Any]
+    backbone_sha256: str
 
 
 def load_shipped_colorizer() -> PhotoColorizer:
@@ -57,30 +57,26 @@ def load_shipped_colorizer() -> PhotoColorizer:
 
 @cache
 def load_shipped() -> Shipped:
-    """Read the file. Its parameters are float16 there, and float32 here."""
+    """Read the file. Its trained parameters are float16 there, and float32 here."""
     with as_file(files(__package__).joinpath(FILE)) as path, safe_open(path, framework="numpy") as file:
         metadata = file.metadata()
         config = PhotoConfig(**json.loads(metadata["settings"]))
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 — it is no dictionary
     chroma = Chroma(**{name: tensors.pop(f"chroma/{name}") for name in Chroma._fields})
-    pretrained = load_backbone(build_model(config, len(chroma.centers)))
-    check_backbone(pretrained.facts["sha256"], metadata["backbone_sha256"], "the network for photographs")
-    leaves = flatten_dict(dict(pretrained.variables), sep="/")
-    leaves |= {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
-    return Shipped(config, chroma, jax.tree.map(jnp.asarray, unflatten_dict(leaves, sep="/")))
+    leaves = {name: jnp.asarray(tensor, jnp.float32) for name, tensor in tensors.items()}
+    return Shipped(config, chroma, unflatten_dict(leaves, sep="/"), metadata["backbone_sha256"])
 
 
 def pack(run: Path) -> None:
-    """Write the file from the best checkpoint of a run: its trainable part, its bins and its settings."""
+    """Write the file from the best checkpoint of a run: its variables, its bins and its settings."""
     folder = find_run(run, PhotoConfig.TASK)
     config = PhotoConfig.from_json(folder.read_config()["settings"])
     chroma = load_chroma(folder.path / CHROMA_FILE)
     trainable = TRAINABLE[config.train]
     tensors = {f"chroma/{name}": array for name, array in chroma._asdict().items()}
     for path, leaf in flatten_dict(load_variables(folder, "best")).items():
-        if trainable(path[1:]):
-            dtype = np.float16 if path[0] == "params" else np.float32
-            tensors["/".join(path)] = np.ascontiguousarray(leaf, dtype)
+        dtype = np.float16 if path[0] == "params" and trainable(path[1:]) else np.float32
+        tensors["/".join(path)] = np.ascontiguousarray(leaf, dtype)
     settings = {field.name: getattr(config, field.name) for field in fields(config) if field.name in SETTINGS}
     metadata = {
         "settings": json.dumps(settings),

@@ -21,9 +21,9 @@ from jaxcolor.segmentation.drawing import overlay
 from jaxcolor.segmentation.model import build_model, check_weights, logits_size, variable_shapes
 from jaxcolor.segmentation.preprocess import STEP, network_sizes, resize_image
 from jaxcolor.segmentation.task import TRAINABLE, predict
-from jaxcolor.training.checkpoints import Checkpoints, Which
+from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.compilation import jit, set_up
-from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.run_folder import RunFolder, Which
 from jaxcolor.training.state import TrainState, create_state
 
 MAX_PIXELS = 4_000_000  # of an enlarged image

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -18,9 +18,9 @@ from orbax.checkpoint import checkpoint_managers
 
 from jaxcolor.errors import UserError, reason
 from jaxcolor.training.freezing import EVERYTHING, Trainable
+from jaxcolor.training.run_folder import Which
 from jaxcolor.training.state import TrainState
 
-Which = Literal["latest", "best"]
 METRIC = "val_loss"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -21,6 +21,7 @@ from jaxcolor.files import remove_temporary, write_atomically, write_json
 PACKAGES = (
     "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy", "scipy"
 )  # fmt: skip
+Which = Literal["latest", "best"]  # of a run's checkpoints
 
 
 @dataclass(frozen=True)
