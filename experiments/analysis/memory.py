@@ -26,6 +26,7 @@ from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_json
 from jaxcolor.models.segmentation import BACKBONES, DeepLabV3, Part, Stage
 from jaxcolor.segmentation.config import SegmentConfig
+from jaxcolor.segmentation.losses import make_loss
 from jaxcolor.segmentation.task import TRAINABLE, features_after
 from jaxcolor.segmentation.task import batch_loss as segmentation_loss
 from jaxcolor.segmentation.task import train_step as segmentation_step
@@ -127,7 +128,7 @@ def _segmentation(backbone: Any, train: Part, after: Stage, side: int, batch_siz
         features = bytes_of(inputs) // batch_size
     labels = jax.ShapeDtypeStruct((batch_size, side, side), jnp.uint8)
     batch = {"inputs": inputs, "labels": labels, "valid": _floats(batch_size)}
-    settings = (train, after, 0, jnp.ones(len(VOC_CLASSES)))
+    settings = (train, after, 0, make_loss(["cross-entropy"], jnp.ones(len(VOC_CLASSES))))
 
     def loss(part: Any, state: TrainState, batch: dict[str, Any]) -> Any:
         return segmentation_loss(part, *settings, state, batch)

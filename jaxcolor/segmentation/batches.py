@@ -17,6 +17,7 @@ from jaxcolor.segmentation.preprocess import (
     label_map_sizes,
     network_sizes,
     pad_label_map,
+    random_blur,
     random_colors,
     random_crop,
     resize_image,
@@ -51,8 +52,9 @@ class ResizedExamples:
     """A split of a data set at the sizes that the network is compiled for.
 
     For training the label maps have the size of the network's images. Otherwise they keep their own size,
-    padded with void. `crop` is the side of random square crops of training images, or None. `scales` and
-    `jitter` say how the crops are scaled, and how strongly their colors vary.
+    padded with void. `crop` is the side of random square crops of training images, or None. `scales`,
+    `jitter` and `blur` say how the crops are scaled, how strongly their colors vary, and how much they are
+    blurred.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ResizedExamples:
         seed: int,
         scales: tuple[float, float] = SCALES,
         jitter: float = 0.0,
+        blur: float = 0.0,
     ):
         self.examples = examples
         self.training = training
@@ -71,6 +74,7 @@ class ResizedExamples:
         self.seed = seed
         self.scales = scales
         self.jitter = jitter
+        self.blur = blur
         self.sizes = [(crop, crop)] * len(examples) if crop else network_sizes(examples.sizes, resize)
         self.label_sizes = self.sizes if training else label_map_sizes(examples.sizes)
 
@@ -85,6 +89,8 @@ class ResizedExamples:
             image, label_map = random_crop(image, label_map, self.crop, rng, self.scales)
             if self.jitter:
                 image = random_colors(image, self.jitter, rng)
+            if self.blur:
+                image = random_blur(image, self.blur, rng)
         else:
             image = resize_image(image, self.sizes[index])
             size = self.label_sizes[index]

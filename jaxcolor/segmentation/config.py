@@ -9,6 +9,8 @@ import tyro
 from jaxcolor.errors import UserError
 from jaxcolor.training.config import RunConfig, require
 
+LossName = Literal["cross-entropy", "focal", "dice", "soft-iou"]
+
 
 @dataclass(frozen=True)
 class SegmentConfig(RunConfig):
@@ -26,9 +28,9 @@ class SegmentConfig(RunConfig):
 
     STRUCTURE: ClassVar = ("backbone", "head", "output_stride", "train", "aux")
     TRAINING: ClassVar = (
-        "batch_size", "learning_rate", "optimizer", "weight_decay", "schedule", "warm_up", "ema", "seed",
-        "precision", "flip", "crop", "scale", "jitter", "image_size", "class_weights", "train_split", "split",
-        "init_from",
+        "batch_size", "learning_rate", "backbone_rate", "optimizer", "weight_decay", "schedule", "warm_up",
+        "clip", "ema", "seed", "precision", "loss", "class_weights", "flip", "crop", "scale", "jitter",
+        "blur", "image_size", "train_split", "split", "init_from",
     )  # fmt: skip
 
     backbone: str = "efficientnet-lite0"
@@ -54,6 +56,8 @@ class SegmentConfig(RunConfig):
     """Images per step."""
     learning_rate: float = 1e-3
     """Learning rate; with a schedule, its highest value."""
+    backbone_rate: float = 1.0
+    """With --train all: learning rate of the backbone, relative to that of the head, such as 0.1."""
     optimizer: Literal["adam", "adamw"] = "adam"
     """adamw: Adam with --weight-decay."""
     weight_decay: float = 0.0
@@ -63,12 +67,17 @@ class SegmentConfig(RunConfig):
     cosine: decreases to 0. one-cycle: rises in the first 30 % of the steps, and decreases to 0."""
     warm_up: int = 0
     """Number of steps at the start in which the learning rate rises from 0."""
+    clip: float | None = None
+    """Longest gradient, over all trainable parameters together. A longer one is shortened to it."""
     ema: float = 0.0
     """Decay of the moving average of the weights over the steps, which is then evaluated and used for
     prediction, such as 0.99. 0: no average."""
+    loss: tuple[LossName, ...] = ("cross-entropy",)
+    """One or several losses, which are added: cross-entropy; focal, which counts pixels less that are nearly
+    right; dice and soft-iou, in which all classes count alike, however small."""
     class_weights: Literal["auto", "sqrt", "none"] = "auto"
-    """sqrt: weight the pixels of a class in the loss by 1 / sqrt(its frequency among the training labels).
-    auto: sqrt, but none for VOC and the sample, where it would favor objects too much."""
+    """sqrt: weight the pixels of a class in cross-entropy and focal loss by 1 / sqrt(its frequency among the
+    training labels). auto: sqrt, but none for VOC and the sample, where it would favor objects too much."""
     flip: bool = True
     """Mirror training images at random."""
     crop: int | None = None
@@ -78,6 +87,8 @@ class SegmentConfig(RunConfig):
     jitter: float = 0.0
     """With --crop: change brightness, contrast and saturation at random. The factors differ from 1 by at most
     this number."""
+    blur: float = 0.0
+    """With --crop: blur every other crop, with a standard deviation of at most so many pixels."""
     image_size: tuple[int, ...] = ()
     """One number: resize the shorter side of images to it; two: resize images to that height and width.
     Default: 520, as for torchvision's weights; 256 for the sample; with --crop the size of the image."""
@@ -131,6 +142,12 @@ class SegmentConfig(RunConfig):
     predict: tuple[Path, ...] = ()
     """Only segment these images with a checkpoint of the run of this name, and write them into its folder.
     A folder stands for the image files in it, and a pattern such as *.jpg for the files that fit."""
+    tta: bool = False
+    """For --evaluate and --predict: test-time augmentation. Average the predictions of three scales and their
+    mirror images, in six times the time."""
+    window: int | None = None
+    """For --evaluate and --predict: side in pixels of overlapping windows, which the network sees one by one.
+    This needs less memory for large images."""
     out: Path | None = None
     """Folder for the results of --predict. Default: predictions/ in the run folder."""
     checkpoint: Literal["best", "latest"] = "best"
@@ -141,10 +158,19 @@ class SegmentConfig(RunConfig):
         for field in ("epochs", "batch_size", "plot_every"):
             require(getattr(self, field) >= 1, field, "at least 1", getattr(self, field))
         require(0 < self.learning_rate < float("inf"), "learning_rate", "above 0", self.learning_rate)
+        require(0 < self.backbone_rate < float("inf"), "backbone_rate", "above 0", self.backbone_rate)
+        require(self.clip is None or 0 < self.clip < float("inf"), "clip", "above 0", self.clip)
+        require(
+            bool(self.loss) and len(set(self.loss)) == len(self.loss),
+            "loss",
+            "one or several different losses",
+            " ".join(self.loss),
+        )
         require(0 <= self.weight_decay < float("inf"), "weight_decay", "at least 0", self.weight_decay)
         require(0 <= self.ema < 1, "ema", "from 0 to below 1", self.ema)
         require(self.warm_up >= 0, "warm_up", "at least 0", self.warm_up)
         require(0 <= self.jitter < 1, "jitter", "from 0 to below 1", self.jitter)
+        require(0 <= self.blur <= 10, "blur", "from 0 to 10", self.blur)
         smallest, largest = self.scale
         good = 0 < smallest <= largest <= 10
         require(good, "scale", "two numbers from above 0 to 10, the smaller first", f"{smallest} {largest}")
@@ -162,11 +188,18 @@ class SegmentConfig(RunConfig):
             "one or two sizes from 32 on",
             given,
         )
+        require(self.window is None or self.window >= 32, "window", "at least 32", self.window)
         self.check_run()
+        for field in ("tta", "window"):
+            if getattr(self, field) and not (self.evaluate or self.predict):
+                raise UserError(f"--{field} is for --evaluate and --predict: leave it out")
         if self.weight_decay and self.optimizer == "adam":
             raise UserError("--weight-decay is for --optimizer adamw: add that, or leave it out")
-        if self.jitter and not self.crop:
-            raise UserError("--jitter is for --crop: add that, or leave it out")
+        for field in ("jitter", "blur"):
+            if getattr(self, field) and not self.crop:
+                raise UserError(f"--{field} is for --crop: add that, or leave it out")
+        if self.backbone_rate != 1 and self.train != "all":
+            raise UserError("--backbone-rate is for --train all: leave it out")
         if self.aux and self.train != "all":
             raise UserError("--aux is for --train all: leave it out")
         if (self.voc_dir is not None) + (self.archive is not None) + (self.dataset == "sample") > 1:

@@ -1,12 +1,14 @@
 """A segmentation run: `segment(config)` trains, resumes, evaluates or predicts."""
 
 import dataclasses
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from flax.traverse_util import flatten_dict
 from jaxtyping import Float, Int
 
@@ -21,19 +23,22 @@ from jaxcolor.segmentation.data import Dataset, load_dataset
 from jaxcolor.segmentation.drawing import Panel, draw_legend, draw_predictions
 from jaxcolor.segmentation.inspection import inspect
 from jaxcolor.segmentation.loader import Loader
+from jaxcolor.segmentation.losses import make_loss
 from jaxcolor.segmentation.model import build_model, check_weights, default_stride, load_variables
 from jaxcolor.segmentation.predictor import LabelPredictor, load_segmenter
 from jaxcolor.segmentation.scores import (
     METRICS,
     Confusion,
     Scores,
+    count_confusion,
     describe_classes,
     explain,
+    means,
     scores,
     write_image_scores,
     write_scores,
 )
-from jaxcolor.segmentation.task import TRAINABLE, evaluate_step, make_train_step
+from jaxcolor.segmentation.task import BACKBONE, TRAINABLE, evaluate_step, make_train_step
 from jaxcolor.training import run
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
@@ -41,14 +46,15 @@ from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.memory import return_large_arrays
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
+from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder, find_run
 from jaxcolor.training.state import TrainState, create_state
 
 HEAD_NAMES = {"deeplabv3": "DeepLabV3", "deeplabv3plus": "DeepLabV3+", "fpn": "Feature pyramid"}
 SAMPLES = 3  # images drawn of each kind: some from all over the split, the best and the worst
 ABOUT_SAMPLE = "These scores are for generated shapes: they say nothing about VOC."
+LOSSES = {"train_loss": "train", "val_loss": "validation"}
 PANELS = {
-    "loss (cross-entropy per pixel)": {"train_loss": "train", "val_loss": "validation"},
     "mean IoU": {"mean_iou": "validation"},
     "pixel accuracy": {"pixel_accuracy": "validation"},
 }
@@ -61,7 +67,8 @@ def segment(config: SegmentConfig, since: float | None = None) -> Metrics | None
     """
     if config.predict:
         model = load_segmenter(find_run(config.folder), config.checkpoint)
-        predict_files(config.predict, config.predictions, model.predict_file)
+        predict_file = partial(model.predict_file, tta=config.tta, window=config.window)
+        predict_files(config.predict, config.predictions, predict_file)
         return None
     if config.inspect:
         inspect(config.data_path, config.classes)
@@ -112,6 +119,16 @@ def class_weights(kind: str, counts: Int[np.ndarray, " 256"], classes: int) -> F
     return (weights / (frequency * weights).sum()).astype(np.float32)
 
 
+def build_optimizer(config: SegmentConfig, schedule: optax.Schedule | float) -> optax.GradientTransformation:
+    """Return the optimizer with the options of the settings."""
+    optimizer = make_optimizer(config.optimizer, schedule, config.weight_decay)
+    if config.backbone_rate != 1:
+        optimizer = optax.chain(optimizer, optax.masked(optax.scale(config.backbone_rate), BACKBONE.mask))
+    if config.clip is not None:
+        optimizer = optax.chain(optax.clip_by_global_norm(config.clip), optimizer)
+    return optimizer
+
+
 @dataclasses.dataclass(frozen=True)
 class Details:
     """The part of an evaluation that is drawn and written to files."""
@@ -151,14 +168,13 @@ class SegmentJob:
         self.loader = Loader(config, data, model, self.fingerprint)
         steps = config.epochs * self.loader.steps()
         schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
-        optimizer = make_optimizer(config.optimizer, schedule, config.weight_decay)
+        optimizer = build_optimizer(config, schedule)
         self.initial_state = create_state(
             model.apply, pretrained.variables, optimizer, self.trainable, config.ema
         )
         after = self.loader.after
-        self._train = Engine(
-            make_train_step(config.train, after, config.seed, jnp.asarray(self.class_weights))
-        )
+        loss = make_loss(config.loss, jnp.asarray(self.class_weights))
+        self._train = Engine(make_train_step(config.train, after, config.seed, loss))
         self._evaluate = Engine(keep_state(partial(evaluate_step, after)), donate=False)
         self._label = LabelPredictor(model)
 
@@ -209,7 +225,8 @@ class SegmentJob:
             print(ABOUT_SAMPLE)
         if best := describe_best(self.run.read_metrics(), epoch):
             print(best)
-        numbers = " ".join(f"{name}={evaluation.metrics[name]:.4f}" for name in METRICS)
+        metrics = evaluation.metrics
+        numbers = " ".join(f"{name}={metrics[name]:.4f}" for name in METRICS if name in metrics)
         print(f"final: {numbers} {self.run.path}", flush=True)
         write_scores(self.run.path / "scores.json", epoch, evaluation.metrics, confusion, classes)
         names = self.data.validation.names
@@ -221,7 +238,12 @@ class SegmentJob:
         return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
     def evaluate(self, state: TrainState) -> Evaluation:
-        """Return loss and scores over all pixels of the validation images, at their label maps' size."""
+        """Return loss and scores over all pixels of the validation images, at their label maps' size.
+
+        Scores of several views, which `--tta` and `--window` ask for, have no loss.
+        """
+        if self.config.tta or self.config.window:
+            return self._evaluate_views(state)
         image_scores: list[Scores | None] = [None] * len(self.data.validation)
         indices, batches = self.loader.validation_batches(state)
         remaining = iter(indices)
@@ -233,14 +255,21 @@ class SegmentJob:
 
         _, sums = self._evaluate(state, batches, on_step=on_step)
         confusion = sums["confusion"].sum(axis=0)
-        score = scores(confusion)
-        metrics = {
-            "val_loss": float(sums["loss"].sum() / sums["count"].sum()),
-            "pixel_accuracy": score.pixel_accuracy,
-            "mean_accuracy": score.mean_accuracy,
-            "mean_iou": score.mean_iou,
-        }
-        return Evaluation(metrics, Details(confusion, image_scores))
+        loss = {"val_loss": float(sums["loss"].sum() / sums["count"].sum())}
+        return Evaluation(loss | means(scores(confusion)), Details(confusion, image_scores))
+
+    def _evaluate_views(self, state: TrainState) -> Evaluation:
+        validation, sizes, config = self.data.validation, self.loader.splits["validation"].sizes, self.config
+        confusions = []
+        with Progress(len(validation), 0, "evaluating") as progress:
+            for index, size in enumerate(sizes):
+                _, image, truth = validation[index]
+                labels = self._label(state, image, size, config.tta, config.window)
+                confusions.append(count_confusion(truth, labels, len(self.data.classes)))
+                progress.advance(1, "evaluating")
+        image_scores = [scores(confusion) if confusion.any() else None for confusion in confusions]
+        confusion = np.sum(confusions, axis=0)
+        return Evaluation(means(scores(confusion)), Details(confusion, image_scores))
 
     def draw(
         self, state: TrainState, epoch: int, history: list[dict[str, Any]], evaluation: Evaluation, last: bool
@@ -261,7 +290,7 @@ class SegmentJob:
             folder / "curves.png",
             f"{name}: {HEAD_NAMES[self.config.head]} on {self.config.backbone}",
             history,
-            PANELS,
+            {loss_label(self.config.loss): LOSSES} | PANELS,
         )
         title = f"{name}: confusion of the validation pixels, after epoch {epoch}"
         draw_confusion(folder / "confusion.png", title, confusion, self.data.classes)
@@ -280,6 +309,12 @@ class SegmentJob:
         path = self.run.path / "predictions" / f"validation-epoch-{epoch:03}.png"
         title = f"{self.run.path.name}: validation images, after epoch {epoch}"
         return partial(draw_predictions, path, title, panels, self.data.classes)
+
+
+def loss_label(losses: Sequence[str]) -> str:
+    """Return the label of the curves of the losses. That of the validation images is the cross-entropy."""
+    names = " + ".join(losses)
+    return f"loss ({names})" if names == "cross-entropy" else f"loss ({names}; validation: cross-entropy)"
 
 
 def choose_samples(mean_ious: Float[np.ndarray, " validation"]) -> dict[str, list[int]]:

@@ -49,7 +49,12 @@ class Loader:
         view = partial(ResizedExamples, resize=config.image_size, seed=config.seed)
         self.splits = {
             "train": view(
-                data.train, training=True, crop=config.crop, scales=config.scale, jitter=config.jitter
+                data.train,
+                training=True,
+                crop=config.crop,
+                scales=config.scale,
+                jitter=config.jitter,
+                blur=config.blur,
             ),
             "validation": view(data.validation, training=False, crop=None),
         }

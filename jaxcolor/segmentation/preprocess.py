@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from jaxcolor.data.image_files import Size
 from jaxcolor.data.label_maps import VOID
@@ -98,3 +98,11 @@ def random_colors(image: ImageArray, strength: float, rng: np.random.Generator) 
     gray = values.mean(axis=-1, keepdims=True)
     values = gray + saturation * (values - gray)
     return np.round(values.clip(0, 255)).astype(np.uint8)
+
+
+def random_blur(image: ImageArray, largest: float, rng: np.random.Generator) -> ImageArray:
+    """Blur every other image, with a Gaussian whose standard deviation is at most `largest` pixels."""
+    deviation = rng.uniform(0, largest)
+    if rng.random() < 0.5:
+        return image
+    return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(deviation)))

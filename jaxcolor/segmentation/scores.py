@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.files import write_csv, write_json
 
 Confusion = Float[np.ndarray, "classes classes"]  # pixels by true class (row) and predicted class (column)
@@ -42,6 +43,20 @@ def scores(confusion: Confusion) -> Scores:
     )
 
 
+def count_confusion(
+    truth: UInt8[np.ndarray, "height width"], predicted: UInt8[np.ndarray, "height width"], classes: int
+) -> Confusion:
+    """Return the confusion matrix of one image. Void does not count."""
+    counted = truth != VOID
+    pairs = truth[counted].astype(np.int64) * classes + predicted[counted]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype(np.float64)
+
+
+def means(found: Scores) -> dict[str, float]:
+    """Return the scores over all classes by their names in `METRICS`."""
+    return {name: getattr(found, name) for name in METRICS if name != "val_loss"}
+
+
 def write_scores(
     path: Path, epoch: int, metrics: dict[str, float], confusion: Confusion, classes: Sequence[str]
 ) -> None:
@@ -50,7 +65,7 @@ def write_scores(
     rows = zip(classes, found.iou.tolist(), found.accuracy.tolist(), found.pixels.tolist(), strict=True)
     value = {
         "epoch": epoch,
-        **{name: metrics[name] for name in METRICS},
+        **{name: metrics[name] for name in METRICS if name in metrics},
         "classes": [
             {"name": name, "iou": iou, "accuracy": accuracy, "pixels": int(pixels)}
             for name, iou, accuracy, pixels in rows

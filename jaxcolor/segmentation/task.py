@@ -19,6 +19,7 @@ from jaxcolor.layers.conv_norm import Features
 from jaxcolor.layers.resize import interpolate
 from jaxcolor.models.segmentation import Inputs, Part, Stage
 from jaxcolor.pretrained.imagenet import normalize
+from jaxcolor.segmentation.losses import Loss, cross_entropy_sum
 from jaxcolor.training.engine import Batch, Step, Sums
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.state import TrainState
@@ -31,31 +32,30 @@ TRAINABLE: dict[Part, Trainable] = {
     "head": Trainable(r"head/.*"),
     "all": Trainable(r".*"),
 }
+BACKBONE = Trainable(r"backbone/.*")
 FROZEN: dict[Part, Stage] = {"last": "head", "head": "backbone", "all": "images"}
-
-Labels = Integer[Array, "batch height width"]
 
 
 def train_step(
     train: Part,
     after: Stage,
     seed: int,
-    class_weights: Float[Array, " class"],
+    loss: Loss,
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, Sums]:
-    """Make one step of the optimizer. Return the weighted sum of the pixels' losses, and of their weights.
+    """Make one step of the optimizer. Return the loss times the sum of the pixels' weights, and that sum.
 
     `train` is the part to train. The inputs of the batch are images, or the features `after` a part.
     """
     # The gradient of the trainable part alone: the backward pass ends where the frozen part begins.
     differentiate = jax.value_and_grad(batch_loss, has_aux=True)
-    (loss, (batch_stats, weight)), grads = differentiate(
-        state.trainable.select(state.params), train, after, seed, class_weights, state, batch
+    (value, (batch_stats, weight)), grads = differentiate(
+        state.trainable.select(state.params), train, after, seed, loss, state, batch
     )
     batch_stats = state.trainable.merge(state.batch_stats, batch_stats)
     state = state.apply_gradients(grads=grads, batch_stats=batch_stats)
-    return state, {"loss": loss * weight, "count": weight}
+    return state, {"loss": value * weight, "count": weight}
 
 
 def batch_loss(
@@ -63,11 +63,11 @@ def batch_loss(
     train: Part,
     after: Stage,
     seed: int,
-    class_weights: Float[Array, " class"],
+    loss: Loss,
     state: TrainState,
     batch: Batch,
 ) -> tuple[Float[Array, ""], tuple[dict[str, Any], Float[Array, ""]]]:
-    """Return the mean loss per pixel as a function of the trainable parameters.
+    """Return the loss as a function of the trainable parameters.
 
     Also return the new running averages of BatchNorm, and the sum of the pixels' weights.
     """
@@ -82,13 +82,11 @@ def batch_loss(
         method="with_auxiliary",
     )
     size = batch["labels"].shape[1:]
-    total, weight = cross_entropy_sum(resize_bilinear(logits, size), batch["labels"], class_weights)
+    total, weight = loss(resize_bilinear(logits, size), batch["labels"])
     if aux is not None:
-        of_aux, _ = cross_entropy_sum(resize_bilinear(aux, size), batch["labels"], class_weights)
+        of_aux, _ = loss(resize_bilinear(aux, size), batch["labels"])
         total = total + AUX_WEIGHT * of_aux
-    # A batch of void alone has a loss of zero and no gradients.
-    loss = total / jnp.maximum(weight, jnp.finfo(weight.dtype).tiny)
-    return loss, (updates.get("batch_stats", state.batch_stats), weight)
+    return total, (updates.get("batch_stats", state.batch_stats), weight)
 
 
 def evaluate_step(after: Stage, state: TrainState, batch: Batch) -> Sums:
@@ -124,19 +122,27 @@ def predict(
     columns: Float[Array, "_ _"],
 ) -> Integer[Array, "_ _"]:
     """Return the most likely class of each pixel, at the size that `rows` and `columns` interpolate to."""
-    logits = state.apply_fn(state.averaged, normalize(image))
-    return interpolate(logits, rows, columns)[0].argmax(-1).astype(jnp.uint8)
+    return logits_of(state, image, rows, columns).argmax(-1).astype(jnp.uint8)
 
 
-def cross_entropy_sum(
-    logits: Float[Array, "batch height width class"], labels: Labels, class_weights: Float[Array, " class"]
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
-    """Return the sum of the pixels' weighted cross-entropies, and of their weights. Void has no weight."""
-    is_label = labels[..., None] == jnp.arange(logits.shape[-1])
-    chosen = jnp.where(is_label, logits, 0).sum(-1)
-    weights = jnp.where(is_label, class_weights, 0).sum(-1)
-    losses = jax.nn.logsumexp(logits, axis=-1) - chosen
-    return (weights * losses).sum(), weights.sum()
+def probabilities(
+    state: TrainState,
+    image: Integer[Array, "1 height width 3"],
+    rows: Float[Array, "_ _"],
+    columns: Float[Array, "_ _"],
+) -> Float[Array, "_ _ class"]:
+    """Return the probability of each class for each pixel, at the size of `predict`."""
+    return jax.nn.softmax(logits_of(state, image, rows, columns))
+
+
+def logits_of(
+    state: TrainState,
+    image: Integer[Array, "1 height width 3"],
+    rows: Float[Array, "_ _"],
+    columns: Float[Array, "_ _"],
+) -> Float[Array, "_ _ class"]:
+    """Return the logits of an image, interpolated to another size."""
+    return interpolate(state.apply_fn(state.averaged, normalize(image)), rows, columns)[0]
 
 
 def network_input(batch: Batch, after: Stage) -> Inputs:
@@ -146,6 +152,6 @@ def network_input(batch: Batch, after: Stage) -> Inputs:
     return tuple(features.astype(jnp.float32) for features in batch["inputs"])
 
 
-def make_train_step(train: Part, after: Stage, seed: int, class_weights: Float[Array, " class"]) -> Step:
+def make_train_step(train: Part, after: Stage, seed: int, loss: Loss) -> Step:
     """Return the train step of a run."""
-    return partial(train_step, train, after, seed, class_weights)
+    return partial(train_step, train, after, seed, loss)

@@ -32,15 +32,19 @@ from jaxcolor.segmentation.features import FeatureCache
 from jaxcolor.segmentation.job import (
     SegmentJob,
     build_job,
+    build_optimizer,
     choose_samples,
     class_weights,
+    loss_label,
     resolve,
     segment,
 )
-from jaxcolor.segmentation.scores import scores
+from jaxcolor.segmentation.scores import count_confusion, scores
+from jaxcolor.segmentation.task import TRAINABLE
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.fit import Evaluation
 from jaxcolor.training.run_folder import RunFolder
+from jaxcolor.training.state import masked
 
 # (1 − step / 6) to the power of 0.9, for each step
 POLY = [1, 0.84867, 0.69425, 0.53589, 0.37204, 0.19937]
@@ -185,6 +189,27 @@ def test_all_parts_can_be_trained(config: SegmentConfig, capsys: pytest.CaptureF
     assert jaxcolor.load(config.folder).predict(np.zeros((48, 64, 3), np.uint8)).shape == (48, 64)
 
 
+def test_the_backbone_has_a_rate_and_the_gradient_a_length_of_its_own(config: SegmentConfig) -> None:
+    config = dataclasses.replace(config, train="all", clip=1.0, backbone_rate=0.5)
+    params = {"backbone": {"kernel": jnp.full(4, 3.0)}, "head": {"kernel": jnp.full(4, 4.0)}}
+    optimizer = build_optimizer(config, 0.1)
+    # Adam's first step moves every parameter by the learning rate, whatever the gradient's length.
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["head"]["kernel"], -0.1, rtol=1e-4)
+    np.testing.assert_allclose(updates["backbone"]["kernel"], -0.05, rtol=1e-4)
+    # The gradient is 10 long, and its trainable part 8; Adam keeps a tenth of what it gets.
+    for trainable, length in ((TRAINABLE["all"], 10), (TRAINABLE["head"], 8)):
+        clipping = masked(build_optimizer(dataclasses.replace(config, backbone_rate=1.0), 0.1), trainable)
+        _, state = clipping.update(params, clipping.init(params), params)
+        (mean,) = (leaf for path, leaf in jax.tree.leaves_with_path(state) if is_mean_of_head(path))
+        np.testing.assert_allclose(mean, 0.1 * 4 / length, rtol=1e-4)
+
+
+def is_mean_of_head(path: Any) -> bool:
+    text = jax.tree_util.keystr(path)
+    return ".mu" in text and "'head'" in text
+
+
 def test_crops_without_flips_and_with_a_constant_rate(
     config: SegmentConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,6 +228,25 @@ def test_crops_without_flips_and_with_a_constant_rate(
 def test_a_last_layer_needs_a_pretrained_head(config: SegmentConfig) -> None:
     with pytest.raises(UserError, match="has no head of a DeepLabV3"):
         segment(dataclasses.replace(config, train="last"))
+
+
+@pytest.mark.parametrize("views", [{"tta": True}, {"window": 32}])
+def test_evaluate_scores_several_views(
+    config: SegmentConfig, trained: Trained, tmp_path: Path, views: dict[str, Any]
+) -> None:
+    config = trained.copy(tmp_path)
+    metrics = segment(dataclasses.replace(config, evaluate=True, checkpoint="latest", **views))
+    assert metrics is not None
+    assert "val_loss" not in metrics
+    model = jaxcolor.load(config.folder, "latest")
+    data = build_job(config, RunFolder(config.folder), None).data  # type: ignore[attr-defined]
+    confusion = sum(
+        count_confusion(truth, np.asarray(model.predict(image, **views)), len(data.classes))
+        for _, image, truth in (data.validation[index] for index in range(len(data.validation)))
+    )
+    assert metrics["mean_iou"] == pytest.approx(scores(confusion).mean_iou, rel=1e-6)
+    written = json.loads((config.folder / "scores.json").read_text())
+    assert written["mean_iou"] == metrics["mean_iou"]
 
 
 def test_evaluate_repeats_the_validation(config: SegmentConfig, trained: Trained) -> None:
@@ -466,6 +510,11 @@ def test_resume_refuses_other_settings(config: SegmentConfig, trained: Trained) 
     ):
         with pytest.raises(UserError, match=message):
             segment(dataclasses.replace(trained.config, resume=True, **change))
+
+
+def test_the_label_of_the_curves_names_both_losses() -> None:
+    assert loss_label(["cross-entropy"]) == "loss (cross-entropy)"
+    assert loss_label(["dice", "focal"]) == "loss (dice + focal; validation: cross-entropy)"
 
 
 def test_class_weights_are_one_over_the_root_of_the_frequency() -> None:

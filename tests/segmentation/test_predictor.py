@@ -112,6 +112,49 @@ def test_labels_are_the_largest_logits_at_the_size_of_the_image(tiny: str) -> No
     assert len(np.unique(found)) > 1
 
 
+def make_predictor(tiny: str) -> tuple[LabelPredictor, Any]:
+    model = DeepLabV3(tiny, 3, 16)
+    variables: Any = jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 64, 96, 3)))
+    return LabelPredictor(model), create_state(model.apply, variables, optax.identity())
+
+
+def test_tta_averages_the_probabilities_of_scales_and_mirror_images(tiny: str) -> None:
+    predictor, state = make_predictor(tiny)
+    image = random_image(48, 64)
+    total = np.zeros((48, 64, 3))
+    for height, width in ((36, 48), (48, 64), (60, 80)):
+        for mirror in (False, True):
+            seen = image[:, ::-1] if mirror else image
+            resized = np.asarray(Image.fromarray(seen).resize((width, height), Image.Resampling.BILINEAR))
+            logits = state.apply_fn(state.variables, normalize(jnp.asarray(resized[None])))
+            large = jax.image.resize(logits, (1, 48, 64, 3), "bilinear", antialias=False)
+            found = np.asarray(jax.nn.softmax(large))[0]
+            total += found[:, ::-1] if mirror else found
+    labels = predictor(state, image, (48, 64), tta=True)
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels, total.argmax(-1))
+    assert (labels != predictor(state, image, (48, 64))).any()
+    mirrored = predictor(state, np.ascontiguousarray(image[:, ::-1]), (48, 64), tta=True)
+    np.testing.assert_array_equal(mirrored[:, ::-1], labels)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_windows_are_predicted_one_by_one_and_put_together(tiny: str, scale: int) -> None:
+    predictor, state = make_predictor(tiny)
+    image = random_image(40, 100)
+    found = predictor(state, image, (scale * 40, scale * 100), window=64)
+    # The rows are one window; the columns are two, which overlap by 28 and are cut in the middle.
+    size = (scale * 40, scale * 64)
+    left, right = (predictor(state, image[:, part], size) for part in (slice(0, 64), slice(36, 100)))
+    np.testing.assert_array_equal(found, np.concatenate([left[:, :50], right[:, 14:]], axis=1))
+
+
+def test_a_window_needs_32_pixels(tiny: str) -> None:
+    segmenter = Segmenter(DeepLabV3(tiny, 2, 16), {"params": {}}, ("a", "b"), ())
+    with pytest.raises(ValueError, match="window must be at least 32, not 31"):
+        segmenter.predict(random_image(50, 70), window=31)
+
+
 @pytest.mark.parametrize(
     ("image_size", "shape", "seen"),
     [
@@ -127,7 +170,7 @@ def test_the_network_sees_images_at_the_size_of_the_settings(
     segmenter = Segmenter(DeepLabV3(tiny, 2, 16), {"params": {}}, ("a", "b"), image_size)
     sizes = []
 
-    def label(state: Any, image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    def label(state: Any, image: np.ndarray, size: tuple[int, int], *views: Any) -> np.ndarray:
         sizes.append(size)
         return np.zeros(image.shape[:2], np.uint8)
 
@@ -139,7 +182,7 @@ def test_the_network_sees_images_at_the_size_of_the_settings(
 def test_a_prediction_names_its_largest_classes(tiny: str, tmp_path: Path) -> None:
     segmenter = Segmenter(DeepLabV3(tiny, 3, 16), {"params": {}}, ("sky", "cat", "dog"), ())
     labels = np.repeat(np.array([[2, 0, 2, 2]], np.uint8), 32, axis=0).repeat(8, axis=1)
-    segmenter._label = lambda state, image, size: labels  # type: ignore[assignment]
+    segmenter._label = lambda *arguments: labels  # type: ignore[assignment]
     Image.fromarray(random_image(32, 32)).save(tmp_path / "a.png")
     paths, note = segmenter.predict_file(tmp_path / "a.png", tmp_path / "out" / "a")
     assert note == "dog 75 %, sky 25 %; "

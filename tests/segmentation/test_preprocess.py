@@ -5,6 +5,7 @@ from jaxcolor.segmentation.preprocess import (
     label_map_sizes,
     network_sizes,
     pad_label_map,
+    random_blur,
     random_colors,
     random_crop,
     resize_image,
@@ -53,6 +54,18 @@ def test_random_crops_move_image_and_mask_alike() -> None:
         assert np.median(np.abs(cropped[inside][:, 0].astype(int) - 20 * labels[inside].astype(int))) <= 2
         assert (cropped[~inside] == [124, 116, 104]).all()
     assert len(sizes) > 5
+
+
+def test_every_other_image_is_blurred() -> None:
+    image = np.zeros((31, 31, 3), np.uint8)
+    image[15, 15] = 255
+    blurred = [random_blur(image, 2.0, np.random.default_rng(seed)) for seed in range(100)]
+    changed = [values for values in blurred if (values != image).any()]
+    assert 25 < len(changed) < 60  # some of the deviations are too small to change a pixel
+    heights = [int(values.max()) for values in changed]
+    assert max(heights) > 200
+    assert min(heights) < 20  # the peak of a Gaussian with a deviation of 2 is 255 / (8π) = 10
+    np.testing.assert_array_equal(random_blur(image, 2.0, np.random.default_rng(3)), blurred[3])
 
 
 def test_random_colors_change_brightness_contrast_and_saturation() -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.segmentation.scores import (
+    count_confusion,
     describe_classes,
     explain,
     scores,
@@ -16,6 +18,12 @@ from jaxcolor.segmentation.scores import (
 CLASSES = ["road", "car", "bus"]
 CONFUSION = np.array([[3, 1, 0], [2, 4, 0], [0, 0, 0]], float)
 METRICS = {"val_loss": 0.5, "pixel_accuracy": 0.7, "mean_accuracy": 17 / 24, "mean_iou": 15 / 28}
+
+
+def test_confusion_of_an_image_leaves_out_void() -> None:
+    truth = np.array([[0, 0, 1], [1, 2, VOID]], np.uint8)
+    predicted = np.array([[0, 1, 1], [0, 2, 2]], np.uint8)
+    np.testing.assert_array_equal(count_confusion(truth, predicted, 3), [[1, 1, 0], [1, 1, 0], [0, 0, 1]])
 
 
 def test_scores_on_hand_computed_values() -> None:

@@ -12,11 +12,11 @@ from flax.traverse_util import flatten_dict
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers.resize import interpolation
 from jaxcolor.models.segmentation import DeepLabV3, Part
-from jaxcolor.segmentation import task
+from jaxcolor.segmentation.losses import make_loss
 from jaxcolor.segmentation.task import (
     FROZEN,
     TRAINABLE,
-    cross_entropy_sum,
+    batch_loss,
     evaluate_step,
     features_after,
     network_input,
@@ -28,10 +28,11 @@ from jaxcolor.training.state import TrainState, create_state
 
 CLASSES = 3
 WEIGHTS = jnp.array([1.0, 2.0, 0.5])
+LOSS = make_loss(["cross-entropy"], WEIGHTS)
 RATE = 0.1
 # Tests that use this optimizer and this function share compiled programs.
 SGD = optax.sgd(RATE)
-STEP = jax.jit(train_step, static_argnums=(0, 1, 2))
+STEP = jax.jit(train_step, static_argnums=(0, 1, 2, 3))
 FEATURES = jax.jit(features_after, static_argnums=0)
 
 
@@ -65,18 +66,6 @@ def make_batch(images: int = 3, filled: int = 0) -> dict[str, Any]:
     return {"inputs": inputs, "labels": labels, "valid": valid}
 
 
-def test_cross_entropy_on_hand_computed_values() -> None:
-    logits = jnp.log(jnp.array([[[[0.2, 0.3, 0.5], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]]]))
-    labels = jnp.array([[[1, 0, VOID]]])
-    differentiate = jax.value_and_grad(lambda x: cross_entropy_sum(x, labels, WEIGHTS), has_aux=True)
-    (total, weight), gradient = jax.jit(differentiate)(logits)
-    assert total == pytest.approx(-2 * np.log(0.3) - np.log(0.7), rel=1e-5)
-    assert weight == 3
-    # The weight times the probability, less 1 for the label.
-    expected = [[0.4, 2 * (0.3 - 1), 1.0], [0.7 - 1, 0.2, 0.1], [0.0, 0.0, 0.0]]
-    np.testing.assert_allclose(gradient[0, 0], expected, atol=1e-6)
-
-
 @pytest.mark.parametrize("train", ["last", "head", "all"])
 def test_frozen_leaves_keep_every_bit_and_trainable_ones_change(
     model: DeepLabV3, variables: dict, train: Part
@@ -89,7 +78,7 @@ def test_frozen_leaves_keep_every_bit_and_trainable_ones_change(
     state, rule = make_state(model, variables, train), TRAINABLE[train]
     after = state
     for _ in range(2):
-        after, _ = STEP(train, "images", 0, WEIGHTS, after, make_batch())
+        after, _ = STEP(train, "images", 0, LOSS, after, make_batch())
     assert rule.fingerprint(after.variables) == rule.fingerprint(state.variables)
     before = flatten_dict(state.variables)
     for path, leaf in flatten_dict(after.variables).items():
@@ -102,7 +91,7 @@ def test_a_step_moves_the_last_layer_along_the_gradient_of_the_plain_loss(
 ) -> None:
     state = make_state(model, variables, "last")
     batch = make_batch()
-    after, sums = STEP("last", "images", 0, WEIGHTS, state, batch)
+    after, sums = STEP("last", "images", 0, LOSS, state, batch)
     (features,) = FEATURES("head", state, batch["inputs"])
 
     @jax.jit
@@ -128,7 +117,7 @@ def test_a_batch_that_is_all_void_has_no_loss_and_changes_nothing(model: DeepLab
     state = make_state(model, variables, "last")
     batch = make_batch()
     batch["labels"][:] = VOID
-    after, sums = STEP("last", "images", 0, WEIGHTS, state, batch)
+    after, sums = STEP("last", "images", 0, LOSS, state, batch)
     assert (sums["loss"], sums["count"]) == (0, 0)
     jax.tree.map(np.testing.assert_array_equal, after.params, state.params)
 
@@ -140,8 +129,8 @@ def test_training_on_features_equals_training_on_images(
     after = FROZEN[train]
     state, batch = make_state(model, variables, train), make_batch()
     features = batch | {"inputs": FEATURES(after, state, batch["inputs"])}
-    ours, our_sums = STEP(train, after, 0, WEIGHTS, state, features)
-    plain, sums = STEP(train, "images", 0, WEIGHTS, state, batch)
+    ours, our_sums = STEP(train, after, 0, LOSS, state, features)
+    plain, sums = STEP(train, "images", 0, LOSS, state, batch)
     assert our_sums["loss"] == pytest.approx(float(sums["loss"]), rel=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), ours.variables, plain.variables)
 
@@ -163,11 +152,11 @@ def test_the_contents_of_padding_change_nothing(model: DeepLabV3, variables: dic
     batch = make_batch(3, filled=1)
     other = batch | {"inputs": batch["inputs"].copy()}
     other["inputs"][2] = 200
-    ours, sums = STEP("head", "images", 0, WEIGHTS, state, batch)
-    expected, expected_sums = STEP("head", "images", 0, WEIGHTS, state, other)
+    ours, sums = STEP("head", "images", 0, LOSS, state, batch)
+    expected, expected_sums = STEP("head", "images", 0, LOSS, state, other)
     assert sums["loss"] == pytest.approx(float(expected_sums["loss"]), rel=1e-6)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), ours.variables, expected.variables)
-    used, _ = STEP("head", "images", 0, WEIGHTS, state, other | {"valid": np.ones(3, np.float32)})
+    used, _ = STEP("head", "images", 0, LOSS, state, other | {"valid": np.ones(3, np.float32)})
     norm = [one.batch_stats["head"]["conv"]["norm"]["mean"] for one in (used, expected)]
     assert np.abs(norm[0] - norm[1]).max() > 1e-4
 
@@ -197,7 +186,7 @@ def test_the_train_step_compiles_for_a_gpu(
 
     def step(params: dict, opt_state: Any, batch: dict) -> tuple:
         before = state.replace(params=params, opt_state=opt_state)
-        after, sums = train_step("head", "images", 0, WEIGHTS, before, batch)
+        after, sums = train_step("head", "images", 0, LOSS, before, batch)
         return after.params, after.opt_state, after.batch_stats, sums
 
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
@@ -215,9 +204,9 @@ def test_a_train_step_with_the_options_of_users_equals_the_plain_one(
     model: DeepLabV3, variables: dict
 ) -> None:
     state = make_state(model, variables, "head")
-    shipped = compilation.jit(partial(train_step, "head", "images", 0, WEIGHTS))
+    shipped = compilation.jit(partial(train_step, "head", "images", 0, LOSS))
     (ours, sums), (plain, expected) = (
-        shipped(state, make_batch()), STEP("head", "images", 0, WEIGHTS, state, make_batch())
+        shipped(state, make_batch()), STEP("head", "images", 0, LOSS, state, make_batch())
     )  # fmt: skip
     assert float(sums["loss"]) == pytest.approx(float(expected["loss"]), rel=1e-4)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), ours.params, plain.params)
@@ -237,27 +226,23 @@ def test_rules_cover_the_parts_of_the_network(tiny: str, train: Part, parts: set
             assert TRAINABLE[train](path) == (part in parts), path
 
 
-def test_the_loss_of_the_auxiliary_head_has_weight_one_half(
-    tiny: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_loss_of_the_auxiliary_head_has_weight_one_half(tiny: str) -> None:
     model = DeepLabV3(tiny, CLASSES, 16, aux=True)
     state = make_state(model, initialize(model), "all")
-    seen: list[Any] = []
+    seen: list[jax.Array] = []
 
-    def record(*arguments: Any) -> Any:
-        seen.append(cross_entropy_sum(*arguments))
-        return seen[-1]
-
-    monkeypatch.setattr(task, "cross_entropy_sum", record)
+    def record(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, jax.Array]:
+        value, weight = LOSS(logits, labels)
+        seen.append(value)
+        return value, weight
 
     @jax.jit
     def run(state: TrainState, batch: dict) -> tuple[jax.Array, ...]:
-        loss, (_, weight) = task.batch_loss(state.params, "all", "images", 0, WEIGHTS, state, batch)
-        (main, _), (aux, _) = seen
-        return loss, weight, main, aux
+        loss, _ = batch_loss(state.params, "all", "images", 0, record, state, batch)
+        return loss, *seen
 
-    loss, weight, main, aux = map(float, run(state, make_batch()))
-    assert loss == pytest.approx((main + 0.5 * aux) / weight, rel=1e-6)
+    loss, main, aux = map(float, run(state, make_batch()))
+    assert loss == pytest.approx(main + 0.5 * aux, rel=1e-6)
     assert abs(aux - main) > 0.01 * abs(main)
 
 
@@ -266,7 +251,7 @@ def test_dropout_changes_with_the_step_and_the_seed(model: DeepLabV3, variables:
 
     def loss(seed: int, step: int) -> float:
         before = state.replace(step=jnp.asarray(step, jnp.int32))
-        _, sums = STEP("head", "images", seed, WEIGHTS, before, make_batch())
+        _, sums = STEP("head", "images", seed, LOSS, before, make_batch())
         return float(sums["loss"])
 
     first = loss(0, 0)
