@@ -239,11 +239,13 @@ def test_evaluate_scores_several_views(
     assert metrics is not None
     assert "val_loss" not in metrics
     model = jaxcolor.load(config.folder, "latest")
-    data = build_job(config, RunFolder(config.folder), None).data  # type: ignore[attr-defined]
-    confusion = sum(
+    data = build_job(config, RunFolder(config.folder), None).data
+    examples = (data.validation[index] for index in range(len(data.validation)))
+    confusions = [
         count_confusion(truth, np.asarray(model.predict(image, **views)), len(data.classes))
-        for _, image, truth in (data.validation[index] for index in range(len(data.validation)))
-    )
+        for _, image, truth in examples
+    ]
+    confusion = np.sum(confusions, axis=0)
     assert metrics["mean_iou"] == pytest.approx(scores(confusion).mean_iou, rel=1e-6)
     written = json.loads((config.folder / "scores.json").read_text())
     assert written["mean_iou"] == metrics["mean_iou"]
