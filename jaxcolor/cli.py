@@ -37,6 +37,7 @@ commands:
   colorize    train a network that colors gray images, or color images with it
   segment     train a network that segments images, or segment images with it
   inspect     report what a folder of images and masks holds, and its problems
+  runs        list the runs in a folder, with scores and settings that differ
   analyze     answer the assignment's questions (in a clone of the repository)
   benchmark   compare jaxcolor with PyTorch (in a clone of the repository)
 
@@ -160,6 +161,18 @@ def inspect(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
     inspect(expand_user(config.data), config.classes, config.sheet and expand_user(config.sheet))
 
 
+def runs(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run `jaxcolor runs`."""
+    import tyro
+
+    from jaxcolor.training.overview import RunsConfig, list_runs
+
+    refuse_empty(arguments)
+    config = tyro.cli(RunsConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    plot = config.plot and expand_user(config.plot)
+    list_runs(dataclasses.replace(config, folder=expand_user(config.folder), plot=plot))
+
+
 def run_study(name: str, arguments: Sequence[str], prog: str) -> None:
     """Run a script of experiments/. Raises `UserError` outside of a clone of the repository."""
     script = Path(__file__).parents[1] / "experiments" / f"{name}.py"
@@ -173,7 +186,9 @@ def run_study(name: str, arguments: Sequence[str], prog: str) -> None:
     runpy.run_path(str(script), run_name="__main__")
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"colorize": colorize, "segment": segment, "inspect": inspect}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "colorize": colorize, "segment": segment, "inspect": inspect, "runs": runs
+}  # fmt: skip
 # Scripts in experiments/, which the installed package does not contain.
 STUDIES: dict[str, Callable[..., None]] = {
     name: functools.partial(run_study, name) for name in ("analyze", "benchmark")

@@ -46,6 +46,25 @@ def draw_curves(path: Path, title: str, history: History, panels: Mapping[str, M
     save_figure(path, figure)
 
 
+def draw_runs(path: Path, histories: Mapping[str, History]) -> None:
+    """Draw the validation loss of several runs over their epochs. A dot marks the best epoch of each."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for index, (name, history) in enumerate(histories.items()):
+        epochs = [metrics["epoch"] for metrics in history]
+        losses = [metrics["val_loss"] for metrics in history]
+        style = ("-", "--", ":", "-.")[index // len(COLORS) % 4]
+        color, best = COLORS[index % len(COLORS)], best_epoch(history)
+        axes.plot(epochs, losses, style, color=color, label=f"{name}: {min(losses):.4f}")
+        axes.plot([best], [min(losses)], "o", color=color, markeredgecolor="black", zorder=3)
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    unadorn(axes)
+    figure.legend(frameon=False, loc="outside right upper", fontsize=8)
+    save_figure(path, figure)
+
+
 def epoch_ticks(first: int, last: int) -> list[int]:
     """Return whole numbers for ticks, the first and the last epoch among them."""
     between = [int(tick) for tick in MaxNLocator(8, integer=True).tick_values(first, last)]
