@@ -36,9 +36,9 @@ def test_a_table_per_program_with_the_settings_that_differ(
     assert (
         capsys.readouterr().out
         == """\
-colorize  epochs  best    loss  last loss  accuracy  last accuracy     time  model                    palette
+colorize  epochs  best    loss  last loss  accuracy  last accuracy     time  model                   palette
 second       2/3     2  0.4000     0.4000    60.0 %         60.0 %  1.0 min    cnn  …g/path/to/a/palette.npy
-first        3/3     2  0.5000     0.6000    50.0 %         40.0 %  1.5 min   unet                          —
+first        3/3     2  0.5000     0.6000    50.0 %         40.0 %  1.5 min   unet                         —
 
 segment  epochs  best    loss  last loss  mean iou  last mean iou     time
 street      1/1     1  0.7000     0.7000    30.0 %         30.0 %  0.5 min
