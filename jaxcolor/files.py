@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -72,8 +73,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     An `OSError`, such as that of a full disk, names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    start = os.fsencode(path.name)[:LONGEST_START].decode(errors="ignore")
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{start}.", suffix=TEMPORARY)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=TEMPORARY)
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)
@@ -86,6 +86,35 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         if isinstance(error, OSError) and error.errno:
             error.filename = str(path)
         raise
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, and rename it to `path` when it is complete.
+
+    After an error it is deleted. Raises `UserError` if there is a file or folder of that name.
+    """
+    _check_new(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=TEMPORARY))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        _check_new(path)
+        folder.rename(path)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _temporary_prefix(path: Path) -> str:
+    start = os.fsencode(path.name)[:LONGEST_START].decode(errors="ignore")
+    return f".{start}."
+
+
+def _check_new(path: Path) -> None:
+    if os.path.lexists(path):
+        raise UserError(f"{path} exists: give the name of a new folder, or remove it")
 
 
 def write_json(path: Path, value: Any) -> None:

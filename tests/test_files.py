@@ -9,6 +9,7 @@ from jaxcolor.errors import UserError
 from jaxcolor.files import (
     check_writable,
     files_below,
+    new_folder,
     remove_temporary,
     write_atomically,
     write_csv,
@@ -28,6 +29,30 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         write_atomically(path, fail)
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_new_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "folder"
+
+    def fail() -> None:
+        with new_folder(path) as folder:
+            (folder / "file").touch()
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert list(path.parent.iterdir()) == []
+    with new_folder(path) as folder:
+        (folder / "file").touch()
+        assert not path.exists()
+    assert list(tmp_path.rglob("*")) == [path.parent, path, path / "file"]
+    assert path.stat().st_mode & 0o777 == 0o755
+    with pytest.raises(UserError, match="folder exists: give the name of a new folder"), new_folder(path):
+        pass
+    other = tmp_path / "other"
+    with pytest.raises(UserError, match="other exists"), new_folder(other):
+        other.mkdir()  # by another program
+    assert list(tmp_path.iterdir()) in ([path.parent, other], [other, path.parent])
 
 
 def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
