@@ -138,10 +138,15 @@ def upright(image: Image.Image) -> Image.Image:
 
 def is_turned(image: Image.Image) -> bool:
     """Return whether an opened image is stored on its side. Decoding it may lose that."""
+    return orientation(image) in TURNED
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of an opened image, or 1, that of an upright one. Decoding may lose it."""
     try:
-        return image.getexif().get(ORIENTATION) in TURNED
+        return image.getexif().get(ORIENTATION, 1)
     except BROKEN_METADATA:
-        return False  # a broken EXIF block does not concern the pixels
+        return 1  # a broken EXIF block does not concern the pixels
 
 
 def image_suffixes() -> set[str]:
