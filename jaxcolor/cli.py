@@ -36,6 +36,7 @@ Color and segment images with convolutional networks, in JAX and Flax.
 commands:
   colorize    train a network that colors gray images, or color images with it
   segment     train a network that segments images, or segment images with it
+  convert     turn annotations of COCO or labelme into images and masks
   inspect     report what a folder of images and masks holds, and its problems
   runs        list the runs in a folder, with scores and settings that differ
   analyze     answer the assignment's questions (in a clone of the repository)
@@ -46,12 +47,14 @@ commands:
 STARTED = time.perf_counter()  # of the process, because scripts import this module first
 PREDICT_ADVICE = "the images that are written are complete"
 RESUME_ADVICE = "with --name and --resume a run resumes after its last checkpoint"
+CONVERT_ADVICE = "nothing is written"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `jaxcolor COMMAND …`."""
     given = sys.argv[1:] if arguments is None else arguments
-    run_script(lambda: run_command(COMMANDS | STUDIES, USAGE, "jaxcolor", given))
+    advice = CONVERT_ADVICE if given[:1] == ["convert"] else RESUME_ADVICE
+    run_script(lambda: run_command(COMMANDS | STUDIES, USAGE, "jaxcolor", given), advice)
 
 
 def run_command(
@@ -147,6 +150,20 @@ def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
         segment(config, STARTED)
 
 
+def convert(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run `jaxcolor convert`."""
+    import tyro
+
+    from jaxcolor.annotations.config import ConvertConfig
+
+    refuse_empty(arguments)
+    config = tyro.cli(ConvertConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    # Imported after parsing, so --help is fast.
+    from jaxcolor.annotations.conversion import convert
+
+    convert(config)
+
+
 def inspect(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor inspect`."""
     import tyro
@@ -187,7 +204,7 @@ def run_study(name: str, arguments: Sequence[str], prog: str) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "colorize": colorize, "segment": segment, "inspect": inspect, "runs": runs
+    "colorize": colorize, "segment": segment, "convert": convert, "inspect": inspect, "runs": runs
 }  # fmt: skip
 # Scripts in experiments/, which the installed package does not contain.
 STUDIES: dict[str, Callable[..., None]] = {

@@ -67,17 +67,18 @@ def test_help_lists_the_commands_within_80_columns(
     cli.main(arguments)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.startswith("  ")] == [
-        "colorize", "segment", "inspect", "analyze", "benchmark"
+        "colorize", "segment", "convert", "inspect", "analyze", "benchmark"
     ]  # fmt: skip
     assert max(map(len, lines)) <= 80
 
 
-def test_the_help_of_inspect_fits_80_columns() -> None:
+@pytest.mark.parametrize(("command", "option"), [("inspect", "--sheet"), ("convert", "--image-dir")])
+def test_the_help_fits_80_columns(command: str, option: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "jaxcolor", "inspect", "--help"],
+        [sys.executable, "-m", "jaxcolor", command, "--help"],
         capture_output=True, text=True, check=True, env=os.environ | {"COLUMNS": "80"},
     )  # fmt: skip
-    assert "--sheet" in done.stdout
+    assert option in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
