@@ -72,12 +72,14 @@ def test_compressed_run_lengths_are_those_of_pycocotools(share: float) -> None:
 
 
 def test_smaller_objects_are_on_top_and_crowds_below(tmp_path: Path) -> None:
-    crowd = outline(3, iscrowd=1, segmentation=encode(np.ones((HEIGHT, WIDTH), np.uint8)))
+    pixels = np.zeros((HEIGHT, WIDTH), np.uint8)
+    pixels[:12, :12] = 1
+    crowd = outline(3, iscrowd=1, segmentation=encode(pixels))
     labels = read(
         tmp_path, outline(3, *box(10, 10, 14, 14)), outline(7, *box(5, 5, 30, 30)),
         outline(3, *box(40, 5, 50, 15)), outline(7, *box(40, 5, 50, 15)), crowd,
     )  # fmt: skip
-    expected = np.full((HEIGHT, WIDTH), 255)
+    expected = np.where(pixels, 255, 0)
     expected[5:30, 5:30] = 2
     expected[10:14, 10:14] = 1
     expected[5:15, 40:50] = 2  # of equal objects the later one
