@@ -124,7 +124,7 @@ class Conversion:
                 raise UserError(f"{image.where} has the same image as {other}: remove one of them")
             self._users[file] = image.where
         name = self._names.choose(image.path)
-        self._labels |= set(np.unique(image.label_map).tolist())
+        self._labels |= set(np.flatnonzero(np.bincount(image.label_map.ravel())).tolist())
         if not self._problems:
             self._voc.add(name, image.file, image.suffix, image.label_map)
         return name
