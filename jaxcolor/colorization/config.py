@@ -101,6 +101,8 @@ class ColorizeConfig(RunConfig):
     """Resume the run of this name after its latest checkpoint, with its settings."""
     overwrite: bool = False
     """Replace the run of this name."""
+    devices: int | None = None
+    """Number of devices, such as GPUs, that share each batch. Default: all of this machine."""
     init_from: Path | None = None
     """Start from the weights, and with the palette, of another run: its name or folder."""
     plot_every: int = 1

@@ -54,6 +54,7 @@ from jaxcolor.predict import predict_files
 from jaxcolor.training import run
 from jaxcolor.training.batches import Batches, epoch_order, make_batches
 from jaxcolor.training.compilation import jit_once
+from jaxcolor.training.devices import Devices
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import EVERYTHING, Trainable
@@ -154,21 +155,23 @@ class ColorizeJob:
         self.images = len(dataset.train)
         self.evaluates_first = False
         self.trainable = EVERYTHING
-        self._train = Engine(make_train_step(config.seed, config.flip, config.shift, config.label_smoothing))
-        self._evaluate = Engine(keep_state(evaluate_step), donate=False)
+        self.devices = devices = Devices(config.devices)
+        step = make_train_step(config.seed, config.flip, config.shift, config.label_smoothing)
+        self._train = Engine(step, devices=devices)
+        self._evaluate = Engine(keep_state(evaluate_step), donate=False, devices=devices)
         self._predict = Program(predict)
         images = {"train": dataset.train, "validation": dataset.validation}
         to_arrays = partial(make_arrays, palette=palette, downsize_input=config.downsize_input)
         shapes = {name: jax.eval_shape(to_arrays, of) for name, of in images.items()}
         new_state = self._new_state(shapes["train"]["inputs"])
-        self._compile_ahead(jax.eval_shape(new_state), shapes)
+        self._compile_ahead(*devices.copy((jax.eval_shape(new_state), shapes)))
 
-        self.arrays = {name: to_arrays(of) for name, of in images.items()}
+        self.arrays = {name: devices.copy(to_arrays(of)) for name, of in images.items()}
         self.truth = {
             name: LabeledImages(images[name], np.asarray(arrays["labels"]))
             for name, arrays in self.arrays.items()
         }
-        self.initial_state = jit_once(new_state)()
+        self.initial_state = devices.copy(jit_once(new_state)())
         self._baselines = background().submit(
             score_baselines, self.truth["train"], self.truth["validation"], palette, config.downsize_input
         )
@@ -280,7 +283,7 @@ class ColorizeJob:
         order = (
             np.arange(images) if epoch is None else epoch_order(images, config.seed, epoch, config.shuffle)
         )
-        return make_batches(order, config.batch_size)
+        return make_batches(order, config.batch_size, self.devices.count)
 
     def predict_labels(self, state: TrainState, inputs: np.ndarray) -> np.ndarray:
         """Return the palette indices of inputs; there is one program for any number of them."""

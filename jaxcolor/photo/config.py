@@ -88,6 +88,8 @@ class PhotoConfig(RunConfig):
     """Resume the run of this name after its latest checkpoint, with its settings."""
     overwrite: bool = False
     """Replace the run of this name."""
+    devices: int | None = None
+    """Number of devices, such as GPUs, that share each batch. Default: all of this machine."""
     init_from: Path | None = None
     """Start from the weights, and with the colors, of another run, its name or folder; or of the network that
     comes with jaxcolor, whose name is shipped."""

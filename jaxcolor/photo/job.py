@@ -39,6 +39,7 @@ from jaxcolor.predict import predict_files
 from jaxcolor.pretrained.deeplabv3 import Pretrained
 from jaxcolor.training import run
 from jaxcolor.training.batches import epoch_order, make_batches
+from jaxcolor.training.devices import Devices
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import Trainable
@@ -170,10 +171,14 @@ class PhotoJob:
             make_optimizer("adamw", schedule, config.weight_decay),
             optax.masked(optax.scale(config.backbone_rate), BACKBONE.mask),
         )
-        self.initial_state = create_state(model.apply, variables, optimizer, self.trainable, config.ema)
-        tables = make_tables(chroma, config.rebalance)
-        self._train = Engine(make_train_step(tables, config.train))
-        self._evaluate = Engine(keep_state(partial(evaluate_step, tables, config.vividness)), donate=False)
+        self.devices = devices = Devices(config.devices)
+        state = create_state(model.apply, variables, optimizer, self.trainable, config.ema)
+        self.initial_state = devices.copy(state)
+        tables = devices.copy(make_tables(chroma, config.rebalance))
+        self._train = Engine(make_train_step(tables, config.train), devices=devices)
+        self._evaluate = Engine(
+            keep_state(partial(evaluate_step, tables, config.vividness)), donate=False, devices=devices
+        )
         self._predict = Program(partial(predict_chroma, tables))
 
     def describe(self) -> dict[str, Any]:
@@ -232,8 +237,9 @@ class PhotoJob:
     def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
         """Train on all images once."""
         config = self.config
-        order = make_batches(epoch_order(self.images, config.seed, epoch, "epoch"), config.batch_size)
-        batches = self.data.train.batches(order, (config.seed, epoch))
+        order = epoch_order(self.images, config.seed, epoch, "epoch")
+        indices = make_batches(order, config.batch_size, self.devices.count)
+        batches = self.data.train.batches(indices, (config.seed, epoch))
         state, sums = self._train(state, batches, on_step=on_step)
         return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
@@ -244,7 +250,7 @@ class PhotoJob:
         returns.
         """
         validation = self.data.validation
-        batches = make_batches(np.arange(len(validation)), self.config.batch_size)
+        batches = make_batches(np.arange(len(validation)), self.config.batch_size, self.devices.count)
         _, sums = self._evaluate(state, validation.batches(batches))
 
         def psnr(name: str) -> float:

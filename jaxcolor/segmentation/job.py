@@ -40,6 +40,7 @@ from jaxcolor.segmentation.scores import (
 )
 from jaxcolor.segmentation.task import BACKBONE, TRAINABLE, evaluate_step, make_train_step
 from jaxcolor.training import run
+from jaxcolor.training.devices import Devices
 from jaxcolor.training.engine import Engine, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import Trainable
@@ -165,17 +166,17 @@ class SegmentJob:
         self.class_weights = class_weights(config.class_weights, counts, len(data.classes))
 
         self.fingerprint = self.trainable.fingerprint(pretrained.variables)
-        self.loader = Loader(config, data, model, self.fingerprint)
+        self.devices = devices = Devices(config.devices)
+        self.loader = Loader(config, data, model, self.fingerprint, devices.count)
         steps = config.epochs * self.loader.steps()
         schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
         optimizer = build_optimizer(config, schedule)
-        self.initial_state = create_state(
-            model.apply, pretrained.variables, optimizer, self.trainable, config.ema
-        )
+        state = create_state(model.apply, pretrained.variables, optimizer, self.trainable, config.ema)
+        self.initial_state = devices.copy(state)
         after = self.loader.after
         loss = make_loss(config.loss, jnp.asarray(self.class_weights))
-        self._train = Engine(make_train_step(config.train, after, config.seed, loss))
-        self._evaluate = Engine(keep_state(partial(evaluate_step, after)), donate=False)
+        self._train = Engine(make_train_step(config.train, after, config.seed, loss), devices=devices)
+        self._evaluate = Engine(keep_state(partial(evaluate_step, after)), donate=False, devices=devices)
         self._label = LabelPredictor(model)
 
     def describe(self) -> dict[str, Any]:

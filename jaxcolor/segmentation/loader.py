@@ -40,10 +40,18 @@ Indices = Int[np.ndarray, " _"]
 class Loader:
     """The batches of a run. Features are computed when a split is first read.
 
-    `fingerprint` identifies the frozen weights, from which the features are computed.
+    `fingerprint` identifies the frozen weights, from which the features are computed. Batches are padded to a
+    `multiple` of rows.
     """
 
-    def __init__(self, config: SegmentConfig, data: Dataset, model: SegmentationNet, fingerprint: str):
+    def __init__(
+        self,
+        config: SegmentConfig,
+        data: Dataset,
+        model: SegmentationNet,
+        fingerprint: str,
+        multiple: int = 1,
+    ):
         self.config = config
         self.model = model
         view = partial(ResizedExamples, resize=config.image_size, seed=config.seed)
@@ -60,6 +68,7 @@ class Loader:
         }
         self.images = len(data.train)
         self.batch_size = min(config.batch_size, self.images)
+        self.rows = -(-self.batch_size // multiple) * multiple
         self._caches = self._make_caches(fingerprint)
         self._features = jit(partial(features_after, FROZEN[config.train]))
 
@@ -78,7 +87,7 @@ class Loader:
         flips = rng.random(self.images) < 0.5 if self.config.flip else np.zeros(self.images, bool)
         order = epoch_order(self.images, self.config.seed, epoch, "epoch")
         load = self._reader("train", state, lambda index: Augmentation(bool(flips[index]), epoch))
-        return load_batches(self._grouped("train", order), load, self.batch_size)
+        return load_batches(self._grouped("train", order), load, self.rows)
 
     def validation_batches(self, state: TrainState) -> tuple[list[Indices], Iterator[dict[str, Any]]]:
         """Return the indices of each batch, and the batches of all validation images in their order."""
@@ -89,7 +98,7 @@ class Loader:
             return split.interpolations(index, logits_size(self.model, split.sizes[index]))
 
         load = self._reader("validation", state, lambda index: NO_AUGMENTATION)
-        return batches, load_batches(batches, load, self.batch_size, more)
+        return batches, load_batches(batches, load, self.rows, more)
 
     def _make_caches(self, fingerprint: str) -> dict[str, FeatureCache]:
         """Return the cache of each split, or none if features are not cached."""

@@ -9,7 +9,7 @@ Shuffle = Literal["once", "epoch"]
 
 
 class Batches(NamedTuple):
-    """The batches of an epoch as indices, all of one size. The last batch is padded with the first image.
+    """The batches of an epoch as indices, all of one size. Padding is the first image of the order.
 
     `valid` is 1 for images and 0 for padding, or None if no batch is padded.
     """
@@ -18,17 +18,21 @@ class Batches(NamedTuple):
     valid: Float[np.ndarray, "steps ..."] | None
 
 
-def make_batches(order: Int[np.ndarray, " n"], batch_size: int) -> Batches:
-    """Cut an order of images into batches of `batch_size`, or of all images if there are fewer."""
+def make_batches(order: Int[np.ndarray, " n"], batch_size: int, multiple: int = 1) -> Batches:
+    """Cut an order of images into batches of `batch_size`, or of all images if there are fewer.
+
+    Each batch is padded to a `multiple` of rows, and the last one to the size of the others.
+    """
     batch_size = min(batch_size, len(order))
     steps = -(-len(order) // batch_size)
-    padding = steps * batch_size - len(order)
-    if not padding:
-        return Batches(order.reshape(steps, batch_size).astype(np.int32), None)
-    valid = np.ones(steps * batch_size, np.float32)
-    valid[len(order) :] = 0
-    indices = np.concatenate([order, np.full(padding, order[0])]).astype(np.int32)
-    return Batches(indices.reshape(steps, batch_size), valid.reshape(steps, batch_size))
+    rows = -(-batch_size // multiple) * multiple
+    if steps * rows == len(order):
+        return Batches(order.reshape(steps, rows).astype(np.int32), None)
+    indices = np.full((steps, rows), order[0], np.int32)
+    valid = np.zeros((steps, rows), np.float32)
+    for step, part in enumerate(np.split(order, range(batch_size, len(order), batch_size))):
+        indices[step, : len(part)], valid[step, : len(part)] = part, 1
+    return Batches(indices, valid)
 
 
 def epoch_order(n: int, seed: int, epoch: int, shuffle: Shuffle) -> Int[np.ndarray, " n"]:

@@ -98,6 +98,7 @@ class RunConfig(FolderConfig):
     checkpoint: Literal["best", "latest"]
     precision: str
     schedule: str
+    devices: int | None
 
     @property
     def memory_advice(self) -> str:
@@ -131,6 +132,7 @@ class RunConfig(FolderConfig):
             raise UserError("--out is for --predict: leave it out")
         if self.checkpoint != "best" and not (self.evaluate or self.init_from or self.predict):
             raise UserError("--checkpoint is for --evaluate, --predict and --init-from: leave it out")
+        require(self.devices is None or self.devices >= 1, "devices", "at least 1", self.devices)
         self.check_name()
 
     def to_resume(self: Run) -> Run:

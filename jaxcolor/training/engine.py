@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jaxcolor.training.batches import Batches
+from jaxcolor.training.devices import Devices
 from jaxcolor.training.programs import Program
 from jaxcolor.training.state import TrainState
 
@@ -39,14 +40,18 @@ def keep_state(evaluate_step: Callable[[TrainState, Batch], Sums]) -> Step:
 class Engine:
     """A compiled step, and the loop that runs it over all batches of an epoch.
 
-    With `donate` the state that is passed in cannot be used afterwards.
+    With `donate` the state that is passed in cannot be used afterwards. Several `devices` share each batch.
     """
 
-    def __init__(self, step: Step, *, donate: bool = True, steps: int | None = None):
+    def __init__(
+        self, step: Step, *, donate: bool = True, steps: int | None = None, devices: Devices | None = None
+    ):
         self.steps = steps or steps_per_call()
+        self.devices = devices or Devices(1)
 
         def run(state: TrainState, data: Mapping[str, Array], batch: Batch) -> tuple[TrainState, Sums]:
-            return step(state, gather(data, batch))
+            batch = self.devices.keep_divided(gather(data, batch))
+            return self.devices.keep_copied(step(state, batch))
 
         def run_many(state: TrainState, data: Mapping[str, Array], rows: Batch) -> tuple[TrainState, Sums]:
             # With a loop whose length is known at compile time a GPU need not ask the host whether to go on.
@@ -88,7 +93,8 @@ class Engine:
         many = self.steps > 1 and isinstance(batches, Batches)
         run = self._run_many if many else self._run
         for batch in calls(batches, self.steps) if isinstance(batches, Batches) else batches:
-            state, sums = run(state, data or {}, batch)
+            placed = batch if "indices" in batch else self.devices.divide(batch)
+            state, sums = run(state, data or {}, placed)
             in_flight.append((count_images(batch), many, sums))
             if len(in_flight) > STEPS_IN_FLIGHT:
                 collect()

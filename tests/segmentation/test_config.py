@@ -40,6 +40,7 @@ def test_settings_are_read_back_from_json() -> None:
         ({"backbone_rate": 0.1}, "--backbone-rate is for --train all"),
         ({"backbone_rate": 0.0, "train": "all"}, "--backbone-rate must be above 0"),
         ({"clip": 0.0}, "--clip must be above 0"),
+        ({"devices": 0}, "--devices must be at least 1, not 0"),
         ({"loss": ()}, "--loss must be one or several different losses"),
         ({"loss": ("dice", "dice")}, "--loss must be one or several different losses, not dice dice"),
         ({"tta": True}, "--tta is for --evaluate and --predict"),

@@ -10,6 +10,15 @@ def test_even_batches_have_no_padding() -> None:
     assert batches.valid is None
 
 
+def test_batches_are_padded_to_a_multiple() -> None:
+    indices, valid = make_batches(np.array([4, 3, 2, 1, 0]), 3, 2)
+    np.testing.assert_array_equal(indices, [[4, 3, 2, 4], [1, 0, 4, 4]])
+    np.testing.assert_array_equal(valid, [[1, 1, 1, 0], [1, 1, 0, 0]])
+    indices, valid = make_batches(np.arange(8), 4, 2)
+    np.testing.assert_array_equal(indices, [[0, 1, 2, 3], [4, 5, 6, 7]])
+    assert valid is None
+
+
 def test_the_last_batch_is_padded() -> None:
     batches = make_batches(np.asarray([4, 1, 0, 2, 3]), 2)
     np.testing.assert_array_equal(batches.indices[:2], [[4, 1], [0, 2]])
