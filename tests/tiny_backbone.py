@@ -13,10 +13,9 @@ from pth_files import write_weights
 
 from jaxcolor.layers import ConvNorm
 from jaxcolor.layers.conv_norm import Features, Images, Valid
-from jaxcolor.models import heads, segmentation
-from jaxcolor.models.segmentation import Backbone
-from jaxcolor.pretrained.deeplabv3 import SOURCES, Source
-from jaxcolor.pretrained.keys import Table, batch_norm, conv
+from jaxcolor.models import heads
+from jaxcolor.models.backbones import BACKBONES, Backbone
+from jaxcolor.pretrained.keys import Table, conv_norm
 from jaxcolor.segmentation import model
 
 NAME = "tiny"
@@ -42,19 +41,17 @@ class TinyBackbone(nn.Module):
         fine = [repeated(middle, max(1, self.output_stride // stride)) for stride in (4, 8, 16)]
         return *fine, last
 
+    def keys(self) -> Table:
+        """Return the table of the weights' keys."""
+        table: Table = {}
+        for name in CONVOLUTIONS:
+            table |= conv_norm(f"{name}.conv", f"{name}.norm", ("backbone", name))
+        return table
+
 
 def repeated(x: Features, times: int) -> Features:
     """Return features with each position repeated, in rows and columns."""
     return x.repeat(times, axis=1).repeat(times, axis=2)
-
-
-def keys() -> Table:
-    """Return the table of the backbone's keys."""
-    table: Table = {}
-    for name in CONVOLUTIONS:
-        table |= conv(f"{name}.conv", ("backbone", name))
-        table |= batch_norm(f"{name}.norm", ("backbone", name, "norm"))
-    return table
 
 
 def weights(seed: int = 0) -> dict[str, np.ndarray]:
@@ -74,7 +71,7 @@ def weights(seed: int = 0) -> dict[str, np.ndarray]:
 def installed(folder: Path) -> Iterator[str]:
     """Add the backbone for the body of a `with` statement, to which its name is given."""
     width = heads.WIDTH
-    with patch.dict(segmentation.BACKBONES), patch.dict(SOURCES):
+    with patch.dict(BACKBONES):
         install(folder)
         try:
             yield NAME
@@ -85,8 +82,7 @@ def installed(folder: Path) -> Iterator[str]:
 def install(folder: Path) -> None:
     """Add the backbone to the tables, with a file of weights, and make the head small."""
     path = write_weights(folder / "tiny.pth", weights())
-    segmentation.BACKBONES[NAME] = Backbone(TinyBackbone, 16)
-    SOURCES[NAME] = Source(keys, lambda: path)
+    BACKBONES[NAME] = Backbone(TinyBackbone, 16, lambda: path)
     set_width(WIDTH)
 
 

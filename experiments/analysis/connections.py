@@ -14,7 +14,7 @@ from analysis.report import Results, table
 from analysis.tracing import COUNTS, Layer, total, trace, trace_layers
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.models import CNN, ConvTransposeNet
-from jaxcolor.models.segmentation import BACKBONES
+from jaxcolor.models.backbones import BACKBONES
 
 WITH_FORMULAS: dict[str, type[CNN | ConvTransposeNet]] = {"cnn": CNN, "conv-transpose": ConvTransposeNet}
 # The formulas are recovered from these settings of the networks, and checked with others.

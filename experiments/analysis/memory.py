@@ -24,7 +24,8 @@ from jaxcolor.colorization.task import train_step as colorization_step
 from jaxcolor.data.classes import VOC_CLASSES
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_json
-from jaxcolor.models.segmentation import BACKBONES, DeepLabV3, Part, Stage
+from jaxcolor.models.backbones import BACKBONES
+from jaxcolor.models.segmentation import DeepLabV3, Part, Stage
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.losses import make_loss
 from jaxcolor.segmentation.task import TRAINABLE, features_after

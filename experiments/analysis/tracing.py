@@ -14,8 +14,9 @@ from jaxcolor.colorization.predictor import build_network
 from jaxcolor.data.classes import VOC_CLASSES
 from jaxcolor.layers import BatchNorm, Conv2d, ConvTranspose2d
 from jaxcolor.layers.conv_norm import ConvNorm
+from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.cnn import Block
-from jaxcolor.models.segmentation import BACKBONES, DeepLabV3
+from jaxcolor.models.segmentation import DeepLabV3
 from jaxcolor.models.strided import StridedBlock
 
 COUNTS = ("weights", "outputs", "connections", "multiply_adds")

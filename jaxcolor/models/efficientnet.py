@@ -12,6 +12,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from jaxcolor.layers.conv_norm import ConvNorm, Features, Images, Valid, identity
+from jaxcolor.pretrained.keys import Table, conv_norm
 
 
 class Stage(NamedTuple):
@@ -92,3 +93,17 @@ class EfficientNetLite0(nn.Module):
                 index += 1
             stages.append(x)
         return tuple(stages[index] for index in PYRAMID_STAGES)
+
+    def keys(self) -> Table:
+        """Return the keys of the weights in the package efficientnet-lite-pytorch."""
+        table = conv_norm("_conv_stem", "_bn0", ("backbone", "stem"))
+        index = 0
+        for stage in STAGES:
+            for _ in range(stage.blocks):
+                key, path = f"_blocks.{index}", ("backbone", f"block{index}")
+                if stage.expansion > 1:
+                    table |= conv_norm(f"{key}._expand_conv", f"{key}._bn0", (*path, "expand"))
+                table |= conv_norm(f"{key}._depthwise_conv", f"{key}._bn1", (*path, "depthwise"))
+                table |= conv_norm(f"{key}._project_conv", f"{key}._bn2", (*path, "project"))
+                index += 1
+        return table

@@ -11,8 +11,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv_norm import ConvNorm, Features, Images, Valid, identity
-
-RESNET_BLOCKS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+from jaxcolor.pretrained.keys import Table, conv_norm
 
 
 class Bottleneck(nn.Module):
@@ -68,6 +67,18 @@ class ResNet(nn.Module):
                 )(x, train=train, valid=valid)
             stages.append(x)
         return tuple(stages)
+
+    def keys(self) -> Table:
+        """Return the keys of the weights in torchvision's segmentation networks."""
+        table = conv_norm("backbone.conv1", "backbone.bn1", ("backbone", "stem"))
+        for stage, count in enumerate(self.blocks, 1):
+            for block in range(count):
+                key, path = f"backbone.layer{stage}.{block}", ("backbone", f"layer{stage}_{block}")
+                for i in (1, 2, 3):
+                    table |= conv_norm(f"{key}.conv{i}", f"{key}.bn{i}", (*path, f"conv{i}"))
+                if block == 0:
+                    table |= conv_norm(f"{key}.downsample.0", f"{key}.downsample.1", (*path, "shortcut"))
+        return table
 
 
 def max_pool(

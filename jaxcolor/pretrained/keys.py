@@ -54,6 +54,11 @@ def batch_norm(key: str, path: KeyPath) -> Table:
     }
 
 
+def conv_norm(convolution: str, norm: str, path: KeyPath) -> Table:
+    """Return the table of a `ConvNorm`, which is two layers in PyTorch."""
+    return conv(convolution, path) | batch_norm(norm, (*path, "norm"))
+
+
 def from_torch(
     weights: Mapping[str, np.ndarray],
     table: Table,

@@ -15,7 +15,8 @@ from jaxtyping import Float, Int
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.data.shapes import SHAPES
 from jaxcolor.errors import UserError
-from jaxcolor.models.segmentation import BACKBONES, SegmentationNet
+from jaxcolor.models.backbones import BACKBONES
+from jaxcolor.models.segmentation import SegmentationNet
 from jaxcolor.predict import predict_files
 from jaxcolor.pretrained.deeplabv3 import Pretrained
 from jaxcolor.segmentation.config import SegmentConfig

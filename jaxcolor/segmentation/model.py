@@ -11,7 +11,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcolor.data.image_files import Size
 from jaxcolor.errors import UserError
-from jaxcolor.models.segmentation import BACKBONES, SegmentationNet, Stage
+from jaxcolor.models.backbones import BACKBONES
+from jaxcolor.models.segmentation import SegmentationNet, Stage
 from jaxcolor.pretrained.deeplabv3 import Pretrained, describe, load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 

@@ -13,9 +13,10 @@ from pth_files import Fake, write_weights
 from safetensors.numpy import save_file
 
 from jaxcolor.errors import UserError
-from jaxcolor.models.segmentation import BACKBONES, DeepLabV3
+from jaxcolor.models.backbones import BACKBONES
+from jaxcolor.models.segmentation import DeepLabV3
 from jaxcolor.pretrained import deeplabv3 as module
-from jaxcolor.pretrained.deeplabv3 import SOURCES, describe, load_pretrained, tables
+from jaxcolor.pretrained.deeplabv3 import describe, load_pretrained, tables
 from jaxcolor.pretrained.state_dict import StateDict
 
 
@@ -123,7 +124,7 @@ def test_without_network_the_advice_is_a_local_copy() -> None:
     with pytest.raises(
         UserError, match="deeplabv3_resnet101_coco-586e9e4e.pth: give a local copy with --weights"
     ):
-        SOURCES["resnet101"].locate()
+        BACKBONES["resnet101"].locate()
 
 
 @pytest.fixture(scope="module")

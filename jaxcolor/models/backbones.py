@@ -1,0 +1,57 @@
+"""The backbones of segmentation networks, with their pretrained weights.
+
+A backbone of your own is a file with its network, and a line in `BACKBONES`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from jax.typing import DTypeLike
+
+from jaxcolor.layers.conv_norm import Features, Images, Valid
+from jaxcolor.models.efficientnet import EfficientNetLite0
+from jaxcolor.models.resnet import ResNet
+from jaxcolor.pretrained import published
+from jaxcolor.pretrained.keys import Table
+
+
+class Network(Protocol):
+    """A Flax module that returns the features of images at strides of 4, 8, 16 and 32.
+
+    No stride exceeds the output stride with which the network is built.
+    """
+
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, ...]: ...
+
+    def keys(self) -> Table:
+        """Return the keys of the weights in PyTorch's files, and their places under "backbone"."""
+
+
+class Backbone(NamedTuple):
+    """How to build a backbone, and where its pretrained weights are."""
+
+    build: Callable[[int, DTypeLike], Network]  # from the output stride and the dtype
+    output_stride: int  # by default
+    locate: Callable[[], Path]  # returns the published file
+
+
+# The choices of `--backbone`.
+BACKBONES = {
+    "resnet50": Backbone(
+        partial(ResNet, (3, 4, 6, 3)),
+        8,
+        partial(published.torchvision, "deeplabv3_resnet50_coco-cd0a2569.pth", "sha256:cd0a2569"),
+    ),
+    "resnet101": Backbone(
+        partial(ResNet, (3, 4, 23, 3)),
+        8,
+        partial(
+            published.torchvision,
+            "deeplabv3_resnet101_coco-586e9e4e.pth",
+            "sha256:586e9e4e203fcbf17e1ad45533d8d33ab133fc762bf03101c5dd743995c08c0d",
+        ),
+    ),
+    "efficientnet-lite0": Backbone(EfficientNetLite0, 16, published.efficientnet_lite0),
+}
