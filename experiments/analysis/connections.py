@@ -14,13 +14,13 @@ from analysis.report import Results, table
 from analysis.tracing import COUNTS, Layer, total, trace, trace_layers
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.models import CNN, ConvTransposeNet
-from jaxcolor.models.backbones import BACKBONES
 
 WITH_FORMULAS: dict[str, type[CNN | ConvTransposeNet]] = {"cnn": CNN, "conv-transpose": ConvTransposeNet}
 # The formulas are recovered from these settings of the networks, and checked with others.
 GRID = {"k": (1, 3, 5), "NC": (1, 2, 3), "NF": (1, 2, 3), "NIC": (1, 2, 3)}
 CHECKS = ((7, 5, 4, 6), (ColorizeConfig.kernel_size, ColorizeConfig.colors, ColorizeConfig.filters, 1))
 
+REPORTED = ("resnet50", "resnet101", "efficientnet-lite0")  # backbones, each with the head of DeepLabV3
 INTRODUCTION = """\
 All numbers are recorded while JAX traces the networks, and are per image.
 
@@ -89,7 +89,7 @@ def measure(config: AnalyzeConfig) -> Results:
     return {
         "networks": {
             name: [{"size": n, "layers": [layer._asdict() for layer in trace(name, n)]} for n in sizes]
-            for name in dict.fromkeys((*NAMES, config.model, *BACKBONES))
+            for name in dict.fromkeys((*NAMES, config.model, *REPORTED))
         },
         "formulas": {
             network: [formula(network, quantity, size) for quantity in COUNTS[:3] for size in sizes]
@@ -104,7 +104,7 @@ def render(results: Results, folder: Path) -> str:
     text = [INTRODUCTION]
     for name, traced in results["networks"].items():
         networks = {each["size"]: [Layer(**layer) for layer in each["layers"]] for each in traced}
-        if name not in BACKBONES:
+        if name not in REPORTED:
             title = network_name(name)
             text += [f"### {title[0].upper()}{title[1:]}", _layers_table(networks)]
         else:

@@ -1,4 +1,4 @@
-"""PyTorch's DeepLabV3 and EfficientNet-Lite0, which the networks of jaxcolor are compared with."""
+"""PyTorch's DeepLabV3 and EfficientNet-Lite, which the networks of jaxcolor are compared with."""
 
 from collections.abc import Callable
 
@@ -8,11 +8,6 @@ from torch import Tensor, nn
 from torchvision.models import segmentation
 from torchvision.models.resnet import Bottleneck
 
-from jaxcolor.models.efficientnet import PYRAMID_STAGES, STAGES
-
-# The last blocks of EfficientNet-Lite0 at strides of 4, 8, 16 and 32.
-STAGE_ENDS = [sum(stage.blocks for stage in STAGES[: i + 1]) - 1 for i in PYRAMID_STAGES]
-
 
 def build_deeplabv3(backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:
     """Return torchvision's DeepLabV3 with new weights."""
@@ -20,10 +15,10 @@ def build_deeplabv3(backbone: str, classes: int = 21, aux: bool = True) -> nn.Mo
     return builders[backbone](weights=None, weights_backbone=None, num_classes=classes, aux_loss=aux)
 
 
-def build_efficientnet() -> nn.Module:
-    """Return EfficientNet-Lite0 for images of any size."""
+def build_efficientnet(name: str) -> nn.Module:
+    """Return an EfficientNet-Lite for images of any size."""
     # With an image size, the padding would be that for this size only.
-    return efficientnet_lite_pytorch.EfficientNet.from_name("efficientnet-lite0", image_size=None)
+    return efficientnet_lite_pytorch.EfficientNet.from_name(name, image_size=None)
 
 
 def randomize_statistics(model: nn.Module, seed: int = 0) -> None:
@@ -42,6 +37,17 @@ def randomize_statistics(model: nn.Module, seed: int = 0) -> None:
                 tensor.uniform_(low, high, generator=generator)
 
 
+def backbone_stages(model: nn.Module) -> list[nn.Module]:
+    """Return the last modules at strides of 4, 8, 16 and 32. Those of a ResNet may be dilated instead."""
+    if not isinstance(model, efficientnet_lite_pytorch.EfficientNet):
+        return [model.get_submodule(f"backbone.layer{number}") for number in (1, 2, 3, 4)]
+    stride, last = 2, {}
+    for block in model._blocks:
+        stride *= block._depthwise_conv.stride[0]
+        last[stride] = block
+    return [last[stride] for stride in (4, 8, 16, 32)]
+
+
 def stage_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """Return the output of each stage, [batch, channel, rows, columns].
 
@@ -55,15 +61,13 @@ def stage_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
 
         return hook
 
+    parts = {f"stage{number}": part for number, part in enumerate(backbone_stages(model), 1)}
+    run: Callable[[Tensor], object] = model
     if isinstance(model, efficientnet_lite_pytorch.EfficientNet):
-        parts = {f"block{end}": model._blocks[end] for end in STAGE_ENDS}
-        run: Callable[[Tensor], object] = model.extract_features
+        run = model.extract_features
     else:
-        modules = dict(model.named_modules())
-        names = {f"layer{number}": f"backbone.layer{number}" for number in (1, 2, 3, 4)}
-        names |= {"aspp": "classifier.0", "conv": "classifier.3", "logits": "classifier.4"}
-        parts = {name: modules[path] for name, path in names.items()}
-        run = model
+        names = {"aspp": "classifier.0", "conv": "classifier.3", "logits": "classifier.4"}
+        parts |= {name: model.get_submodule(path) for name, path in names.items()}
     handles = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
     with torch.inference_mode():
         out = run(images)

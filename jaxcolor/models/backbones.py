@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from jax.typing import DTypeLike
 
 from jaxcolor.layers.conv_norm import Features, Images, Valid
-from jaxcolor.models.efficientnet import EfficientNetLite0
+from jaxcolor.models.efficientnet import EfficientNetLite
 from jaxcolor.models.resnet import ResNet
 from jaxcolor.pretrained import published
 from jaxcolor.pretrained.keys import Table
@@ -53,5 +53,9 @@ BACKBONES = {
             "sha256:586e9e4e203fcbf17e1ad45533d8d33ab133fc762bf03101c5dd743995c08c0d",
         ),
     ),
-    "efficientnet-lite0": Backbone(EfficientNetLite0, 16, published.efficientnet_lite0),
+    "efficientnet-lite0": Backbone(EfficientNetLite, 16, published.efficientnet_lite0),
+    "efficientnet-lite1": Backbone(partial(EfficientNetLite, depth=1.1), 16, published.efficientnet_lite1),
+    "efficientnet-lite2": Backbone(
+        partial(EfficientNetLite, width=1.1, depth=1.2), 16, published.efficientnet_lite2
+    ),
 }

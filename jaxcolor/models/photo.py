@@ -6,7 +6,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv_norm import Images, Valid
-from jaxcolor.models.efficientnet import EfficientNetLite0
+from jaxcolor.models.efficientnet import EfficientNetLite
 from jaxcolor.models.pyramid import PyramidDecoder
 
 STRIDE = 4  # pixels of the image per chroma, in both directions
@@ -25,7 +25,7 @@ class PhotoNet(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     def setup(self) -> None:
-        self.backbone = EfficientNetLite0(output_stride=32, dtype=self.dtype)
+        self.backbone = EfficientNetLite(output_stride=32, dtype=self.dtype)
         self.decoder = PyramidDecoder(self.width, self.dtype)
         self.classifier = nn.Conv(self.bins, (1, 1), kernel_init=nn.initializers.zeros, dtype=self.dtype)
 

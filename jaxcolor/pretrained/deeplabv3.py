@@ -155,13 +155,17 @@ def _problems(named: Named, duplicates: Iterable[str], backbone: str) -> list[Pr
 def _contents(keys: Iterable[str], backbone: str) -> str:
     """Return what a file that does not fit seems to hold, for the end of a message."""
     keys = [key for key in keys if not key.endswith(COUNTER)]
+    others = []
     for other in BACKBONES:
         needed = set(tables(other)["backbone"])
         heads = {key for table in tables(other).values() for key in table}
         for prefix in _prefixes(keys, other):
             names = set(_name(keys, other, prefix).keys.values())
             if needed <= names <= heads:
-                return f"; it holds {other}: choose --backbone {other}" if other != backbone else ""
+                others.append(other)
+    if others:
+        name = " or ".join(others)
+        return f"; it holds {name}: choose --backbone {name}" if backbone not in others else ""
     if _prefixes(keys, backbone):
         return ""
     parts = [key.split(".") for key in keys]

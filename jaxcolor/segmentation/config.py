@@ -34,8 +34,9 @@ class SegmentConfig(RunConfig):
     )  # fmt: skip
 
     backbone: str = "efficientnet-lite0"
-    """Backbone network: efficientnet-lite0 (installed with jaxcolor; trained on ImageNet, with a new head),
-    or resnet50 or resnet101 (downloaded; torchvision's weights for all of DeepLabV3)."""
+    """Backbone network: efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2 (installed with
+    jaxcolor; trained on ImageNet, with a new head), or resnet50 or resnet101 (downloaded; torchvision's
+    weights for all of DeepLabV3)."""
     head: Literal["deeplabv3", "deeplabv3plus", "fpn"] = "deeplabv3"
     """The part after the backbone: that of DeepLabV3, which sees one place in 16×16 pixels; of DeepLabV3+,
     which adds details at a stride of 4; or a light pyramid of features at strides of 4 to 32."""
@@ -46,7 +47,7 @@ class SegmentConfig(RunConfig):
     classifier. Default: those published for the backbone."""
     output_stride: int | None = None
     """Size of the image divided by that of the coarsest features: 8, 16 or 32. Default: 32 for --head fpn,
-    otherwise 8 for ResNets and 16 for EfficientNet."""
+    otherwise 8 for resnet50 and resnet101, and 16 for the others."""
     aux: bool = False
     """With --train all: also train an auxiliary head on the last stage of the backbone but one."""
 

@@ -112,9 +112,10 @@ def test_all_that_does_not_fit_is_named_at_once(served: dict) -> None:
         assert problem in str(error.value)
 
 
-def test_the_installed_weights_of_efficientnet() -> None:
-    like = variables("efficientnet-lite0", classes=5)
-    found = load_pretrained("efficientnet-lite0", like)
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
+def test_the_installed_weights_of_efficientnet(name: str) -> None:
+    like = variables(name, classes=5)
+    found = load_pretrained(name, like)
     assert found.facts["head"] == found.facts["classifier"] == "new"
     assert all(np.any(leaf) for leaf in jax.tree.leaves(found.variables["params"]["backbone"]))
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(found.variables["params"]["head"]))
@@ -243,6 +244,16 @@ def test_a_file_for_another_backbone_is_recognized(like: dict, tmp_path: Path) -
         with pytest.raises(UserError, match="; it holds resnet101: choose --backbone resnet101$") as error:
             load_pretrained(asked, variables_of, path)
         assert len(str(error.value)) < 500
+
+
+def test_two_backbones_may_have_the_same_keys(tmp_path: Path) -> None:
+    weights = dict.fromkeys(tables("efficientnet-lite2")["backbone"], np.ones(1))
+    path = write_weights(tmp_path / "w.pth", weights)
+    with pytest.raises(UserError, match="holds efficientnet-lite1 or efficientnet-lite2: choose --backbone"):
+        load_pretrained("resnet50", variables("resnet50"), path)
+    with pytest.raises(UserError, match="does not fit efficientnet-lite1: ") as error:
+        load_pretrained("efficientnet-lite1", variables("efficientnet-lite1"), path)
+    assert "it holds" not in str(error.value)
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "encoder."])

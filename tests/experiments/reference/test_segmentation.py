@@ -17,7 +17,7 @@ from reference import segmentation as reference
 
 from jaxcolor.layers import resize_bilinear
 from jaxcolor.models import DeepLabV3
-from jaxcolor.models.efficientnet import EfficientNetLite0
+from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.pretrained.deeplabv3 import load_pretrained
 
 TOLERANCE = 1e-4  # of the largest activation
@@ -37,7 +37,7 @@ def jaxcolor_stages(model: DeepLabV3, variables: Any, images: np.ndarray) -> dic
         )
         outputs = state["intermediates"]
         stages = outputs["backbone"]["__call__"][0]
-        found = {f"layer{number}": stage for number, stage in enumerate(stages, 1)}
+        found = {f"stage{number}": stage for number, stage in enumerate(stages, 1)}
         found["out"] = resize_bilinear(logits, (x.shape[1], x.shape[2]))
         for name, (part, child) in RESNET_STAGES.items():
             found[name] = outputs[part][child]["__call__"][0]
@@ -67,7 +67,7 @@ def test_all_stages_of_deeplabv3_agree_with_torchvision(backbone: str, zipped: b
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
     variables = load_pretrained(backbone, zeros, tmp_path / "w.pth").variables
-    names = ("layer1", "layer2", "layer3", "layer4", "aspp", "conv", "logits", "out")
+    names = ("stage1", "stage2", "stage3", "stage4", "aspp", "conv", "logits", "out")
     for size in [(224, 224), (193, 257)] if zipped else [(65, 97)]:
         images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
         found = reference.stage_outputs(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
@@ -75,24 +75,24 @@ def test_all_stages_of_deeplabv3_agree_with_torchvision(backbone: str, zipped: b
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
 @pytest.mark.parametrize("size", [(224, 224), (193, 257)])
-def test_all_stages_of_efficientnet_agree_with_pytorch(size: tuple[int, int], tmp_path: Path) -> None:
+def test_all_stages_of_efficientnet_agree_with_pytorch(
+    name: str, size: tuple[int, int], tmp_path: Path
+) -> None:
     torch.manual_seed(0)
-    theirs = reference.build_efficientnet().eval()
+    theirs = reference.build_efficientnet(name).eval()
     reference.randomize_statistics(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    model = DeepLabV3("efficientnet-lite0", 21, 16)
+    model = DeepLabV3(name, 21, 16)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
-    variables = jax.tree.map(
-        jnp.asarray, load_pretrained("efficientnet-lite0", zeros, tmp_path / "w.pth").variables
-    )
+    variables = jax.tree.map(jnp.asarray, load_pretrained(name, zeros, tmp_path / "w.pth").variables)
     images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
     found = reference.stage_outputs(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
     # PyTorch's network is not dilated, so compare backbones with their original strides.
-    backbone = EfficientNetLite0(output_stride=32)
-    ours: Any = backbone.apply(
+    backbone: Any = BACKBONES[name].build(32, jnp.float32)
+    ours = backbone.apply(
         {name: tree["backbone"] for name, tree in variables.items()}, jnp.asarray(images), train=False
     )
-    stages = {f"block{end}": np.asarray(out) for end, out in zip(reference.STAGE_ENDS, ours, strict=True)}
-    check_stages(stages, found, stages)
+    check_stages({f"stage{n}": np.asarray(out) for n, out in enumerate(ours, 1)}, found, found)
