@@ -1,10 +1,11 @@
-"""PyTorch's DeepLabV3 and EfficientNet-Lite, which the networks of jaxcolor are compared with."""
+"""PyTorch's segmentation networks and classifiers, which the networks of jaxcolor are compared with."""
 
 from collections.abc import Callable
 
 import efficientnet_lite_pytorch
 import torch
 from torch import Tensor, nn
+from torchvision import models
 from torchvision.models import segmentation
 from torchvision.models.resnet import Bottleneck
 
@@ -15,10 +16,12 @@ def build_deeplabv3(backbone: str, classes: int = 21, aux: bool = True) -> nn.Mo
     return builders[backbone](weights=None, weights_backbone=None, num_classes=classes, aux_loss=aux)
 
 
-def build_efficientnet(name: str) -> nn.Module:
-    """Return an EfficientNet-Lite for images of any size."""
-    # With an image size, the padding would be that for this size only.
-    return efficientnet_lite_pytorch.EfficientNet.from_name(name, image_size=None)
+def build_classifier(backbone: str) -> nn.Module:
+    """Return the ImageNet classifier of a backbone, with new weights, for images of any size."""
+    if backbone.startswith("efficientnet"):
+        # With an image size, the padding would be that for this size only.
+        return efficientnet_lite_pytorch.EfficientNet.from_name(backbone, image_size=None)
+    return models.get_model(backbone, weights=None)
 
 
 def randomize_statistics(model: nn.Module, seed: int = 0) -> None:
@@ -40,7 +43,8 @@ def randomize_statistics(model: nn.Module, seed: int = 0) -> None:
 def backbone_stages(model: nn.Module) -> list[nn.Module]:
     """Return the last modules at strides of 4, 8, 16 and 32. Those of a ResNet may be dilated instead."""
     if not isinstance(model, efficientnet_lite_pytorch.EfficientNet):
-        return [model.get_submodule(f"backbone.layer{number}") for number in (1, 2, 3, 4)]
+        body = getattr(model, "backbone", model)
+        return [body.get_submodule(f"layer{number}") for number in (1, 2, 3, 4)]
     stride, last = 2, {}
     for block in model._blocks:
         stride *= block._depthwise_conv.stride[0]
@@ -51,7 +55,8 @@ def backbone_stages(model: nn.Module) -> list[nn.Module]:
 def stage_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """Return the output of each stage, [batch, channel, rows, columns].
 
-    The model is in evaluation mode. The stage `out` of a DeepLabV3 has the logits at the size of the images.
+    The model is in evaluation mode. The stage `out` of a segmentation network has the logits at the size of
+    the images.
     """
     outputs: dict[str, Tensor] = {}
 
@@ -65,7 +70,7 @@ def stage_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     run: Callable[[Tensor], object] = model
     if isinstance(model, efficientnet_lite_pytorch.EfficientNet):
         run = model.extract_features
-    else:
+    elif hasattr(model, "backbone"):
         names = {"aspp": "classifier.0", "conv": "classifier.3", "logits": "classifier.4"}
         parts |= {name: model.get_submodule(path) for name, path in names.items()}
     handles = [part.register_forward_hook(keep(name)) for name, part in parts.items()]

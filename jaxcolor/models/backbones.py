@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 
 from jaxcolor.layers.conv_norm import Features, Images, Valid
 from jaxcolor.models.efficientnet import EfficientNetLite
-from jaxcolor.models.resnet import ResNet
+from jaxcolor.models.resnet import BasicBlock, ResNet
 from jaxcolor.pretrained import published
 from jaxcolor.pretrained.keys import Table
 
@@ -39,6 +39,16 @@ class Backbone(NamedTuple):
 
 # The choices of `--backbone`.
 BACKBONES = {
+    "resnet18": Backbone(
+        partial(ResNet, (2, 2, 2, 2), block=BasicBlock),
+        16,
+        partial(published.torchvision, "resnet18-f37072fd.pth", "sha256:f37072fd"),
+    ),
+    "resnet34": Backbone(
+        partial(ResNet, (3, 4, 6, 3), block=BasicBlock),
+        16,
+        partial(published.torchvision, "resnet34-b627a593.pth", "sha256:b627a593"),
+    ),
     "resnet50": Backbone(
         partial(ResNet, (3, 4, 6, 3)),
         8,

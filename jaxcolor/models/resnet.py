@@ -1,9 +1,10 @@
-"""ResNet-50 and -101 as in torchvision's DeepLabV3: the last stages are dilated instead of strided.
+"""ResNets as in torchvision. The last stages may be dilated instead of strided, as in its DeepLabV3.
 
 He et al., arXiv:1512.03385. The stride is in the 3×3 convolution, as in torchvision.
 """
 
 from functools import partial
+from typing import ClassVar
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -14,12 +15,34 @@ from jaxcolor.layers.conv_norm import ConvNorm, Features, Images, Valid, identit
 from jaxcolor.pretrained.keys import Table, conv_norm
 
 
+class BasicBlock(nn.Module):
+    """Two 3×3 convolutions with a shortcut around both."""
+
+    CONVOLUTIONS: ClassVar = 2
+    features: int
+    stride: int = 1  # of the first convolution
+    dilation: int = 1  # of the first convolution
+    next_dilation: int = 1  # after it
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> Features:
+        conv = partial(ConvNorm, self.features, dtype=self.dtype)
+        out = conv(3, self.stride, self.dilation, name="conv1")(x, train=train, valid=valid)
+        out = conv(3, 1, self.next_dilation, activation=identity, name="conv2")(out, train=train, valid=valid)
+        if out.shape != x.shape:
+            x = conv(1, self.stride, activation=identity, name="shortcut")(x, train=train, valid=valid)
+        return nn.relu(out + x)
+
+
 class Bottleneck(nn.Module):
     """1×1 convolution to fewer channels, 3×3, 1×1 to four times as many, with a shortcut around all three."""
 
+    CONVOLUTIONS: ClassVar = 3
     features: int
-    stride: int = 1
-    dilation: int = 1
+    stride: int = 1  # of the 3×3 convolution
+    dilation: int = 1  # of the 3×3 convolution
+    next_dilation: int = 1  # after it, where it changes nothing
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -38,13 +61,15 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """Return the features of images [batch, height, width, 3] at strides of 4, 8, 16 and 32.
 
-    They have 256, 512, 1024 and 2048 channels. No stride exceeds `output_stride`: a stage that would exceed
-    it doubles the dilation instead, from its second block on.
+    They have 64, 128, 256 and 512 channels with basic blocks, and four times as many with bottlenecks. No
+    stride exceeds `output_stride`: a stage that would exceed it doubles the dilation instead, after the
+    convolution that would have the stride.
     """
 
     blocks: tuple[int, ...]
     output_stride: int = 8
     dtype: DTypeLike = jnp.float32
+    block: type[BasicBlock | Bottleneck] = Bottleneck
 
     @nn.compact
     def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> tuple[Features, ...]:
@@ -58,10 +83,11 @@ class ResNet(nn.Module):
                 stride, dilation = 1, 2 * dilation
             reached *= stride
             for block in range(count):
-                x = Bottleneck(
+                x = self.block(
                     64 * 2**stage,
                     stride if block == 0 else 1,
                     first_dilation if block == 0 else dilation,
+                    dilation,
                     self.dtype,
                     name=f"layer{stage + 1}_{block}",
                 )(x, train=train, valid=valid)
@@ -74,9 +100,10 @@ class ResNet(nn.Module):
         for stage, count in enumerate(self.blocks, 1):
             for block in range(count):
                 key, path = f"backbone.layer{stage}.{block}", ("backbone", f"layer{stage}_{block}")
-                for i in (1, 2, 3):
+                for i in range(1, self.block.CONVOLUTIONS + 1):
                     table |= conv_norm(f"{key}.conv{i}", f"{key}.bn{i}", (*path, f"conv{i}"))
-                if block == 0:
+                # The first basic block has as many channels as the stem, so it needs no convolution.
+                if block == 0 and (stage > 1 or self.block is Bottleneck):
                     table |= conv_norm(f"{key}.downsample.0", f"{key}.downsample.1", (*path, "shortcut"))
         return table
 

@@ -8,7 +8,6 @@ import pytest
 import tiny_backbone
 
 from jaxcolor.models.heads import RATES
-from jaxcolor.models.resnet import max_pool
 from jaxcolor.models.segmentation import DeepLabV3, Part, SegmentationNet
 
 
@@ -109,12 +108,3 @@ def test_the_dilation_rates_reach_equally_far_in_the_image_at_both_strides() -> 
 
     assert rates(8) == RATES == (12, 24, 36)
     assert rates(16) == (6, 12, 18)
-
-
-@pytest.mark.parametrize("size", [(8, 8), (7, 10), (5, 1)])
-def test_max_pool_equals_the_windowed_maximum(size: tuple[int, int]) -> None:
-    x = jax.random.normal(jax.random.key(0), (2, *size, 3))
-    expected = jax.lax.reduce_window(
-        x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))
-    )
-    np.testing.assert_array_equal(max_pool(x), expected)

@@ -256,12 +256,13 @@ def test_two_backbones_may_have_the_same_keys(tmp_path: Path) -> None:
     assert "it holds" not in str(error.value)
 
 
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
 @pytest.mark.parametrize("prefix", ["", "module.", "encoder."])
-def test_an_imagenet_classifier_gives_the_backbone(served: dict, prefix: str) -> None:
-    like = variables("resnet50", classes=11)
-    whole = weights_of("resnet50", like)
+def test_an_imagenet_classifier_gives_the_backbone(served: dict, backbone: str, prefix: str) -> None:
+    like = variables(backbone, classes=11)
+    whole = weights_of(backbone, like)
     served["set"](weights=whole)
-    expected = load_pretrained("resnet50", like, served["file"]).variables
+    expected = load_pretrained(backbone, like, served["file"]).variables
     classifier = {
         key.removeprefix("backbone."): array for key, array in whole.items() if key.startswith("backbone.")
     }
@@ -271,7 +272,7 @@ def test_an_imagenet_classifier_gives_the_backbone(served: dict, prefix: str) ->
         "bn1.num_batches_tracked": np.ones(1),
     }
     served["set"](weights=with_prefix(prefix, classifier))
-    found = load_pretrained("resnet50", like, served["file"])
+    found = load_pretrained(backbone, like, served["file"])
     for collection in ("params", "batch_stats"):
         check_same(found.variables[collection]["backbone"], expected[collection]["backbone"])
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(found.variables["params"]["head"]))

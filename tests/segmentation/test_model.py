@@ -37,7 +37,7 @@ def test_settings_describe_the_network(tiny: str) -> None:
     assert (model.architecture, model.classes, model.output_stride) == (tiny, 7, 8)
     assert model.dtype == jnp.bfloat16
     assert build_model(SegmentConfig(backbone="resnet50"), 2).output_stride == 8
-    with pytest.raises(UserError, match="there is no backbone 'vgg': choose from resnet50, resnet101"):
+    with pytest.raises(UserError, match="there is no backbone 'vgg': choose from resnet18, resnet34"):
         build_model(SegmentConfig(backbone="vgg"), 2)
 
 

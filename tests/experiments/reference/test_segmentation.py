@@ -75,13 +75,19 @@ def test_all_stages_of_deeplabv3_agree_with_torchvision(backbone: str, zipped: b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2",
+        "resnet18", "resnet34", "resnet50", "resnet101",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("size", [(224, 224), (193, 257)])
-def test_all_stages_of_efficientnet_agree_with_pytorch(
+def test_all_stages_of_classifiers_agree_with_pytorch(
     name: str, size: tuple[int, int], tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    theirs = reference.build_efficientnet(name).eval()
+    theirs = reference.build_classifier(name).eval()
     reference.randomize_statistics(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     model = DeepLabV3(name, 21, 16)
@@ -90,7 +96,7 @@ def test_all_stages_of_efficientnet_agree_with_pytorch(
     variables = jax.tree.map(jnp.asarray, load_pretrained(name, zeros, tmp_path / "w.pth").variables)
     images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
     found = reference.stage_outputs(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
-    # PyTorch's network is not dilated, so compare backbones with their original strides.
+    # PyTorch's classifiers are not dilated, so compare backbones with their original strides.
     backbone: Any = BACKBONES[name].build(32, jnp.float32)
     ours = backbone.apply(
         {name: tree["backbone"] for name, tree in variables.items()}, jnp.asarray(images), train=False
