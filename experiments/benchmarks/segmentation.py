@@ -13,7 +13,7 @@ import numpy as np
 import optax
 import torch
 from reference.segment_program import load_batch
-from reference.segmentation import build_deeplabv3, calibrate
+from reference.segmentation import build_segmentation, calibrate
 from reference.variants import choose_device
 
 from benchmarks.config import SegmentBenchmark
@@ -35,7 +35,7 @@ LOSS = re.compile(r"(train_loss|val_loss) ([\d.]+)")
 def write_weights(path: Path, config: SegmentBenchmark) -> torch.nn.Module:
     """Write random weights with the BatchNorm statistics of the sample's images, and return the model."""
     torch.manual_seed(0)
-    model = build_deeplabv3(config.backbone, len(SHAPES), aux=False)
+    model = build_segmentation("deeplabv3", config.backbone, len(SHAPES), aux=False)
     calibrate(model, load_batch(ShapeImages("train"), np.arange(8), config.image_size, training=True)[0])
     torch.save(model.state_dict(), path)
     return model

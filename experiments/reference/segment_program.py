@@ -23,7 +23,7 @@ from jaxcolor.pretrained.imagenet import MEAN, STANDARD_DEVIATION
 from jaxcolor.segmentation.preprocess import resize_image, resize_label_map
 from jaxcolor.training.batches import epoch_order
 from jaxcolor.training.memory import keep_freed_memory
-from reference.segmentation import build_deeplabv3
+from reference.segmentation import build_segmentation
 from reference.variants import choose_device, set_precision
 
 POLY_POWER = 0.9
@@ -56,7 +56,7 @@ def main(config: SegmentProgramConfig) -> None:
     keep_freed_memory()
     device = choose_device()
     set_precision("float32", device)
-    model = build_deeplabv3(config.backbone, len(SHAPES), aux=False)
+    model = build_segmentation("deeplabv3", config.backbone, len(SHAPES), aux=False)
     model.load_state_dict(torch.load(config.weights, weights_only=True), strict=True)
     model.to(device).eval().requires_grad_(False)
     last: nn.Module = model.get_submodule("classifier.4")

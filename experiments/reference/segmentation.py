@@ -9,11 +9,17 @@ from torchvision import models
 from torchvision.models import segmentation
 from torchvision.models.resnet import Bottleneck
 
+# The stages of torchvision's heads: our name, and the path of its last module.
+HEAD_STAGES = {
+    segmentation.DeepLabV3: {"aspp": "classifier.0", "conv": "classifier.3", "classifier": "classifier.4"},
+    segmentation.FCN: {"conv": "classifier.2", "classifier": "classifier.4"},
+}
 
-def build_deeplabv3(backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:
-    """Return torchvision's DeepLabV3 with new weights."""
-    builders = {"resnet50": segmentation.deeplabv3_resnet50, "resnet101": segmentation.deeplabv3_resnet101}
-    return builders[backbone](weights=None, weights_backbone=None, num_classes=classes, aux_loss=aux)
+
+def build_segmentation(head: str, backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:
+    """Return a network of torchvision with new weights."""
+    name = f"{head}_{backbone}"
+    return models.get_model(name, weights=None, weights_backbone=None, num_classes=classes, aux_loss=aux)
 
 
 def build_classifier(backbone: str) -> nn.Module:
@@ -55,8 +61,8 @@ def backbone_stages(model: nn.Module) -> list[nn.Module]:
 def stage_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     """Return the output of each stage, [batch, channel, rows, columns].
 
-    The model is in evaluation mode. The stage `out` of a segmentation network has the logits at the size of
-    the images.
+    The model is in evaluation mode. The stages `out` and `aux` of a segmentation network have the logits at
+    the size of the images.
     """
     outputs: dict[str, Tensor] = {}
 
@@ -71,15 +77,14 @@ def stage_outputs(model: nn.Module, images: Tensor) -> dict[str, Tensor]:
     if isinstance(model, efficientnet_lite_pytorch.EfficientNet):
         run = model.extract_features
     elif hasattr(model, "backbone"):
-        names = {"aspp": "classifier.0", "conv": "classifier.3", "logits": "classifier.4"}
-        parts |= {name: model.get_submodule(path) for name, path in names.items()}
+        parts |= {name: model.get_submodule(path) for name, path in HEAD_STAGES[type(model)].items()}
     handles = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
     with torch.inference_mode():
         out = run(images)
     for handle in handles:
         handle.remove()
     if isinstance(out, dict):
-        outputs["out"] = out["out"]
+        outputs |= out
     return outputs
 
 

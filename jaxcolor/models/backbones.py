@@ -3,9 +3,10 @@
 A backbone of your own is a file with its network, and a line in `BACKBONES`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from jax.typing import DTypeLike
@@ -34,7 +35,12 @@ class Backbone(NamedTuple):
 
     build: Callable[[int, DTypeLike], Network]  # from the output stride and the dtype
     output_stride: int  # by default
-    locate: Callable[[], Path]  # returns the published file
+    published: Callable[[], Path]  # returns the file of the weights
+    with_heads: Mapping[str, Callable[[], Path]] = MappingProxyType({})  # files that have these heads, too
+
+    def locate(self, head: str) -> Path:
+        """Return the published file for networks with a head."""
+        return self.with_heads.get(head, self.published)()
 
 
 # The choices of `--backbone`.
@@ -53,6 +59,7 @@ BACKBONES = {
         partial(ResNet, (3, 4, 6, 3)),
         8,
         partial(published.torchvision, "deeplabv3_resnet50_coco-cd0a2569.pth", "sha256:cd0a2569"),
+        {"fcn": partial(published.torchvision, "fcn_resnet50_coco-1167a1af.pth", "sha256:1167a1af")},
     ),
     "resnet101": Backbone(
         partial(ResNet, (3, 4, 23, 3)),
@@ -62,6 +69,7 @@ BACKBONES = {
             "deeplabv3_resnet101_coco-586e9e4e.pth",
             "sha256:586e9e4e203fcbf17e1ad45533d8d33ab133fc762bf03101c5dd743995c08c0d",
         ),
+        {"fcn": partial(published.torchvision, "fcn_resnet101_coco-7ecb50ca.pth", "sha256:7ecb50ca")},
     ),
     "efficientnet-lite0": Backbone(EfficientNetLite, 16, published.efficientnet_lite0),
     "efficientnet-lite1": Backbone(partial(EfficientNetLite, depth=1.1), 16, published.efficientnet_lite1),

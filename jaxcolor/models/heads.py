@@ -21,9 +21,9 @@ RATES = (12, 24, 36)  # of the dilated convolutions, at an output stride of 8
 WIDTH = 256  # channels of DeepLabV3's heads
 LOW_WIDTH = 48  # channels of DeepLabV3+'s features at a stride of 4
 PYRAMID_WIDTH = 96  # channels of the pyramid's head
-DROPOUT = 0.1  # of the pyramid's head; that of ASPP is 0.5, as in torchvision
+DROPOUT = 0.1  # of the heads of the pyramid and the FCN; that of ASPP is 0.5, as in torchvision
 # Which of the backbone's features a head takes: those at strides of 4, 8, 16 and 32, or the output stride.
-LEVELS = {"deeplabv3": (3,), "deeplabv3plus": (0, 3), "fpn": (0, 1, 2, 3)}
+LEVELS = {"deeplabv3": (3,), "deeplabv3plus": (0, 3), "fpn": (0, 1, 2, 3), "fcn": (3,)}
 
 Logits = Float[Array, "batch rows columns class"]
 Levels = Sequence[Features]
@@ -108,17 +108,28 @@ class PyramidHead(nn.Module):
         return self.dropout(self.decoder(levels, train=train, valid=valid), deterministic=not train)
 
 
-class AuxiliaryHead(nn.Module):
-    """A smaller head on the features of the last stage but one, for training only."""
+class FCNHead(nn.Module):
+    """A 3×3 convolution, dropout, and a score per class: torchvision's FCN, and its auxiliary head."""
 
     classes: int
+    rates: tuple[int, ...]  # not used: the head has no dilated convolutions
     dtype: DTypeLike = jnp.float32
 
+    def setup(self) -> None:
+        self.dropout = nn.Dropout(DROPOUT)
+        self.classifier = nn.Conv(self.classes, (1, 1), dtype=self.dtype)
+
     @nn.compact
-    def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> Logits:
+    def features(self, levels: Levels, *, train: bool, valid: Valid | None = None) -> Features:
+        """Return the input of the last layer."""
+        x = levels[-1]
         x = ConvNorm(x.shape[-1] // 4, 3, dtype=self.dtype, name="conv")(x, train=train, valid=valid)
-        x = nn.Dropout(0.1, deterministic=not train)(x)
-        return nn.Conv(self.classes, (1, 1), dtype=self.dtype, name="classifier")(x)
+        return self.dropout(x, deterministic=not train)
 
 
-HEADS = {"deeplabv3": DeepLabV3Head, "deeplabv3plus": DeepLabV3PlusHead, "fpn": PyramidHead}
+HEADS = {
+    "deeplabv3": DeepLabV3Head,
+    "deeplabv3plus": DeepLabV3PlusHead,
+    "fpn": PyramidHead,
+    "fcn": FCNHead,
+}

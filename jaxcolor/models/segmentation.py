@@ -8,23 +8,25 @@ from typing import Literal
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv_norm import Features, Images, Valid
 from jaxcolor.models.backbones import BACKBONES
-from jaxcolor.models.heads import HEADS, LEVELS, RATES, AuxiliaryHead, Logits
+from jaxcolor.models.heads import HEADS, LEVELS, RATES, FCNHead, Logits
 
 Part = Literal["last", "head", "all"]  # the last layer; everything after the backbone; everything
 Stage = Literal["images", "backbone", "head"]  # the network's input, or the features after a part
+AuxiliaryLogits = Float[Array, "batch _ _ class"]  # their resolution may be another one
 Inputs = Images | tuple[Features, ...]  # images, or the features after a part
 
 
 class SegmentationNet(nn.Module):
     """A backbone, and a head that classifies each position of its features.
 
-    Logits are [batch, rows, columns, classes]: `output_stride` times smaller than the images with the head of
-    DeepLabV3, 4 times with the others. `jaxcolor.layers.resize_bilinear` brings them to the size of the
-    images. Frozen parts run with the running averages of BatchNorm and without dropout. `dtype` is that of
-    the products; parameters are float32.
+    Logits are [batch, rows, columns, classes]: `output_stride` times smaller than the images with the heads
+    of DeepLabV3 and FCN, 4 times with the others. `jaxcolor.layers.resize_bilinear` brings them to the size
+    of the images. Frozen parts run with the running averages of BatchNorm and without dropout. `dtype` is
+    that of the products; parameters are float32.
     """
 
     architecture: str = "efficientnet-lite0"  # a name in BACKBONES
@@ -39,7 +41,7 @@ class SegmentationNet(nn.Module):
         # The same distances in the image at all strides.
         rates = tuple(rate * 8 // self.output_stride for rate in RATES)
         self.head = HEADS[self.decoder](self.classes, rates, self.dtype)
-        self.aux_head = AuxiliaryHead(self.classes, self.dtype) if self.aux else None
+        self.aux_head = FCNHead(self.classes, rates, self.dtype) if self.aux else None
 
     def __call__(
         self,
@@ -62,14 +64,15 @@ class SegmentationNet(nn.Module):
         after: Stage = "images",
         train: Part | None = None,
         valid: Valid | None = None,
-    ) -> tuple[Logits, Logits | None]:
+    ) -> tuple[Logits, AuxiliaryLogits | None]:
         """Return the logits, and those of the auxiliary head if it is trained."""
         aux = None
         if after == "images":
             assert not isinstance(x, tuple)
             stages = self.backbone(x, train=train == "all", valid=valid)
             if self.aux_head is not None and (train == "all" or self.is_initializing()):
-                aux = self.aux_head(stages[2], train=train == "all", valid=valid)
+                features = self.aux_head.features([stages[2]], train=train == "all", valid=valid)
+                aux = self.aux_head.classifier(features)
             x = self._levels(stages)
         if after != "head":
             x = (self.head.features(x, train=train in ("head", "all"), valid=valid),)

@@ -1,7 +1,7 @@
-"""Pretrained weights of DeepLabV3: what a file of them holds, and the place of each of its keys."""
+"""Pretrained weights of segmentation networks: what a file holds, and the place of each of its keys."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,16 +26,16 @@ from jaxcolor.pretrained.keys import (
 from jaxcolor.pretrained.state_dict import find_prefixes
 from jaxcolor.pretrained.weight_files import read_weights
 
-# The classifiers of ImageNet in the files of EfficientNet-Lite0 and of ResNets. DeepLabV3 does not use them.
+# Of the classifiers of ImageNet in the files of EfficientNet-Lite and of ResNets. Not used here.
 OF_IMAGENET = ("_conv_head.", "_bn1.", "_fc.", "fc.")
-OF_BACKBONE = "backbone."  # in torchvision's names of a DeepLabV3; files of a classifier lack it
+OF_BACKBONE = "backbone."  # in torchvision's segmentation networks; files of a classifier lack it
 PARTS = ("backbone", "head", "classifier", "aux_head", "aux_classifier")
 LAST_LAYERS = ("classifier", "aux_classifier")
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """Variables of a DeepLabV3, and their description in config.json."""
+    """Variables of a network, and their description in config.json."""
 
     variables: dict[str, Any]
     facts: dict[str, Any]
@@ -49,14 +49,16 @@ class Named(NamedTuple):
     left_out: list[str]  # keys of an ImageNet classifier, or without the prefix
 
 
-def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | None = None) -> Pretrained:
+def load_pretrained(
+    backbone: str, variables: Mapping[str, Any], file: Path | None = None, head: str = "deeplabv3"
+) -> Pretrained:
     """Return `variables`, arrays or their shapes, with the weights of a file.
 
-    The default file is the published one of the backbone. The file may also hold a classifier of ImageNet. A
-    head that the file lacks stays as it is. So does a last layer with another number of classes. Raises
-    `UserError` with all faults of the file.
+    The default file is the published one of the backbone. The file may also hold a classifier of ImageNet, or
+    another head. A `head` that the file lacks stays as it is. So does a last layer with another number of
+    classes. Raises `UserError` with all faults of the file.
     """
-    file = file or BACKBONES[backbone].locate()
+    file = file or BACKBONES[backbone].locate(head)
     found = read_weights(file)
     prefixes = _prefixes(found.arrays, backbone)
     if len(prefixes) > 1:
@@ -66,8 +68,9 @@ def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | No
         )
     named = _name(found.arrays, backbone, prefixes[0] if prefixes else "")
     weights = {key: found.arrays[in_file] for in_file, key in named.keys.items()}
-    problems = _problems(named, found.duplicates, backbone)
-    parts = tables(backbone)
+    head_in_file = _head_of(weights)
+    parts, wanted_parts = tables(backbone, head_in_file), tables(backbone, head)
+    problems = _problems(named, found.duplicates, backbone, parts)
     like = flatten_dict(dict(variables))
     facts: dict[str, Any] = {"file": file.name, "sha256": file_hash(file, "sha256")}
     origin = {"entry": "/".join(found.entry), "prefix": named.prefix, "left_out": named.left_out}
@@ -75,14 +78,16 @@ def load_pretrained(backbone: str, variables: Mapping[str, Any], file: Path | No
     wanted = dict(parts["backbone"])
     for part in PARTS[1:]:
         table = parts[part]
-        has_place = all(place.path in like for place in table.values())
+        has_place = all(place.path in like for place in wanted_parts[part].values())
         present = [key for key in table if key in weights]
         fits = bool(present) and has_place
+        if part == "head":
+            fits = fits and head_in_file == head
+        if part == "classifier":  # its input is the head's output
+            fits = fits and facts["head"] == "pretrained"
         if fits and part in LAST_LAYERS:
             # The classes are the first axis in PyTorch's arrays, and the last in ours.
             fits = all(weights[key].shape[:1] == like[table[key].path].shape[-1:] for key in present)
-        if part == "classifier":  # its input is that of a DeepLabV3's head
-            fits = fits and facts["head"] == "pretrained"
         if fits:
             wanted |= table
         else:
@@ -141,11 +146,13 @@ def _name(keys: Iterable[str], backbone: str, prefix: str) -> Named:
     return Named(prefix, named, left_out)
 
 
-def _problems(named: Named, duplicates: Iterable[str], backbone: str) -> list[Problem]:
+def _problems(
+    named: Named, duplicates: Iterable[str], backbone: str, parts: Mapping[str, Table]
+) -> list[Problem]:
     """Return the keys that are there twice, and those of the network that lack the prefix of the others."""
     counts = Counter(named.keys.values())
     twice = {*duplicates, *(key for key, count in counts.items() if count > 1)}
-    known = {key for table in tables(backbone).values() for key in table} | set(_spellings(backbone))
+    known = {key for table in parts.values() for key in table} | set(_spellings(backbone))
     lack = (f"lacks the prefix {named.prefix!r}", f"lack the prefix {named.prefix!r}")
     return [Problem(key, *TWICE) for key in twice] + [
         Problem(key, *lack) for key in named.left_out if key in known and not key.startswith(named.prefix)
@@ -158,7 +165,7 @@ def _contents(keys: Iterable[str], backbone: str) -> str:
     others = []
     for other in BACKBONES:
         needed = set(tables(other)["backbone"])
-        heads = {key for table in tables(other).values() for key in table}
+        heads = {key for head in HEADS for table in tables(other, head).values() for key in table}
         for prefix in _prefixes(keys, other):
             names = set(_name(keys, other, prefix).keys.values())
             if needed <= names <= heads:
@@ -178,18 +185,23 @@ def _contents(keys: Iterable[str], backbone: str) -> str:
     return f"; its {len(keys)} keys start with {', '.join([*groups, *more])}"
 
 
-def tables(backbone: str) -> dict[str, Table]:
-    """Return the table of keys of each part of a DeepLabV3."""
+def tables(backbone: str, head: str = "deeplabv3") -> dict[str, Table]:
+    """Return the table of keys of each part of a network. A head that no file has gets those of DeepLabV3."""
     return {
         "backbone": BACKBONES[backbone].build(32, jnp.float32).keys(),
-        "head": _head(),
+        "head": HEADS.get(head, _deeplabv3)(),
         "classifier": conv("classifier.4", ("head", "classifier"), bias=True),
         "aux_head": conv_norm("aux_classifier.0", "aux_classifier.1", ("aux_head", "conv")),
         "aux_classifier": conv("aux_classifier.4", ("aux_head", "classifier"), bias=True),
     }
 
 
-def _head() -> Table:
+def _head_of(keys: Collection[str]) -> str:
+    """Return the head of which a file has the most keys."""
+    return max(HEADS, key=lambda head: sum(key in keys for key in HEADS[head]()))
+
+
+def _deeplabv3() -> Table:
     """Return the keys of torchvision's DeepLabHead without its last layer."""
     aspp = ("head", "aspp")
     atrous = [f"atrous{i}" for i in range(1, len(RATES) + 1)]
@@ -200,3 +212,12 @@ def _head() -> Table:
     table |= conv_norm(f"{pooling}.1", f"{pooling}.2", (*aspp, "image_pooling"))
     table |= conv_norm("classifier.0.project.0", "classifier.0.project.1", (*aspp, "project"))
     return table | conv_norm("classifier.1", "classifier.2", ("head", "conv"))
+
+
+def _fcn() -> Table:
+    """Return the keys of torchvision's FCNHead without its last layer."""
+    return conv_norm("classifier.0", "classifier.1", ("head", "conv"))
+
+
+# The heads that files may have.
+HEADS = {"deeplabv3": _deeplabv3, "fcn": _fcn}

@@ -36,15 +36,16 @@ class SegmentConfig(RunConfig):
     backbone: str = "efficientnet-lite0"
     """Backbone network: efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2 (installed with
     jaxcolor; trained on ImageNet, with a new head), resnet18 or resnet34 (downloaded; likewise), or resnet50
-    or resnet101 (downloaded; torchvision's weights for all of DeepLabV3)."""
-    head: Literal["deeplabv3", "deeplabv3plus", "fpn"] = "deeplabv3"
+    or resnet101 (downloaded; torchvision's weights for all of DeepLabV3 or FCN)."""
+    head: Literal["deeplabv3", "deeplabv3plus", "fpn", "fcn"] = "deeplabv3"
     """The part after the backbone: that of DeepLabV3, which sees one place in 16×16 pixels; of DeepLabV3+,
-    which adds details at a stride of 4; or a light pyramid of features at strides of 4 to 32."""
+    which adds details at a stride of 4; a light pyramid of features at strides of 4 to 32; or that of FCN,
+    one convolution."""
     train: Literal["last", "head", "all"] = "head"
     """The trainable part: the last layer, everything after the backbone, or everything."""
     weights: Path | None = None
-    """A .pth or .safetensors file of pretrained weights: of DeepLabV3, or of the backbone as an ImageNet
-    classifier. Default: those published for the backbone."""
+    """A .pth or .safetensors file of pretrained weights: of a network of torchvision with the backbone, or of
+    the backbone as an ImageNet classifier. Default: those published for the backbone and the head."""
     output_stride: int | None = None
     """Size of the image divided by that of the coarsest features: 8, 16 or 32. Default: 32 for --head fpn,
     otherwise 8 for resnet50 and resnet101, and 16 for the others."""

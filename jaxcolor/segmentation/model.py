@@ -37,11 +37,11 @@ def load_variables(model: SegmentationNet, config: SegmentConfig) -> Pretrained:
 
     Prints what the file of weights holds.
     """
-    pretrained = load_pretrained(model.architecture, variable_shapes(model), config.weights)
+    pretrained = load_pretrained(model.architecture, variable_shapes(model), config.weights, model.decoder)
     if config.train == "last" and pretrained.facts["head"] == "new":
         raise UserError(
-            f"{pretrained.facts['file']} has no head of a DeepLabV3, and a new head must be trained: "
-            "choose --train head, or weights that have a head"
+            f"{pretrained.facts['file']} has no weights for --head {config.head}, and a new head must be "
+            "trained: choose --train head, or weights that have this head"
         )
     print(describe(pretrained.facts), flush=True)
     return Pretrained(with_initialized(model, pretrained.variables, config.seed), pretrained.facts)

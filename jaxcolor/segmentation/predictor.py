@@ -146,7 +146,7 @@ def load_segmenter(run: RunFolder, checkpoint: Which) -> Segmenter:
     model = build_model(config, len(classes))
     variables = variable_shapes(model)
     if config.train != "all":
-        pretrained = load_pretrained(model.architecture, variables, config.weights)
+        pretrained = load_pretrained(model.architecture, variables, config.weights, model.decoder)
         check_weights(pretrained.facts, record["weights"], run.path)
         variables = pretrained.variables
     with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:

@@ -14,24 +14,24 @@ from safetensors.numpy import save_file
 
 from jaxcolor.errors import UserError
 from jaxcolor.models.backbones import BACKBONES
-from jaxcolor.models.segmentation import DeepLabV3
+from jaxcolor.models.segmentation import SegmentationNet
 from jaxcolor.pretrained import deeplabv3 as module
 from jaxcolor.pretrained.deeplabv3 import describe, load_pretrained, tables
 from jaxcolor.pretrained.state_dict import StateDict
 
 
-def variables(architecture: Any, classes: int = 21, aux: bool = False) -> dict:
-    model = DeepLabV3(architecture, classes, 16, aux)
+def variables(architecture: Any, classes: int = 21, aux: bool = False, head: str = "deeplabv3") -> dict:
+    model = SegmentationNet(architecture, classes, 16, aux, decoder=head)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
 
 
-def weights_of(architecture: Any, like: dict) -> dict[str, np.ndarray]:
+def weights_of(architecture: Any, like: dict, head: str = "deeplabv3") -> dict[str, np.ndarray]:
     """Random weights under PyTorch's names, in the shapes of our variables."""
     ours = flatten(like)
     rng = np.random.default_rng(0)
     weights = {}
-    for table in tables(architecture).values():
+    for table in tables(architecture, head).values():
         for key, (path, axes) in table.items():
             if path in ours:
                 shape = ours[path].shape
@@ -53,10 +53,33 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict:
     return content | {"file": tmp_path / "w.pth", "set": content.update}
 
 
-@pytest.mark.parametrize("architecture", BACKBONES)
-def test_every_variable_has_one_key(architecture: Any) -> None:
-    places = [place.path for table in tables(architecture).values() for place in table.values()]
-    assert sorted(places) == sorted(flatten(variables(architecture, aux=True)))
+@pytest.mark.parametrize(
+    ("architecture", "head"), [*((name, "deeplabv3") for name in BACKBONES), ("resnet50", "fcn")]
+)
+def test_every_variable_has_one_key(architecture: Any, head: str) -> None:
+    places = [place.path for table in tables(architecture, head).values() for place in table.values()]
+    assert sorted(places) == sorted(flatten(variables(architecture, aux=True, head=head)))
+
+
+def test_each_head_has_its_published_file(tmp_path: Path) -> None:
+    files = {"fcn": lambda: tmp_path / "fcn.pth"}
+    backbone = BACKBONES["resnet50"]._replace(published=lambda: tmp_path / "w.pth", with_heads=files)
+    found = [backbone.locate(head).name for head in ("deeplabv3", "fpn", "fcn")]
+    assert found == ["w.pth", "w.pth", "fcn.pth"]
+
+
+@pytest.mark.parametrize(
+    ("head", "in_file"), [("fcn", "deeplabv3"), ("deeplabv3", "fcn"), ("fpn", "fcn"), ("fcn", "fcn")]
+)
+def test_another_head_stays_new(served: dict, head: str, in_file: str) -> None:
+    weights = weights_of("resnet50", variables("resnet50", aux=True, head=in_file), in_file)
+    served["set"](weights=weights)
+    found = load_pretrained("resnet50", variables("resnet50", aux=True, head=head), served["file"], head)
+    parts = ("backbone", "head", "classifier", "aux_head", "aux_classifier")
+    state = "pretrained" if head == in_file else "new"
+    assert [found.facts[part] for part in parts] == ["pretrained", state, state, "pretrained", "pretrained"]
+    for part, leaves in found.variables["params"].items():
+        assert all(np.any(leaf) == (part != "head" or head == in_file) for leaf in jax.tree.leaves(leaves))
 
 
 def test_all_weights_are_taken(served: dict) -> None:
@@ -125,7 +148,7 @@ def test_without_network_the_advice_is_a_local_copy() -> None:
     with pytest.raises(
         UserError, match="deeplabv3_resnet101_coco-586e9e4e.pth: give a local copy with --weights"
     ):
-        BACKBONES["resnet101"].locate()
+        BACKBONES["resnet101"].locate("deeplabv3")
 
 
 @pytest.fixture(scope="module")

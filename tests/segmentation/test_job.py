@@ -226,7 +226,7 @@ def test_crops_without_flips_and_with_a_constant_rate(
 
 
 def test_a_last_layer_needs_a_pretrained_head(config: SegmentConfig) -> None:
-    with pytest.raises(UserError, match="has no head of a DeepLabV3"):
+    with pytest.raises(UserError, match="has no weights for --head deeplabv3"):
         segment(dataclasses.replace(config, train="last"))
 
 

@@ -28,7 +28,7 @@ def test_missing_weights_are_initialized_with_the_seed(tiny: str) -> None:
 
 def test_a_new_head_cannot_be_frozen(tiny: str) -> None:
     config = SegmentConfig(backbone=tiny, train="last")
-    with pytest.raises(UserError, match=r"tiny.pth has no head of a DeepLabV3"):
+    with pytest.raises(UserError, match=r"tiny.pth has no weights for --head deeplabv3"):
         load_variables(build_model(config, 5), config)
 
 

@@ -16,16 +16,14 @@ from flax import linen as nn
 from reference import segmentation as reference
 
 from jaxcolor.layers import resize_bilinear
-from jaxcolor.models import DeepLabV3
 from jaxcolor.models.backbones import BACKBONES
+from jaxcolor.models.segmentation import SegmentationNet
 from jaxcolor.pretrained.deeplabv3 import load_pretrained
 
 TOLERANCE = 1e-4  # of the largest activation
-# PyTorch's stage → part and module of jaxcolor whose output is captured.
-RESNET_STAGES = {"aspp": ("head", "aspp"), "conv": ("head", "conv"), "logits": ("head", "classifier")}
 
 
-def jaxcolor_stages(model: DeepLabV3, variables: Any, images: np.ndarray) -> dict[str, np.ndarray]:
+def jaxcolor_stages(model: SegmentationNet, variables: Any, images: np.ndarray) -> dict[str, np.ndarray]:
     """Return the outputs of jaxcolor's stages by name."""
 
     def run(variables: Any, x: jax.Array) -> dict[str, jax.Array]:
@@ -38,12 +36,23 @@ def jaxcolor_stages(model: DeepLabV3, variables: Any, images: np.ndarray) -> dic
         outputs = state["intermediates"]
         stages = outputs["backbone"]["__call__"][0]
         found = {f"stage{number}": stage for number, stage in enumerate(stages, 1)}
+        found |= {
+            name: child["__call__"][0] for name, child in outputs["head"].items() if "__call__" in child
+        }
         found["out"] = resize_bilinear(logits, (x.shape[1], x.shape[2]))
-        for name, (part, child) in RESNET_STAGES.items():
-            found[name] = outputs[part][child]["__call__"][0]
         return found
 
     return {name: np.asarray(out) for name, out in jax.jit(run)(variables, images).items()}
+
+
+def auxiliary_logits(model: SegmentationNet, variables: Any, images: np.ndarray) -> np.ndarray:
+    """Return the logits of the auxiliary head at the size of the images. Only training uses them."""
+
+    def run(net: Any, x: jax.Array) -> jax.Array:
+        features = net.aux_head.features([net.backbone(x, train=False)[2]], train=False)
+        return resize_bilinear(net.aux_head.classifier(features), (x.shape[1], x.shape[2]))
+
+    return np.asarray(jax.jit(nn.apply(run, model))(variables, images))
 
 
 def check_stages(ours: dict[str, np.ndarray], theirs: dict[str, Any], names: Iterable[str]) -> None:
@@ -56,22 +65,26 @@ def check_stages(ours: dict[str, np.ndarray], theirs: dict[str, Any], names: Ite
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backbone", ["resnet50", "resnet101"])
+@pytest.mark.parametrize(
+    ("head", "backbone"),
+    [("deeplabv3", "resnet50"), ("deeplabv3", "resnet101"), ("fcn", "resnet50"), ("fcn", "resnet101")],
+)
 @pytest.mark.parametrize("zipped", [True, False])
-def test_all_stages_of_deeplabv3_agree_with_torchvision(backbone: str, zipped: bool, tmp_path: Path) -> None:
+def test_all_stages_agree_with_torchvision(head: str, backbone: str, zipped: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    theirs = reference.build_deeplabv3(backbone).eval()
+    theirs = reference.build_segmentation(head, backbone).eval()
     reference.randomize_statistics(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
-    model = DeepLabV3(backbone, 21, 8, aux=True)
+    model = SegmentationNet(backbone, 21, BACKBONES[backbone].output_stride, aux=True, decoder=head)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
-    variables = load_pretrained(backbone, zeros, tmp_path / "w.pth").variables
-    names = ("stage1", "stage2", "stage3", "stage4", "aspp", "conv", "logits", "out")
+    variables = load_pretrained(backbone, zeros, tmp_path / "w.pth", head).variables
     for size in [(224, 224), (193, 257)] if zipped else [(65, 97)]:
         images = np.random.default_rng(0).normal(size=(1, *size, 3)).astype(np.float32)
-        found = reference.stage_outputs(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
-        check_stages(jaxcolor_stages(model, variables, images), found, names)
+        expected = reference.stage_outputs(theirs, torch.from_numpy(images.transpose(0, 3, 1, 2)))
+        found = jaxcolor_stages(model, variables, images)
+        found["aux"] = auxiliary_logits(model, variables, images)
+        check_stages(found, expected, expected)
 
 
 @pytest.mark.slow
@@ -90,7 +103,7 @@ def test_all_stages_of_classifiers_agree_with_pytorch(
     theirs = reference.build_classifier(name).eval()
     reference.randomize_statistics(theirs)
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    model = DeepLabV3(name, 21, 16)
+    model = SegmentationNet(name, 21, 16)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
     zeros = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
     variables = jax.tree.map(jnp.asarray, load_pretrained(name, zeros, tmp_path / "w.pth").variables)
