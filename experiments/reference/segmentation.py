@@ -18,7 +18,7 @@ HEAD_STAGES = {
 
 def build_segmentation(head: str, backbone: str, classes: int = 21, aux: bool = True) -> nn.Module:
     """Return a network of torchvision with new weights."""
-    name = f"{head}_{backbone}"
+    name = f"{head}_{backbone.replace('-', '_')}"
     return models.get_model(name, weights=None, weights_backbone=None, num_classes=classes, aux_loss=aux)
 
 
@@ -27,7 +27,7 @@ def build_classifier(backbone: str) -> nn.Module:
     if backbone.startswith("efficientnet"):
         # With an image size, the padding would be that for this size only.
         return efficientnet_lite_pytorch.EfficientNet.from_name(backbone, image_size=None)
-    return models.get_model(backbone, weights=None)
+    return models.get_model(backbone.replace("-", "_"), weights=None)
 
 
 def randomize_statistics(model: nn.Module, seed: int = 0) -> None:
@@ -47,10 +47,15 @@ def randomize_statistics(model: nn.Module, seed: int = 0) -> None:
 
 
 def backbone_stages(model: nn.Module) -> list[nn.Module]:
-    """Return the last modules at strides of 4, 8, 16 and 32. Those of a ResNet may be dilated instead."""
+    """Return the last modules at strides of 4, 8, 16 and 32, which may be dilated instead.
+
+    At a stride of 8 it is the first block of a MobileNetV3, as in torchvision's networks.
+    """
     if not isinstance(model, efficientnet_lite_pytorch.EfficientNet):
-        body = getattr(model, "backbone", model)
-        return [body.get_submodule(f"layer{number}") for number in (1, 2, 3, 4)]
+        body = getattr(model, "backbone", getattr(model, "features", model))
+        is_mobilenet = "16" in dict(body.named_children())
+        names = ("3", "4", "12", "16") if is_mobilenet else ("layer1", "layer2", "layer3", "layer4")
+        return [body.get_submodule(name) for name in names]
     stride, last = 2, {}
     for block in model._blocks:
         stride *= block._depthwise_conv.stride[0]

@@ -13,6 +13,8 @@ from jax.typing import DTypeLike
 
 from jaxcolor.layers.conv_norm import Features, Images, Valid
 from jaxcolor.models.efficientnet import EfficientNetLite
+from jaxcolor.models.heads import RATES
+from jaxcolor.models.mobilenet import MobileNetV3Large
 from jaxcolor.models.resnet import BasicBlock, ResNet
 from jaxcolor.pretrained import published
 from jaxcolor.pretrained.keys import Table
@@ -37,6 +39,8 @@ class Backbone(NamedTuple):
     output_stride: int  # by default
     published: Callable[[], Path]  # returns the file of the weights
     with_heads: Mapping[str, Callable[[], Path]] = MappingProxyType({})  # files that have these heads, too
+    rates: tuple[int, ...] = RATES  # of ASPP, at an output stride of 8
+    auxiliary: int = 2  # index of the features that the auxiliary head takes
 
     def locate(self, head: str) -> Path:
         """Return the published file for networks with a head."""
@@ -70,6 +74,13 @@ BACKBONES = {
             "sha256:586e9e4e203fcbf17e1ad45533d8d33ab133fc762bf03101c5dd743995c08c0d",
         ),
         {"fcn": partial(published.torchvision, "fcn_resnet101_coco-7ecb50ca.pth", "sha256:7ecb50ca")},
+    ),
+    "mobilenet-v3-large": Backbone(
+        MobileNetV3Large,
+        16,
+        partial(published.torchvision, "deeplabv3_mobilenet_v3_large-fc3c493d.pth", "sha256:fc3c493d"),
+        rates=(24, 48, 72),  # 12, 24 and 36 at an output stride of 16
+        auxiliary=1,
     ),
     "efficientnet-lite0": Backbone(EfficientNetLite, 16, published.efficientnet_lite0),
     "efficientnet-lite1": Backbone(partial(EfficientNetLite, depth=1.1), 16, published.efficientnet_lite1),

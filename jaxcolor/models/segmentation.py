@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv_norm import Features, Images, Valid
 from jaxcolor.models.backbones import BACKBONES
-from jaxcolor.models.heads import HEADS, LEVELS, RATES, FCNHead, Logits
+from jaxcolor.models.heads import HEADS, LEVELS, FCNHead, Logits
 
 Part = Literal["last", "head", "all"]  # the last layer; everything after the backbone; everything
 Stage = Literal["images", "backbone", "head"]  # the network's input, or the features after a part
@@ -37,9 +37,10 @@ class SegmentationNet(nn.Module):
     decoder: str = "deeplabv3"  # a name in HEADS
 
     def setup(self) -> None:
-        self.backbone = BACKBONES[self.architecture].build(self.output_stride, self.dtype)
+        backbone = BACKBONES[self.architecture]
+        self.backbone = backbone.build(self.output_stride, self.dtype)
         # The same distances in the image at all strides.
-        rates = tuple(rate * 8 // self.output_stride for rate in RATES)
+        rates = tuple(rate * 8 // self.output_stride for rate in backbone.rates)
         self.head = HEADS[self.decoder](self.classes, rates, self.dtype)
         self.aux_head = FCNHead(self.classes, rates, self.dtype) if self.aux else None
 
@@ -71,7 +72,8 @@ class SegmentationNet(nn.Module):
             assert not isinstance(x, tuple)
             stages = self.backbone(x, train=train == "all", valid=valid)
             if self.aux_head is not None and (train == "all" or self.is_initializing()):
-                features = self.aux_head.features([stages[2]], train=train == "all", valid=valid)
+                level = stages[BACKBONES[self.architecture].auxiliary]
+                features = self.aux_head.features([level], train=train == "all", valid=valid)
                 aux = self.aux_head.classifier(features)
             x = self._levels(stages)
         if after != "head":

@@ -35,8 +35,9 @@ class SegmentConfig(RunConfig):
 
     backbone: str = "efficientnet-lite0"
     """Backbone network: efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2 (installed with
-    jaxcolor; trained on ImageNet, with a new head), resnet18 or resnet34 (downloaded; likewise), or resnet50
-    or resnet101 (downloaded; torchvision's weights for all of DeepLabV3 or FCN)."""
+    jaxcolor; trained on ImageNet, with a new head), resnet18 or resnet34 (downloaded; likewise), resnet50
+    or resnet101 (downloaded; torchvision's weights for all of DeepLabV3 or FCN), or mobilenet-v3-large
+    (downloaded; torchvision's weights for all of DeepLabV3)."""
     head: Literal["deeplabv3", "deeplabv3plus", "fpn", "fcn"] = "deeplabv3"
     """The part after the backbone: that of DeepLabV3, which sees one place in 16×16 pixels; of DeepLabV3+,
     which adds details at a stride of 4; a light pyramid of features at strides of 4 to 32; or that of FCN,

@@ -16,7 +16,10 @@ def shapes(architecture: str, **options: Any) -> dict:
     return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))["params"]
 
 
-@pytest.mark.parametrize(("architecture", "count"), [("resnet101", 60_996_202), ("resnet50", 42_004_074)])
+@pytest.mark.parametrize(
+    ("architecture", "count"),
+    [("resnet101", 60_996_202), ("resnet50", 42_004_074), ("mobilenet-v3-large", 11_029_328)],
+)
 def test_the_number_of_parameters_is_torchvisions(architecture: str, count: int) -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes(architecture, aux=True))) == count
 
@@ -25,7 +28,7 @@ def test_the_last_layer_has_the_assignments_number_of_parameters() -> None:
     assert sum(leaf.size for leaf in jax.tree.leaves(shapes("resnet50")["head"]["classifier"])) == 5397
 
 
-@pytest.mark.parametrize("architecture", ["resnet50", "efficientnet-lite0"])
+@pytest.mark.parametrize("architecture", ["resnet50", "mobilenet-v3-large", "efficientnet-lite0"])
 @pytest.mark.parametrize("stride", [8, 16])
 @pytest.mark.parametrize("size", [(64, 96), (65, 90)])
 def test_features_are_smaller_by_the_output_stride(
@@ -102,9 +105,10 @@ def test_frozen_parts_keep_their_running_averages() -> None:
 
 
 def test_the_dilation_rates_reach_equally_far_in_the_image_at_both_strides() -> None:
-    def rates(stride: int) -> tuple[int, ...]:
-        model = DeepLabV3("resnet50", 5, stride)
+    def rates(stride: int, architecture: str = "resnet50") -> tuple[int, ...]:
+        model = DeepLabV3(architecture, 5, stride)
         return model.bind({}).head.rates
 
     assert rates(8) == RATES == (12, 24, 36)
     assert rates(16) == (6, 12, 18)
+    assert rates(16, "mobilenet-v3-large") == (12, 24, 36)  # as in torchvision

@@ -49,7 +49,8 @@ def auxiliary_logits(model: SegmentationNet, variables: Any, images: np.ndarray)
     """Return the logits of the auxiliary head at the size of the images. Only training uses them."""
 
     def run(net: Any, x: jax.Array) -> jax.Array:
-        features = net.aux_head.features([net.backbone(x, train=False)[2]], train=False)
+        level = net.backbone(x, train=False)[BACKBONES[net.architecture].auxiliary]
+        features = net.aux_head.features([level], train=False)
         return resize_bilinear(net.aux_head.classifier(features), (x.shape[1], x.shape[2]))
 
     return np.asarray(jax.jit(nn.apply(run, model))(variables, images))
@@ -67,8 +68,11 @@ def check_stages(ours: dict[str, np.ndarray], theirs: dict[str, Any], names: Ite
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("head", "backbone"),
-    [("deeplabv3", "resnet50"), ("deeplabv3", "resnet101"), ("fcn", "resnet50"), ("fcn", "resnet101")],
-)
+    [
+        ("deeplabv3", "resnet50"), ("deeplabv3", "resnet101"), ("deeplabv3", "mobilenet-v3-large"),
+        ("fcn", "resnet50"), ("fcn", "resnet101"),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("zipped", [True, False])
 def test_all_stages_agree_with_torchvision(head: str, backbone: str, zipped: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -92,7 +96,7 @@ def test_all_stages_agree_with_torchvision(head: str, backbone: str, zipped: boo
     "name",
     [
         "efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2",
-        "resnet18", "resnet34", "resnet50", "resnet101",
+        "resnet18", "resnet34", "resnet50", "resnet101", "mobilenet-v3-large",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("size", [(224, 224), (193, 257)])
