@@ -90,7 +90,8 @@ def colorize(arguments: Sequence[str] | None = None, prog: str | None = None) ->
     if model == "photo" or (model is None and is_photo_run(arguments)):
         color_photos(arguments, prog)
         return
-    config = parse(ColorizeConfig, arguments, prog=prog, default=defaults_of(model or ColorizeConfig.model))
+    default = defaults_of(model or ColorizeConfig.model, given_value("--optimizer", arguments))
+    config = parse(ColorizeConfig, arguments, prog=prog, default=default)
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.colorization.job import colorize
 
@@ -140,9 +141,11 @@ def color_photos(arguments: Sequence[str] | None = None, prog: str | None = None
 
 def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor segment`."""
-    from jaxcolor.segmentation.config import SegmentConfig
+    from jaxcolor.segmentation.config import SegmentConfig, defaults_of
 
-    config = parse(SegmentConfig, arguments, prog=prog)
+    given = sys.argv[1:] if arguments is None else arguments
+    deciding = (given_value(option, given) for option in ("--backbone", "--head", "--optimizer"))
+    config = parse(SegmentConfig, arguments, prog=prog, default=defaults_of(*deciding, "--augment" in given))
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.segmentation.job import segment
 

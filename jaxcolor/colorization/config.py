@@ -174,6 +174,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def defaults_of(model: str) -> ColorizeConfig:
-    """Return the settings of a run of this network, if no others are given."""
-    return ColorizeConfig(model=model, **DEFAULTS.get(model, {}))
+def defaults_of(model: str, optimizer: str | None = None) -> ColorizeConfig:
+    """Return the settings of a run of this network, if no others are given. `optimizer` may be."""
+    settings = DEFAULTS.get(model, {})
+    if optimizer == "adam":  # it has no weight decay
+        settings = settings | {"optimizer": optimizer, "weight_decay": 0.0}
+    return ColorizeConfig(model=model, **settings)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
@@ -83,6 +83,9 @@ class SegmentConfig(RunConfig):
     training labels). auto: sqrt, but none for VOC and the sample, where it would favor objects too much."""
     flip: bool = True
     """Mirror training images at random."""
+    augment: bool = False
+    """Vary the training images at random: --crop 320 --scale 0.75 1.6 --jitter 0.3 --blur 1. The features of
+    the frozen part then differ from epoch to epoch, and are not cached but computed in each."""
     crop: int | None = None
     """Train on random square crops with this side in pixels, of images scaled at random."""
     scale: tuple[float, float] = (0.5, 2.0)
@@ -232,6 +235,30 @@ class SegmentConfig(RunConfig):
     def folder(self) -> Path:
         """The run folder."""
         return self.runs_dir / (self.name or f"segment-{self.backbone}")
+
+
+# The settings of a run with a pyramid of features: docs/segmentation.md compares them with others.
+PYRAMID: dict[str, Any] = {
+    "head": "fpn", "optimizer": "adamw", "learning_rate": 3e-3, "weight_decay": 0.01, "schedule": "one-cycle",
+    "ema": 0.99,
+}  # fmt: skip
+AUGMENTED: dict[str, Any] = {
+    "augment": True, "crop": 320, "scale": (0.75, 1.6), "jitter": 0.3, "blur": 1.0
+}  # fmt: skip
+
+
+def defaults_of(
+    backbone: str | None = None, head: str | None = None, optimizer: str | None = None, augment: bool = False
+) -> SegmentConfig:
+    """Return the settings that a run has besides these options, which are None if they are not given.
+
+    EfficientNets have no published weights of a head, and so get the best one, the pyramid.
+    """
+    head = head or ("fpn" if (backbone or SegmentConfig.backbone).startswith("efficientnet") else None)
+    settings = PYRAMID if head == "fpn" else {}
+    if optimizer == "adam":  # it has no weight decay
+        settings = settings | {"weight_decay": 0.0, "optimizer": optimizer}
+    return SegmentConfig(**settings, **(AUGMENTED if augment else {}))
 
 
 @dataclass(frozen=True)

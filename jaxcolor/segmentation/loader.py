@@ -104,6 +104,11 @@ class Loader:
         """Return the cache of each split, or none if features are not cached."""
         config = self.config
         part = FROZEN[config.train]
+        if config.crop and part != "images":
+            print(
+                "Random crops have other features in each epoch: they are computed again, and not cached",
+                flush=True,
+            )
         if not config.cache or config.crop or part == "images":
             return {}
         root = cache_folder() / "features"

@@ -123,6 +123,11 @@ def test_the_network_is_known_before_its_options_are_read(arguments: list[str], 
     assert given_value("--model", arguments) == value
 
 
+def test_adam_needs_no_weight_decay_of_zero() -> None:
+    assert defaults_of("resunet", "adam").weight_decay == 0
+    assert defaults_of("resunet", "adamw") == defaults_of("resunet")
+
+
 def test_the_defaults_of_a_network_can_be_changed() -> None:
     arguments = ["--model", "resunet", "--no-flip", "--epochs", "3"]
     config = parse(ColorizeConfig, arguments, default=defaults_of("resunet"))

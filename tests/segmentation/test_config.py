@@ -1,11 +1,13 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from jaxcolor import cli
 from jaxcolor.errors import UserError
-from jaxcolor.segmentation.config import SegmentConfig
+from jaxcolor.segmentation.config import SegmentConfig, defaults_of
 
 
 def test_settings_are_read_back_from_json() -> None:
@@ -60,3 +62,39 @@ def test_settings_are_read_back_from_json() -> None:
 def test_bad_settings_are_refused(change: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         dataclasses.replace(SegmentConfig(), **change)
+
+
+def test_defaults_depend_on_backbone_head_and_augmentation() -> None:
+    assert defaults_of("resnet50") == SegmentConfig()
+    assert defaults_of("efficientnet-lite1", "deeplabv3") == SegmentConfig()
+    pyramid = defaults_of()
+    assert (pyramid.head, pyramid.optimizer, pyramid.crop) == ("fpn", "adamw", None)
+    assert defaults_of("resnet50", "fpn") == pyramid
+    assert defaults_of(optimizer="adam").weight_decay == 0
+    augmented = defaults_of(augment=True)
+    assert (
+        dataclasses.replace(augmented, augment=False, crop=None, jitter=0, blur=0, scale=(0.5, 2.0))
+        == pyramid
+    )
+    assert augmented.crop == 320
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes"),
+    [
+        ([], {}),
+        (["--optimizer", "adam", "--epochs", "3"], {"optimizer": "adam", "weight_decay": 0.0, "epochs": 3}),
+        (["--head", "deeplabv3plus"], dataclasses.asdict(SegmentConfig()) | {"head": "deeplabv3plus"}),
+        (
+            ["--augment", "--crop", "64"],
+            {"augment": True, "crop": 64, "scale": (0.75, 1.6), "jitter": 0.3, "blur": 1.0},
+        ),
+    ],
+)
+def test_the_command_line_changes_the_defaults(
+    monkeypatch: pytest.MonkeyPatch, arguments: list[str], changes: dict[str, Any]
+) -> None:
+    found: list[SegmentConfig] = []
+    monkeypatch.setattr("jaxcolor.segmentation.job.segment", lambda config, since: found.append(config))
+    cli.segment(arguments)
+    assert found == [dataclasses.replace(defaults_of(), **changes)]
