@@ -144,8 +144,9 @@ def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
     from jaxcolor.segmentation.config import SegmentConfig, defaults_of
 
     given = sys.argv[1:] if arguments is None else arguments
-    deciding = (given_value(option, given) for option in ("--backbone", "--head", "--optimizer"))
-    config = parse(SegmentConfig, arguments, prog=prog, default=defaults_of(*deciding, "--augment" in given))
+    backbone, head, optimizer = (given_value(name, given) for name in ("--backbone", "--head", "--optimizer"))
+    default = defaults_of(backbone, head, optimizer, augment="--augment" in given)
+    config = parse(SegmentConfig, arguments, prog=prog, default=default)
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.segmentation.job import segment
 

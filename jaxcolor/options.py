@@ -51,7 +51,7 @@ def read_options(
     try:
         given: Any = tyro.cli(
             nested,
-            args=arguments,
+            args=without_repeats(cls, sys.argv[1:] if arguments is None else arguments, default),
             prog=prog or Path(sys.argv[0]).name,
             description=inspect.getdoc(cls),
             config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff, tyro.conf.DisallowNone),
@@ -59,6 +59,19 @@ def read_options(
     except BrokenPipeError as error:
         raise SystemExit(141) from error  # `--help | head -1` ends without a word, as other programs do
     return cls(**{name: value for box in boxes for name, value in vars(getattr(given, box)).items()})
+
+
+def without_repeats(cls: type, arguments: Sequence[str], default: Any) -> list[str]:
+    """Return the arguments without flags that are set already, which tyro would not know.
+
+    A run that resumes with `--flip`, with which it was started, has only the option `--no-flip`.
+    """
+    repeats = set()
+    for field in dataclasses.fields(cls):
+        value = field.default if default is None else getattr(default, field.name)
+        if isinstance(value, bool):
+            repeats.add(f"--{'' if value else 'no-'}{field.name.replace('_', '-')}")
+    return [argument for argument in arguments if argument not in repeats]
 
 
 def refuse_empty(arguments: Sequence[str] | None) -> None:

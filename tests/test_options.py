@@ -22,7 +22,7 @@ def test_options_are_grouped_and_named_by_what_they_do(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = text_of_help(SegmentConfig, capsys, monkeypatch)
-    assert "--no-flip Do not mirror training images at random. --crop INT Train" in text
+    assert "--no-flip Do not mirror training images at random. --augment Vary" in text
     assert (
         "--resume Resume the run of this name after its latest checkpoint, with its settings. --over" in text
     )
@@ -42,6 +42,13 @@ def test_given_options_replace_defaults() -> None:
         learning_rate=0.1, predict=(Path("a.png"), Path("b.png")), dilation=2
     )
     assert read_options(SegmentConfig, ["--no-flip"]) == SegmentConfig(flip=False)
+
+
+def test_a_flag_may_repeat_what_is_set() -> None:
+    started = SegmentConfig(aux=True, train="all", flip=False)
+    assert read_options(SegmentConfig, ["--aux", "--no-flip"], default=started) == started
+    assert read_options(SegmentConfig, ["--flip"]) == SegmentConfig()
+    assert read_options(SegmentConfig, ["--no-aux"], default=started).aux is False
     assert read_options(AnalyzeConfig, ["--changes", "2", "1"]).changes == ((2.0, 1.0),)
 
 

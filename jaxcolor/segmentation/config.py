@@ -243,7 +243,7 @@ PYRAMID: dict[str, Any] = {
     "ema": 0.99,
 }  # fmt: skip
 AUGMENTED: dict[str, Any] = {
-    "augment": True, "crop": 320, "scale": (0.75, 1.6), "jitter": 0.3, "blur": 1.0
+    "crop": 320, "scale": (0.75, 1.6), "jitter": 0.3, "blur": 1.0
 }  # fmt: skip
 
 
