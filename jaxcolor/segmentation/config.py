@@ -10,6 +10,7 @@ from jaxcolor.errors import UserError
 from jaxcolor.training.config import RunConfig, require
 
 LossName = Literal["cross-entropy", "focal", "dice", "soft-iou"]
+WEIGHTED: set[LossName] = {"cross-entropy", "focal"}  # the losses in which classes have weights
 
 
 @dataclass(frozen=True)
@@ -203,9 +204,11 @@ class SegmentConfig(RunConfig):
                 raise UserError(f"--{field} is for --evaluate and --predict: leave it out")
         if self.weight_decay and self.optimizer == "adam":
             raise UserError("--weight-decay is for --optimizer adamw: add that, or leave it out")
-        for field in ("jitter", "blur"):
-            if getattr(self, field) and not self.crop:
+        for field in ("scale", "jitter", "blur"):
+            if getattr(self, field) != getattr(SegmentConfig, field) and not self.crop:
                 raise UserError(f"--{field} is for --crop: add that, or leave it out")
+        if self.class_weights == "sqrt" and not set(self.loss) & WEIGHTED:
+            raise UserError("--class-weights is for the losses cross-entropy and focal: leave it out")
         if self.backbone_rate != 1 and self.train != "all":
             raise UserError("--backbone-rate is for --train all: leave it out")
         if self.aux and self.train != "all":

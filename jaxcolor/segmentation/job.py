@@ -19,7 +19,7 @@ from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.segmentation import SegmentationNet
 from jaxcolor.predict import predict_files
 from jaxcolor.pretrained.deeplabv3 import Pretrained
-from jaxcolor.segmentation.config import SegmentConfig
+from jaxcolor.segmentation.config import WEIGHTED, SegmentConfig
 from jaxcolor.segmentation.data import Dataset, load_dataset
 from jaxcolor.segmentation.drawing import Panel, draw_legend, draw_predictions
 from jaxcolor.segmentation.inspection import inspect
@@ -96,7 +96,7 @@ def resolve(config: SegmentConfig, data: Dataset) -> SegmentConfig:
     if config.voc_dir is None and config.archive is None:
         config = dataclasses.replace(config, dataset=data.facts["name"])
     weights = config.class_weights
-    is_known = data.is_voc or data.classes == SHAPES
+    is_unweighted = data.is_voc or data.classes == SHAPES or not set(config.loss) & WEIGHTED
     shorter_side = (256 if config.dataset == "sample" else 520,)
     is_backbone = config.backbone in BACKBONES
     return dataclasses.replace(
@@ -104,7 +104,7 @@ def resolve(config: SegmentConfig, data: Dataset) -> SegmentConfig:
         output_stride=config.output_stride
         or (default_stride(config.backbone, config.head) if is_backbone else None),
         image_size=config.image_size or (() if config.crop else shorter_side),
-        class_weights=weights if weights != "auto" else "none" if is_known else "sqrt",
+        class_weights=weights if weights != "auto" else "none" if is_unweighted else "sqrt",
     )
 
 

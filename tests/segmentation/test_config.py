@@ -48,6 +48,8 @@ def test_settings_are_read_back_from_json() -> None:
         ({"tta": True}, "--tta is for --evaluate and --predict"),
         ({"window": 512}, "--window is for --evaluate and --predict"),
         ({"window": 16, "evaluate": True}, "--window must be at least 32, not 16"),
+        ({"scale": (0.5, 1.0)}, "--scale is for --crop"),
+        ({"loss": ("dice",), "class_weights": "sqrt"}, "--class-weights is for the losses cross-entropy"),
         ({"jitter": 1.0, "crop": 64}, "--jitter must be from 0 to below 1"),
         ({"crop": 64, "scale": (2.0, 1.0)}, "--scale must be two numbers from above 0 to 10"),
         ({"weight_decay": 0.1}, "--weight-decay is for --optimizer adamw"),

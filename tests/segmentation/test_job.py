@@ -566,6 +566,8 @@ def test_defaults_depend_on_the_backbone_and_the_data() -> None:
     assert resolved(voc, class_weights="sqrt").class_weights == "sqrt"
     assert resolved(sample).class_weights == "none"
     assert resolved(mine).class_weights == "sqrt"
+    assert resolved(mine, loss=("focal", "dice")).class_weights == "sqrt"
+    assert resolved(mine, loss=("dice", "soft-iou")).class_weights == "none"
 
 
 @pytest.mark.slow
