@@ -13,7 +13,7 @@ from pth_files import write_weights
 
 from jaxcolor.layers import ConvNorm
 from jaxcolor.layers.conv_norm import Features, Images, Valid
-from jaxcolor.models import heads
+from jaxcolor.models import heads, variables
 from jaxcolor.models.backbones import BACKBONES, Backbone
 from jaxcolor.pretrained.keys import Table, conv_norm
 from jaxcolor.segmentation import model
@@ -89,6 +89,6 @@ def install(folder: Path) -> None:
 def set_width(width: int) -> None:
     """Set the width of the head of all networks, and forget the shapes of networks with another width."""
     heads.WIDTH = width
-    model.variable_shapes.cache_clear()
+    variables.variable_shapes.cache_clear()
     model.feature_shapes.cache_clear()
     model.logits_size.cache_clear()

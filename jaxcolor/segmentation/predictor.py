@@ -15,10 +15,11 @@ from jaxcolor.data.image_files import Size, read_image
 from jaxcolor.images import ImageLike, LabelMap, as_images, save_image
 from jaxcolor.layers.resize import interpolation
 from jaxcolor.models.segmentation import SegmentationNet
+from jaxcolor.models.variables import variable_shapes
 from jaxcolor.pretrained.deeplabv3 import load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.drawing import overlay
-from jaxcolor.segmentation.model import build_model, check_weights, logits_size, variable_shapes
+from jaxcolor.segmentation.model import build_model, check_weights, logits_size
 from jaxcolor.segmentation.preprocess import STEP, network_sizes, resize_image
 from jaxcolor.segmentation.task import TRAINABLE, predict, probabilities
 from jaxcolor.segmentation.views import averaged_views, windows
