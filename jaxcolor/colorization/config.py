@@ -53,6 +53,8 @@ class ColorizeConfig(RunConfig):
     epochs: int | None = None
     """Number of passes over the training images. Default: 25 for CIFAR-10, 8 for the small
     sample."""
+    patience: int | None = None
+    """Stop after so many epochs without a lower validation loss. Default: train all epochs."""
     batch_size: int = 100
     """Images per step."""
     learning_rate: float = 1e-3

@@ -43,6 +43,8 @@ class PhotoConfig(RunConfig):
 
     epochs: int = 10
     """Number of passes over the training images."""
+    patience: int | None = None
+    """Stop after so many epochs without a lower validation loss. Default: train all epochs."""
     batch_size: int = 32
     """Images per step."""
     learning_rate: float = 3e-3

@@ -214,7 +214,7 @@ class PhotoJob:
         """Check that the frozen part has not changed, and print the scores."""
         if self.trainable.fingerprint(state.variables) != self.fingerprint:
             raise UserError("the frozen part has changed during training: this is a bug, please report it")
-        self.show(state, evaluation, self.config.epochs)
+        self.show(state, evaluation, self.run.read_metrics()[-1]["epoch"])
 
     def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
         """Print the scores, and write them to a file."""

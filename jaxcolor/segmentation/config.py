@@ -56,6 +56,8 @@ class SegmentConfig(RunConfig):
 
     epochs: int = 20
     """Number of passes over the training images."""
+    patience: int | None = None
+    """Stop after so many epochs without a lower validation loss. Default: train all epochs."""
     batch_size: int = 8
     """Images per step."""
     learning_rate: float = 1e-3

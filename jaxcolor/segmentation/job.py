@@ -216,7 +216,7 @@ class SegmentJob:
             raise UserError("the frozen part has changed during training: this is a bug, please report it")
         if self.config.train != "all":
             print("The frozen weights are unchanged.")
-        self.show(state, evaluation, self.config.epochs)
+        self.show(state, evaluation, self.run.read_metrics()[-1]["epoch"])
 
     def show(self, state: TrainState, evaluation: Evaluation, epoch: int) -> None:
         """Print the IoU of each class, the scores and their meaning, and write them to files."""

@@ -99,6 +99,7 @@ class RunConfig(FolderConfig):
     precision: str
     schedule: str
     devices: int | None
+    patience: int | None
 
     @property
     def memory_advice(self) -> str:
@@ -132,6 +133,7 @@ class RunConfig(FolderConfig):
             raise UserError("--out is for --predict: leave it out")
         if self.checkpoint != "best" and not (self.evaluate or self.init_from or self.predict):
             raise UserError("--checkpoint is for --evaluate, --predict and --init-from: leave it out")
+        require(self.patience is None or self.patience >= 1, "patience", "at least 1", self.patience)
         require(self.devices is None or self.devices >= 1, "devices", "at least 1", self.devices)
         self.check_name()
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from jaxcolor.errors import UserError, reason
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.engine import OnStep
+from jaxcolor.training.history import has_stalled
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState
@@ -53,9 +54,17 @@ class NonFiniteLossError(Exception):
 
 
 def fit(
-    task: Task, state: TrainState, run: RunFolder, checkpoints: Checkpoints, epochs: int, timing: Timing
+    task: Task,
+    state: TrainState,
+    run: RunFolder,
+    checkpoints: Checkpoints,
+    epochs: int,
+    timing: Timing,
+    patience: int | None = None,
 ) -> tuple[TrainState, Evaluation]:
     """Train until `epochs` are done, and return the state and the evaluation of the last epoch.
+
+    With `patience`, the training ends after so many epochs without a lower validation loss.
 
     Each epoch logs its metrics. Its checkpoint and its drawings are written beside the next epoch, which
     waits for both before it logs its own metrics. A run that is killed before the checkpoint is complete
@@ -77,12 +86,15 @@ def fit(
     run.rewind(done or -1)
     history = run.read_metrics()
 
+    def is_over() -> bool:
+        return bool(history) and (history[-1]["epoch"] == epochs or has_stalled(history, patience))
+
     with Progress(epochs * task.images, done * task.images) as progress, Drawings(task, timing) as drawings:
         evaluation: Evaluation | None = None
         if done:
             progress.wait("evaluating")
             evaluation = _evaluate(task, state, timing)
-            drawings.draw(state, done, history, evaluation, last=done == epochs)
+            drawings.draw(state, done, history, evaluation, last=is_over())
         elif task.evaluates_first and not history:
             start = time.perf_counter()
             progress.wait("evaluating")
@@ -90,7 +102,9 @@ def fit(
             _log(run, history, {"epoch": 0, **evaluation.metrics}, start)
             progress.line(describe(history[-1], epochs))
         progress.wait("compiling")
-        for epoch in range(done + 1, epochs + 1):
+        epoch = done
+        while not is_over():
+            epoch += 1
             start = time.perf_counter()
             try:
                 state, metrics, evaluation = _epoch(task, state, epoch, progress, timing)
@@ -102,7 +116,9 @@ def fit(
                 _log(run, history, {"epoch": epoch, **metrics}, start)
                 checkpoints.save(epoch, state, metrics["val_loss"])
             progress.line(describe(history[-1], epochs))
-            drawings.draw(state, epoch, history, evaluation, last=epoch == epochs)
+            drawings.draw(state, epoch, history, evaluation, last=is_over())
+        if epoch < epochs:
+            progress.line(f"Stopped after {patience} epochs without a lower validation loss")
         with timing.part("saving"):
             checkpoints.wait()
     assert evaluation is not None, "there is at least one epoch"

@@ -12,6 +12,13 @@ def best_epoch(history: History) -> int:
     return min(trained, key=lambda metrics: (metrics["val_loss"], -metrics["epoch"]))["epoch"]
 
 
+def has_stalled(history: History, patience: int | None) -> bool:
+    """Return whether the loss was not below its lowest value in the last `patience` epochs. None: never."""
+    if patience is None or not any(metrics["epoch"] > 0 for metrics in history):
+        return False
+    return history[-1]["epoch"] - best_epoch(history) >= patience
+
+
 def describe_best(history: History, epoch: int) -> str | None:
     """Return a sentence on the best epoch of a run, whose scores after `epoch` are shown.
 

@@ -107,7 +107,8 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
         print(f"{job.announce(record)}; {on_device(record['device'])}; into {folder.path}", flush=True)
         with Checkpoints(folder.checkpoints, job.trainable) as checkpoints:
-            state, evaluation = fit(job, state, folder, checkpoints, job.config.epochs, timing)
+            epochs, patience = job.config.epochs, job.config.patience
+            state, evaluation = fit(job, state, folder, checkpoints, epochs, timing, patience)
         with timing.part("evaluation"):
             job.finish(state, evaluation)
     return folder.read_metrics()[-1]

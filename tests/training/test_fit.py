@@ -53,10 +53,18 @@ class Counting:
         return [lambda: self.calls.append(f"draw {epoch}, last {last}")]
 
 
-def start(task: Counting, epochs: int) -> tuple[float, dict[str, float]]:
+class Stalling(Counting):
+    """A task whose loss is lowest after epoch 2."""
+
+    def evaluate(self, state: TrainState) -> Evaluation:
+        self.calls.append("evaluate")
+        return Evaluation({"val_loss": 1 + abs(float(state.params["w"]) - 2)}, details="seen")
+
+
+def start(task: Counting, epochs: int, patience: int | None = None) -> tuple[float, dict[str, float]]:
     state = create_state(abs, {"params": {"w": jnp.zeros(())}}, optax.sgd(1.0))
     with Checkpoints(task.run.checkpoints) as checkpoints:
-        state, evaluation = fit(task, state, task.run, checkpoints, epochs, Timing("start"))
+        state, evaluation = fit(task, state, task.run, checkpoints, epochs, Timing("start"), patience)
     return float(state.params["w"]), evaluation.metrics
 
 
@@ -125,6 +133,23 @@ def test_a_finished_run_is_only_evaluated_and_drawn(run: RunFolder) -> None:
     assert run.metrics_file.read_text() == before
     with pytest.raises(UserError, match="has trained 2 epochs already: --epochs must be at least 2"):
         start(Counting(run), 1)
+
+
+@pytest.mark.parametrize(("patience", "last"), [(1, 3), (3, 5), (9, 8), (None, 8)])
+def test_training_stops_without_a_lower_loss(
+    run: RunFolder, capsys: pytest.CaptureFixture[str], patience: int | None, last: int
+) -> None:
+    task = Stalling(run, evaluates_first=True)
+    assert start(task, 8, patience)[0] == last
+    assert f"draw {last}, last True" in task.calls
+    assert sum("last True" in call for call in task.calls) == 1
+    said = f"Stopped after {patience} epochs without a lower validation loss" in capsys.readouterr().out
+    assert said == (last < 8)
+    # A run that has stopped is finished. With more patience it goes on.
+    resumed = Stalling(run, evaluates_first=True)
+    assert start(resumed, 8, patience)[0] == last
+    assert f"train {last + 1}" not in resumed.calls
+    assert start(Stalling(run, evaluates_first=True), 8)[0] == 8
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])
