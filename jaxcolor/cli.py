@@ -39,6 +39,7 @@ commands:
   convert     turn annotations of COCO or labelme into images and masks
   inspect     report what a folder of images and masks holds, and its problems
   runs        list the runs in a folder, with scores and settings that differ
+  compare     draw what several runs predict for the same images
   analyze     answer the assignment's questions (in a clone of the repository)
   benchmark   compare jaxcolor with PyTorch (in a clone of the repository)
 
@@ -194,6 +195,18 @@ def runs(arguments: Sequence[str] | None = None, prog: str | None = None) -> Non
     list_runs(dataclasses.replace(config, folder=expand_user(config.folder), plot=plot))
 
 
+def compare(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run `jaxcolor compare`."""
+    import tyro
+
+    from jaxcolor.comparison import CompareConfig, compare
+
+    refuse_empty(arguments)
+    config = tyro.cli(CompareConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    images, out = tuple(map(expand_user, config.images)), expand_user(config.out)
+    compare(dataclasses.replace(config, images=images, out=out))
+
+
 def run_study(name: str, arguments: Sequence[str], prog: str) -> None:
     """Run a script of experiments/. Raises `UserError` outside of a clone of the repository."""
     script = Path(__file__).parents[1] / "experiments" / f"{name}.py"
@@ -208,7 +221,8 @@ def run_study(name: str, arguments: Sequence[str], prog: str) -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "colorize": colorize, "segment": segment, "convert": convert, "inspect": inspect, "runs": runs
+    "colorize": colorize, "segment": segment, "convert": convert, "inspect": inspect, "runs": runs,
+    "compare": compare,
 }  # fmt: skip
 # Scripts in experiments/, which the installed package does not contain.
 STUDIES: dict[str, Callable[..., None]] = {
