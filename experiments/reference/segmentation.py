@@ -13,6 +13,7 @@ from torchvision.models.resnet import Bottleneck
 HEAD_STAGES = {
     segmentation.DeepLabV3: {"aspp": "classifier.0", "conv": "classifier.3", "classifier": "classifier.4"},
     segmentation.FCN: {"conv": "classifier.2", "classifier": "classifier.4"},
+    segmentation.LRASPP: {"conv": "classifier.cbr", "classifier": "classifier"},
 }
 
 

@@ -79,6 +79,11 @@ BACKBONES = {
         MobileNetV3Large,
         16,
         partial(published.torchvision, "deeplabv3_mobilenet_v3_large-fc3c493d.pth", "sha256:fc3c493d"),
+        {
+            "lraspp": partial(
+                published.torchvision, "lraspp_mobilenet_v3_large-d234d4ea.pth", "sha256:d234d4ea"
+            )
+        },
         rates=(24, 48, 72),  # 12, 24 and 36 at an output stride of 16
         auxiliary=1,
     ),

@@ -21,9 +21,10 @@ RATES = (12, 24, 36)  # of the dilated convolutions, at an output stride of 8
 WIDTH = 256  # channels of DeepLabV3's heads
 LOW_WIDTH = 48  # channels of DeepLabV3+'s features at a stride of 4
 PYRAMID_WIDTH = 96  # channels of the pyramid's head
+LRASPP_WIDTH = 128  # channels of LR-ASPP's coarse features
 DROPOUT = 0.1  # of the heads of the pyramid and the FCN; that of ASPP is 0.5, as in torchvision
 # Which of the backbone's features a head takes: those at strides of 4, 8, 16 and 32, or the output stride.
-LEVELS = {"deeplabv3": (3,), "deeplabv3plus": (0, 3), "fpn": (0, 1, 2, 3), "fcn": (3,)}
+LEVELS = {"deeplabv3": (3,), "deeplabv3plus": (0, 3), "fpn": (0, 1, 2, 3), "fcn": (3,), "lraspp": (1, 3)}
 
 Logits = Float[Array, "batch rows columns class"]
 Levels = Sequence[Features]
@@ -127,9 +128,46 @@ class FCNHead(nn.Module):
         return self.dropout(x, deterministic=not train)
 
 
+class LRASPPHead(nn.Module):
+    """Features whose channels are scaled by means over the image, enlarged to those at a stride of 8.
+
+    Howard et al., arXiv:1905.02244.
+    """
+
+    classes: int
+    rates: tuple[int, ...]  # not used: the head has no dilated convolutions
+    dtype: DTypeLike = jnp.float32
+
+    def setup(self) -> None:
+        self.conv = ConvNorm(LRASPP_WIDTH, dtype=self.dtype)
+        self.scale = nn.Conv(LRASPP_WIDTH, (1, 1), use_bias=False, dtype=self.dtype)
+        self.classifier = LRASPPClassifier(self.classes, self.dtype)
+
+    def features(self, levels: Levels, *, train: bool, valid: Valid | None = None) -> Features:
+        """Return the input of the last layer: the finer features, then the coarser ones."""
+        fine, coarse = levels
+        factors = nn.sigmoid(self.scale(coarse.mean(axis=(1, 2), keepdims=True)))
+        coarse = self.conv(coarse, train=train, valid=valid) * factors
+        coarse = resize_bilinear(coarse, (fine.shape[1], fine.shape[2]))
+        return jnp.concatenate([fine, coarse], axis=-1)
+
+
+class LRASPPClassifier(nn.Module):
+    """A score per class: the sum of one from the finer features and one from the coarser ones."""
+
+    classes: int
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Images) -> Logits:
+        conv = partial(nn.Conv, self.classes, (1, 1), dtype=self.dtype)
+        return conv(name="low")(x[..., :-LRASPP_WIDTH]) + conv(name="high")(x[..., -LRASPP_WIDTH:])
+
+
 HEADS = {
     "deeplabv3": DeepLabV3Head,
     "deeplabv3plus": DeepLabV3PlusHead,
     "fpn": PyramidHead,
     "fcn": FCNHead,
+    "lraspp": LRASPPHead,
 }

@@ -24,9 +24,9 @@ class SegmentationNet(nn.Module):
     """A backbone, and a head that classifies each position of its features.
 
     Logits are [batch, rows, columns, classes]: `output_stride` times smaller than the images with the heads
-    of DeepLabV3 and FCN, 4 times with the others. `jaxcolor.layers.resize_bilinear` brings them to the size
-    of the images. Frozen parts run with the running averages of BatchNorm and without dropout. `dtype` is
-    that of the products; parameters are float32.
+    of DeepLabV3 and FCN, 8 times with that of LR-ASPP, 4 times with the others.
+    `jaxcolor.layers.resize_bilinear` brings them to the size of the images. Frozen parts run with the running
+    averages of BatchNorm and without dropout. `dtype` is that of the products; parameters are float32.
     """
 
     architecture: str = "efficientnet-lite0"  # a name in BACKBONES

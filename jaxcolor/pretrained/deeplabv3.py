@@ -190,7 +190,7 @@ def tables(backbone: str, head: str = "deeplabv3") -> dict[str, Table]:
     return {
         "backbone": BACKBONES[backbone].build(32, jnp.float32).keys(),
         "head": HEADS.get(head, _deeplabv3)(),
-        "classifier": conv("classifier.4", ("head", "classifier"), bias=True),
+        "classifier": _lraspp_classifier() if head == "lraspp" else _classifier(),
         "aux_head": conv_norm("aux_classifier.0", "aux_classifier.1", ("aux_head", "conv")),
         "aux_classifier": conv("aux_classifier.4", ("aux_head", "classifier"), bias=True),
     }
@@ -219,5 +219,22 @@ def _fcn() -> Table:
     return conv_norm("classifier.0", "classifier.1", ("head", "conv"))
 
 
+def _lraspp() -> Table:
+    """Return the keys of torchvision's LRASPPHead without its last layer."""
+    table = conv_norm("classifier.cbr.0", "classifier.cbr.1", ("head", "conv"))
+    return table | conv("classifier.scale.1", ("head", "scale"))
+
+
+def _classifier() -> Table:
+    """Return the keys of the last layer of torchvision's DeepLabHead and FCNHead."""
+    return conv("classifier.4", ("head", "classifier"), bias=True)
+
+
+def _lraspp_classifier() -> Table:
+    """Return the keys of the last layer of torchvision's LRASPPHead."""
+    low = conv("classifier.low_classifier", ("head", "classifier", "low"), bias=True)
+    return low | conv("classifier.high_classifier", ("head", "classifier", "high"), bias=True)
+
+
 # The heads that files may have.
-HEADS = {"deeplabv3": _deeplabv3, "fcn": _fcn}
+HEADS = {"deeplabv3": _deeplabv3, "fcn": _fcn, "lraspp": _lraspp}

@@ -38,11 +38,11 @@ class SegmentConfig(RunConfig):
     """Backbone network: efficientnet-lite0, efficientnet-lite1 or efficientnet-lite2 (installed with
     jaxcolor; trained on ImageNet, with a new head), resnet18 or resnet34 (downloaded; likewise), resnet50
     or resnet101 (downloaded; torchvision's weights for all of DeepLabV3 or FCN), or mobilenet-v3-large
-    (downloaded; torchvision's weights for all of DeepLabV3)."""
-    head: Literal["deeplabv3", "deeplabv3plus", "fpn", "fcn"] = "deeplabv3"
+    (downloaded; torchvision's weights for all of DeepLabV3 or LR-ASPP)."""
+    head: Literal["deeplabv3", "deeplabv3plus", "fpn", "fcn", "lraspp"] = "deeplabv3"
     """The part after the backbone: that of DeepLabV3, which sees one place in 16×16 pixels; of DeepLabV3+,
-    which adds details at a stride of 4; a light pyramid of features at strides of 4 to 32; or that of FCN,
-    one convolution."""
+    which adds details at a stride of 4; a light pyramid of features at strides of 4 to 32; that of FCN, one
+    convolution; or that of LR-ASPP, quick, with details at a stride of 8."""
     train: Literal["last", "head", "all"] = "head"
     """The trainable part: the last layer, everything after the backbone, or everything."""
     weights: Path | None = None
@@ -52,7 +52,7 @@ class SegmentConfig(RunConfig):
     """Size of the image divided by that of the coarsest features: 8, 16 or 32. Default: 32 for --head fpn,
     otherwise 8 for resnet50 and resnet101, and 16 for the others."""
     aux: bool = False
-    """With --train all: also train an auxiliary head on the last stage of the backbone but one."""
+    """With --train all: also train an auxiliary head on finer features of the backbone."""
 
     epochs: int = 20
     """Number of passes over the training images."""

@@ -52,7 +52,13 @@ from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder, find_run
 from jaxcolor.training.state import TrainState, create_state
 
-HEAD_NAMES = {"deeplabv3": "DeepLabV3", "deeplabv3plus": "DeepLabV3+", "fpn": "Feature pyramid", "fcn": "FCN"}
+HEAD_NAMES = {
+    "deeplabv3": "DeepLabV3",
+    "deeplabv3plus": "DeepLabV3+",
+    "fpn": "Feature pyramid",
+    "fcn": "FCN",
+    "lraspp": "LR-ASPP",
+}
 SAMPLES = 3  # images drawn of each kind: some from all over the split, the best and the worst
 ABOUT_SAMPLE = "These scores are for generated shapes: they say nothing about VOC."
 LOSSES = {"train_loss": "train", "val_loss": "validation"}

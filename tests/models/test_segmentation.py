@@ -41,7 +41,7 @@ def test_features_are_smaller_by_the_output_stride(
     assert logits.shape == (2, *(-(-n // stride) for n in size), 5)
 
 
-@pytest.mark.parametrize("decoder", ["deeplabv3", "deeplabv3plus", "fpn"])
+@pytest.mark.parametrize("decoder", ["deeplabv3", "deeplabv3plus", "fpn", "fcn", "lraspp"])
 def test_features_of_a_frozen_part_give_the_same_logits(decoder: str, tmp_path: Path) -> None:
     x = jax.random.normal(jax.random.key(0), (1, 48, 64, 3))
 
@@ -65,6 +65,14 @@ def test_other_heads_have_logits_at_a_stride_of_4(architecture: str, decoder: st
     x = jnp.zeros((2, 65, 96, 3))
     variables = jax.eval_shape(model.init, jax.random.key(0), x)
     assert jax.eval_shape(model.apply, variables, x).shape == (2, 17, 24, 5)
+
+
+def test_lraspp_is_as_large_as_torchvisions() -> None:
+    model = SegmentationNet("mobilenet-v3-large", 21, 16, decoder="lraspp")
+    x = jnp.zeros((2, 65, 96, 3))
+    variables = jax.eval_shape(model.init, jax.random.key(0), x)
+    assert sum(leaf.size for leaf in jax.tree.leaves(variables["params"])) == 3_221_538
+    assert jax.eval_shape(model.apply, variables, x).shape == (2, 9, 12, 21)
 
 
 def test_the_pyramid_is_light() -> None:

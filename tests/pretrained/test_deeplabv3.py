@@ -54,7 +54,8 @@ def served(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("architecture", "head"), [*((name, "deeplabv3") for name in BACKBONES), ("resnet50", "fcn")]
+    ("architecture", "head"),
+    [*((name, "deeplabv3") for name in BACKBONES), ("resnet50", "fcn"), ("mobilenet-v3-large", "lraspp")],
 )
 def test_every_variable_has_one_key(architecture: Any, head: str) -> None:
     places = [place.path for table in tables(architecture, head).values() for place in table.values()]
@@ -69,12 +70,16 @@ def test_each_head_has_its_published_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "in_file"), [("fcn", "deeplabv3"), ("deeplabv3", "fcn"), ("fpn", "fcn"), ("fcn", "fcn")]
-)
+    ("head", "in_file"),
+    [
+        ("fcn", "deeplabv3"), ("deeplabv3", "fcn"), ("fpn", "fcn"), ("fcn", "fcn"),
+        ("lraspp", "deeplabv3"), ("deeplabv3", "lraspp"), ("lraspp", "lraspp"),
+    ],
+)  # fmt: skip
 def test_another_head_stays_new(served: dict, head: str, in_file: str) -> None:
-    weights = weights_of("resnet50", variables("resnet50", aux=True, head=in_file), in_file)
-    served["set"](weights=weights)
-    found = load_pretrained("resnet50", variables("resnet50", aux=True, head=head), served["file"], head)
+    name = "mobilenet-v3-large"
+    served["set"](weights=weights_of(name, variables(name, aux=True, head=in_file), in_file))
+    found = load_pretrained(name, variables(name, aux=True, head=head), served["file"], head)
     parts = ("backbone", "head", "classifier", "aux_head", "aux_classifier")
     state = "pretrained" if head == in_file else "new"
     assert [found.facts[part] for part in parts] == ["pretrained", state, state, "pretrained", "pretrained"]
