@@ -80,6 +80,8 @@ MUTATIONS = [
     M("models/unet.py", "dilation=self.dilation, name=\"layer3\"", "dilation=1, name=\"layer3\"", "models/test_unet.py"),
     M("models/heads.py", "RATES = (12, 24, 36)", "RATES = (6, 12, 18)", "models/test_segmentation.py"),
     M("models/segmentation.py", "rate * 8 // self.output_stride", "rate", "models/test_segmentation.py"),
+    M("models/efficientnet.py", "0.9 * features", "0.8 * features", "models/test_efficientnet.py"),
+    M("models/resnet.py", "self.next_dilation, activation", "1, activation", "models/test_resnet.py"),
     M("models/resnet.py", "constant_values=-jnp.inf", "constant_values=0", "models/test_resnet.py"),
     # Training
     M("training/batches.py", "valid[len(order) :] = 0", "valid[len(order) :] = 1", "training/test_batches.py"),
