@@ -245,7 +245,7 @@ class SegmentConfig(RunConfig):
 # The settings of a run with a pyramid of features: docs/segmentation.md compares them with others.
 PYRAMID: dict[str, Any] = {
     "head": "fpn", "optimizer": "adamw", "learning_rate": 3e-3, "weight_decay": 0.01, "schedule": "one-cycle",
-    "ema": 0.99,
+    "ema": 0.99, "epochs": 10,
 }  # fmt: skip
 AUGMENTED: dict[str, Any] = {
     "crop": 320, "scale": (0.75, 1.6), "jitter": 0.3, "blur": 1.0
