@@ -29,7 +29,7 @@ def test_the_content_says_what_a_file_is(name: str, tmp_path: Path) -> None:
         (b"\n<!DOCTYPE html><html>Not found", "w.pth is a web page: download the file"),
         (b"<html lang=en>", "w.pth is a web page: download the file"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "w.pth is a pointer of Git LFS"),
-        (gzip.compress(b"weights"), "w.pth is compressed with gzip: unpack it"),
+        (gzip.compress(b"weights", mtime=0), "w.pth is compressed with gzip: unpack it"),
         (b"\x89HDF\r\n\x1a\n\0\0", "w.pth is an HDF5 file, such as Keras writes: give a .pth"),
         (b"others", "as weights of PyTorch: it is not a file that torch.save wrote; save the weights alone"),
     ],
