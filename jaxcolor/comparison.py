@@ -15,7 +15,7 @@ from jaxcolor.data.photographs import load_photographs
 from jaxcolor.drawing import GAP, row, sheet
 from jaxcolor.errors import UserError
 from jaxcolor.files import check_writable
-from jaxcolor.images import LabelMap, save_image
+from jaxcolor.images import LabelMap, image_format, save_image
 from jaxcolor.loading import load
 from jaxcolor.predict import find_files
 from jaxcolor.segmentation.drawing import overlay
@@ -39,15 +39,17 @@ class CompareConfig:
 
 
 def compare(config: CompareConfig) -> None:
-    """Draw the images, and what each run predicts for them. Raises `UserError` before anything is predicted.
+    """Draw the images, and what each run predicts for them.
 
-    There must be two different runs or more.
+    Raises `UserError` for fewer than two runs, for a run or an image that cannot be read, and for a format
+    that Pillow cannot write, all before anything is predicted.
     """
     if len(set(config.runs)) < 2:
         raise UserError("give two runs or more to compare")
-    check_writable(config.out.parent)
+    image_format(config.out)
     images = read_images(config.images)
     models = {run: load(run) for run in config.runs}
+    check_writable(config.out.parent)
     strips = {"image": strip(images)}
     with Progress(len(models) * len(images), 0, "predicting") as progress:
         for run, model in models.items():

@@ -127,7 +127,7 @@ MUTATIONS = [
     # Data
     M("data/cifar10.py", "reshape(3, SIDE, SIDE).transpose(1, 2, 0)", "reshape(SIDE, SIDE, 3)", "data/test_cifar10.py"),
     M("data/photographs.py", "TRAIN_SHARE = 0.75", "TRAIN_SHARE = 0.5", "data/test_photographs.py"),
-    M("pretrained/keys.py", "KERNEL = (2, 3, 1, 0)", "KERNEL = (3, 2, 1, 0)", "pretrained/test_deeplabv3.py"),
+    M("pretrained/keys.py", "KERNEL = (2, 3, 1, 0)", "KERNEL = (3, 2, 1, 0)", "pretrained/test_networks.py"),
 ]  # fmt: skip
 
 

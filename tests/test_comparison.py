@@ -58,6 +58,18 @@ def test_without_images_the_photographs_of_packages_are_drawn(tmp_path: Path) ->
     assert Image.open(tmp_path / "a.png").width > 8 * 150
 
 
+def test_a_format_that_cannot_be_written_is_refused_at_once(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def predict(network: Red, image: np.ndarray) -> ColorImage:
+        raise AssertionError("nothing is predicted")
+
+    monkeypatch.setattr(Red, "predict", predict)
+    with pytest.raises(UserError, match=r"no image format has the suffix \.xyz"):
+        compare(CompareConfig(("red", "sky"), (image,), tmp_path / "new" / "a.xyz"))
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("runs", [("red",), ("red", "red")])
 def test_one_run_is_nothing_to_compare(runs: tuple[str, ...], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="give two runs or more to compare"):

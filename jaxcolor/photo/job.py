@@ -37,7 +37,7 @@ from jaxcolor.photo.task import (
     to_lab,
 )
 from jaxcolor.predict import predict_files
-from jaxcolor.pretrained.deeplabv3 import Pretrained
+from jaxcolor.pretrained.networks import Pretrained
 from jaxcolor.training import run
 from jaxcolor.training.batches import epoch_order, make_batches
 from jaxcolor.training.devices import Devices

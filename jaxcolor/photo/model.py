@@ -6,7 +6,7 @@ from jaxcolor.errors import UserError
 from jaxcolor.models.photo import PhotoNet
 from jaxcolor.models.variables import variable_shapes
 from jaxcolor.photo.config import PhotoConfig
-from jaxcolor.pretrained.deeplabv3 import Pretrained, load_pretrained
+from jaxcolor.pretrained.networks import Pretrained, load_pretrained
 
 ARCHITECTURE = "efficientnet-lite0"
 

@@ -18,7 +18,7 @@ from jaxcolor.errors import UserError
 from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.segmentation import SegmentationNet
 from jaxcolor.predict import predict_files
-from jaxcolor.pretrained.deeplabv3 import Pretrained
+from jaxcolor.pretrained.networks import Pretrained
 from jaxcolor.segmentation.config import WEIGHTED, SegmentConfig
 from jaxcolor.segmentation.data import Dataset, load_dataset
 from jaxcolor.segmentation.drawing import Panel, draw_legend, draw_predictions

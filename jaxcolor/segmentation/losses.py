@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Integer
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.segmentation.config import LossName
 
-FOCUS = 2.0  # of the focal loss: the higher, the less count pixels that are nearly right
+FOCUS = 2.0  # of the focal loss: a higher value gives less weight to pixels that are nearly right
 
 Logits = Float[Array, "batch height width class"]
 Labels = Integer[Array, "batch height width"]
@@ -59,8 +59,8 @@ def focal(logits: Logits, labels: Labels, class_weights: ClassWeights) -> Number
 def dice(logits: Logits, labels: Labels, class_weights: ClassWeights) -> Number:
     """Return the mean of 1 − 2 |A ∩ B| / (|A| + |B|) over the classes in the labels.
 
-    A is the set of the pixels of a class, and B that of the pixels that the network gives it, each as far as
-    its probability (Milletari et al., arXiv:1606.04797). Classes have no weights, because all count alike.
+    A is the set of the pixels of a class. In B, the prediction, each pixel counts with the probability of the
+    class (Milletari et al., arXiv:1606.04797). The weights of the classes are not used: all count alike.
     """
     both, either = overlaps(logits, labels)
     return mean_of_present(1 - 2 * both / jnp.maximum(either, 1), labels)
@@ -76,7 +76,7 @@ def soft_iou(logits: Logits, labels: Labels, class_weights: ClassWeights) -> Num
 
 
 def pixel_losses(logits: Logits, labels: Labels) -> Float[Array, "batch height width"]:
-    """Return the cross-entropy of each pixel. Those of void are of no use."""
+    """Return the cross-entropy of each pixel. The values of void pixels have no meaning."""
     chosen = jnp.where(are_labels(labels, logits.shape[-1]), logits, 0).sum(-1)
     return jax.nn.logsumexp(logits, axis=-1) - chosen
 

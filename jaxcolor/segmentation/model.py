@@ -13,7 +13,7 @@ from jaxcolor.errors import UserError
 from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.segmentation import SegmentationNet, Stage
 from jaxcolor.models.variables import variable_shapes, with_initialized
-from jaxcolor.pretrained.deeplabv3 import Pretrained, describe, load_pretrained
+from jaxcolor.pretrained.networks import Pretrained, describe, load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 
 

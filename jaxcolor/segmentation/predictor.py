@@ -16,12 +16,12 @@ from jaxcolor.images import ImageLike, LabelMap, as_images, save_image
 from jaxcolor.layers.resize import interpolation
 from jaxcolor.models.segmentation import SegmentationNet
 from jaxcolor.models.variables import variable_shapes
-from jaxcolor.pretrained.deeplabv3 import load_pretrained
+from jaxcolor.pretrained.networks import load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.drawing import overlay
 from jaxcolor.segmentation.model import build_model, check_weights, logits_size
 from jaxcolor.segmentation.preprocess import STEP, network_sizes, resize_image
-from jaxcolor.segmentation.task import TRAINABLE, predict, probabilities
+from jaxcolor.segmentation.task import TRAINABLE, logits_of, predict
 from jaxcolor.segmentation.views import averaged_views, windows
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.compilation import jit, set_up
@@ -40,7 +40,7 @@ class LabelPredictor:
     def __init__(self, model: SegmentationNet):
         self.model = model
         self._labels = jit(predict)
-        self._probabilities = jit(probabilities)
+        self._probabilities = jit(lambda *arguments: jax.nn.softmax(logits_of(*arguments)))
 
     def __call__(
         self, state: TrainState, image: Pixels, size: Size, tta: bool = False, window: int | None = None

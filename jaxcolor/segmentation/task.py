@@ -125,16 +125,6 @@ def predict(
     return logits_of(state, image, rows, columns).argmax(-1).astype(jnp.uint8)
 
 
-def probabilities(
-    state: TrainState,
-    image: Integer[Array, "1 height width 3"],
-    rows: Float[Array, "_ _"],
-    columns: Float[Array, "_ _"],
-) -> Float[Array, "_ _ class"]:
-    """Return the probability of each class for each pixel, at the size of `predict`."""
-    return jax.nn.softmax(logits_of(state, image, rows, columns))
-
-
 def logits_of(
     state: TrainState,
     image: Integer[Array, "1 height width 3"],

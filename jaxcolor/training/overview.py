@@ -1,6 +1,6 @@
 """`jaxcolor runs`: a table of all runs in a folder, and their curves in one figure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -62,8 +62,11 @@ def list_runs(config: RunsConfig) -> None:
     if not runs and not others:
         raise UserError(f"there are no runs in {config.folder}: give the folder that holds them")
     tasks = [task for task in SCORES if any(run.task == task for run in runs)]
-    tables = [make_table([run for run in runs if run.task == task], config.sort) for task in tasks]
-    print("\n\n".join(format_table(table) for table in tables))
+    groups = [[run for run in runs if run.task == task] for task in tasks]
+    columns = dict.fromkeys(column for group in groups for column in orders(group))
+    if runs and config.sort not in columns:
+        raise UserError(f"there is no column {config.sort!r}: sort by {', '.join(columns)}")
+    print("\n\n".join(format_table(make_table(group, config.sort)) for group in groups))
     for name, problem in others.items():
         print(f"{name}: {problem}")
     if config.plot and runs:
@@ -100,26 +103,19 @@ def find_runs(folder: Path) -> tuple[list[Run], dict[str, str]]:
 def make_table(runs: Sequence[Run], sort: str) -> list[list[str]]:
     """Return the rows of a table of runs of one program, the headings first.
 
-    Raises `UserError` if there is no column `sort`.
+    Without a column `sort` the runs are sorted by their loss.
     """
     task = runs[0].task
     score, is_share = SCORES[task]
     different = differing_settings(runs)
-    orders: dict[str, Any] = {
-        "run": lambda run: run.name,
-        "loss": lambda run: run.value("val_loss", run.best),
-        "score": lambda run: -run.value(score, run.best),
-        "time": lambda run: run.seconds,
-    } | {name: lambda run, name=name: show(run.settings.get(name)) for name in different}
-    if sort not in orders:
-        raise UserError(f"there is no column {sort!r}: sort by {', '.join(orders)}")
+    order = orders(runs).get(sort) or orders(runs)["loss"]
 
     def show_score(value: float) -> str:
         return f"{100 * value:.1f} %" if is_share else f"{value:.2f}"
 
     label = score.removeprefix("val_").replace("_", " ")
     rows = [[task, "epochs", "best", "loss", "last loss", label, f"last {label}", "time", *different]]
-    for run in sorted(runs, key=orders[sort]):
+    for run in sorted(runs, key=order):
         last = run.history[-1]["epoch"]
         rows.append(
             [
@@ -133,6 +129,17 @@ def make_table(runs: Sequence[Run], sort: str) -> list[list[str]]:
             ]
         )
     return rows
+
+
+def orders(runs: Sequence[Run]) -> dict[str, Callable[[Run], Any]]:
+    """Return what the runs of one program can be sorted by, by the names of the columns."""
+    score, _ = SCORES[runs[0].task]
+    return {
+        "run": lambda run: run.name,
+        "loss": lambda run: run.value("val_loss", run.best),
+        "score": lambda run: -run.value(score, run.best),
+        "time": lambda run: run.seconds,
+    } | {name: lambda run, name=name: show(run.settings.get(name)) for name in differing_settings(runs)}
 
 
 def differing_settings(runs: Sequence[Run]) -> list[str]:

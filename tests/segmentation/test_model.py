@@ -7,7 +7,7 @@ import pytest
 from flax.traverse_util import flatten_dict
 
 from jaxcolor.errors import UserError
-from jaxcolor.pretrained.deeplabv3 import load_pretrained
+from jaxcolor.pretrained.networks import load_pretrained
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.model import build_model, feature_shapes, load_variables, logits_size
 

@@ -66,6 +66,14 @@ def test_runs_are_sorted(
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == names
 
 
+def test_a_column_need_not_be_in_every_table(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    list_runs(RunsConfig(folder, "model"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if line][:5] == [
+        "colorize", "second", "first", "segment", "street"
+    ]  # fmt: skip
+
+
 def test_an_unknown_column_is_refused_with_those_there_are(folder: Path) -> None:
     with pytest.raises(UserError, match="there is no column 'speed': sort by run, loss, score, time, model"):
         list_runs(RunsConfig(folder, "speed"))

@@ -18,7 +18,7 @@ from reference import segmentation as reference
 from jaxcolor.layers import resize_bilinear
 from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.segmentation import SegmentationNet
-from jaxcolor.pretrained.deeplabv3 import load_pretrained
+from jaxcolor.pretrained.networks import load_pretrained
 
 TOLERANCE = 1e-4  # of the largest activation
 

@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 from jaxcolor.errors import UserError
 from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.segmentation import SegmentationNet
-from jaxcolor.pretrained import deeplabv3 as module
-from jaxcolor.pretrained.deeplabv3 import describe, load_pretrained, tables
+from jaxcolor.pretrained import networks as module
+from jaxcolor.pretrained.networks import describe, load_pretrained, tables
 from jaxcolor.pretrained.state_dict import StateDict
 
 

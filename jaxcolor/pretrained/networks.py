@@ -165,7 +165,7 @@ def _contents(keys: Iterable[str], backbone: str) -> str:
     others = []
     for other in BACKBONES:
         needed = set(tables(other)["backbone"])
-        heads = {key for head in HEADS for table in tables(other, head).values() for key in table}
+        heads = {key for head in HEAD_KEYS for table in tables(other, head).values() for key in table}
         for prefix in _prefixes(keys, other):
             names = set(_name(keys, other, prefix).keys.values())
             if needed <= names <= heads:
@@ -189,7 +189,7 @@ def tables(backbone: str, head: str = "deeplabv3") -> dict[str, Table]:
     """Return the table of keys of each part of a network. A head that no file has gets those of DeepLabV3."""
     return {
         "backbone": BACKBONES[backbone].build(32, jnp.float32).keys(),
-        "head": HEADS.get(head, _deeplabv3)(),
+        "head": HEAD_KEYS.get(head, _deeplabv3)(),
         "classifier": _lraspp_classifier() if head == "lraspp" else _classifier(),
         "aux_head": conv_norm("aux_classifier.0", "aux_classifier.1", ("aux_head", "conv")),
         "aux_classifier": conv("aux_classifier.4", ("aux_head", "classifier"), bias=True),
@@ -198,7 +198,7 @@ def tables(backbone: str, head: str = "deeplabv3") -> dict[str, Table]:
 
 def _head_of(keys: Collection[str]) -> str:
     """Return the head of which a file has the most keys."""
-    return max(HEADS, key=lambda head: sum(key in keys for key in HEADS[head]()))
+    return max(HEAD_KEYS, key=lambda head: sum(key in keys for key in HEAD_KEYS[head]()))
 
 
 def _deeplabv3() -> Table:
@@ -237,4 +237,4 @@ def _lraspp_classifier() -> Table:
 
 
 # The heads that files may have.
-HEADS = {"deeplabv3": _deeplabv3, "fcn": _fcn, "lraspp": _lraspp}
+HEAD_KEYS = {"deeplabv3": _deeplabv3, "fcn": _fcn, "lraspp": _lraspp}
