@@ -63,7 +63,7 @@ def segment(number: int) -> list[float]:
     state = devices.copy(create_state(model.apply, variables, optax.sgd(0.01), TRAINABLE["all"]))
     rows = -(-BATCH // number) * number
     labels = rng.integers(0, 3, (BATCH, 32, 32)).astype(np.uint8)
-    batch = {
+    batch: dict[str, np.ndarray] = {
         "inputs": rng.integers(0, 256, (BATCH, 32, 32, 3)).astype(np.uint8),
         "labels": labels,
         "valid": np.ones(BATCH, np.float32),

@@ -50,12 +50,13 @@ class LabelPredictor:
         With `tta` it is the class with the highest mean probability over several scales and mirror images.
         `window` is the side of windows in pixels of the image, which the network sees one by one.
         """
-        labels = np.empty(image.shape[:2], np.uint8)
-        for one in windows(labels.shape, window):
+        rows, columns = image.shape[:2]
+        labels = np.empty((rows, columns), np.uint8)
+        for one in windows((rows, columns), window):
             part = image[one.seen]
             height, width = (
                 max(round(seen * to / of), STEP)
-                for seen, to, of in zip(part.shape[:2], size, labels.shape, strict=True)
+                for seen, to, of in zip(part.shape[:2], size, (rows, columns), strict=True)
             )
             label = self._average if tta else self._once
             labels[one.used] = label(state, part, (height, width))[one.used_of_seen]
