@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jaxcolor.errors import UserError, reason
+from jaxcolor.errors import UserError, describe
 from jaxcolor.files import expand_user
 from jaxcolor.options import read_options, refuse_empty
 from jaxcolor.terminal import flush_streams, one_line_messages, prepare_streams
@@ -301,14 +301,6 @@ def run_script(main: Callable[[], None], advice: str = RESUME_ADVICE) -> None:
         os._exit(130)  # at once, without waiting for steps that the device still computes
     finally:
         flush_streams()
-
-
-def describe(error: UserError | OSError) -> str:
-    """Return what is wrong in a line."""
-    if isinstance(error, UserError):
-        return str(error)
-    where = f" {error.filename}" if error.filename else ""
-    return f"cannot read or write{where}: {reason(error)}"
 
 
 def say(line: str) -> None:

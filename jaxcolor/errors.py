@@ -8,6 +8,14 @@ class UserError(Exception):
     """
 
 
+def describe(error: UserError | OSError) -> str:
+    """Return what is wrong in a line."""
+    if isinstance(error, UserError):
+        return str(error)
+    where = f" {error.filename}" if error.filename else ""
+    return f"cannot read or write{where}: {reason(error)}"
+
+
 def reason(error: BaseException) -> str:
     """Return the first line of another library's error, for the message of a `UserError`."""
     if isinstance(error, OSError) and error.strerror:

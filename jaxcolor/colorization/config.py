@@ -105,6 +105,13 @@ class ColorizeConfig(RunConfig):
     """Replace the run of this name."""
     devices: int | None = None
     """Number of devices, such as GPUs, that share each batch. Default: all of this machine."""
+    coordinator: str | None = None
+    """Train with several processes, on one machine or many: HOST:PORT of the first one. Slurm, Open MPI and
+    TPU pods need none of these options."""
+    processes: int | None = None
+    """With --coordinator: the number of processes."""
+    process: int | None = None
+    """With --coordinator: the number of this process, from 0."""
     init_from: Path | None = None
     """Start from the weights, and with the palette, of another run: its name or folder."""
     plot_every: int = 1

@@ -60,6 +60,7 @@ from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import EVERYTHING, Trainable
 from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
+from jaxcolor.training.processes import local
 from jaxcolor.training.programs import Program, background
 from jaxcolor.training.run_folder import RunFolder, find_run
 from jaxcolor.training.state import TrainState, create_state, initialize
@@ -195,7 +196,7 @@ class ColorizeJob:
         if not self.config.evaluate:
             self._train.compile_ahead(state, self._batches("train", epoch=1), shapes["train"])
         self._evaluate.compile_ahead(state, self._batches("validation"), shapes["validation"])
-        inputs = shapes["validation"]["inputs"]
+        state, inputs = local((state, shapes["validation"]["inputs"]))
         self._predict.compile_ahead(state, inputs.update(shape=(PREDICTION_BATCH, *inputs.shape[1:])))
 
     def describe(self) -> dict[str, Any]:
@@ -347,7 +348,8 @@ class ColorizeJob:
 
     def _examples(self, split: str, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
         """Return inputs and labels on the host."""
-        return jax.device_get(self.arrays[split]["inputs"][start:stop]), self.truth[split].labels[start:stop]
+        inputs = local(self.arrays[split]["inputs"])
+        return jax.device_get(inputs[start:stop]), self.truth[split].labels[start:stop]
 
 
 def summarize(rows: dict[str, ImageScores]) -> str:

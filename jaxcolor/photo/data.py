@@ -24,8 +24,8 @@ from jaxcolor.data.image_files import image_suffixes, open_image, to_rgb
 from jaxcolor.errors import UserError, reason
 from jaxcolor.files import files_below
 from jaxcolor.training.batches import Batches
-from jaxcolor.training.prefetch import prefetch
 from jaxcolor.training.progress import Progress
+from jaxcolor.training.stream import stream
 
 VALIDATION_FOLDERS = {"val", "validation"}
 VALIDATION_SHARE = 0.05  # of the images, where no folder has one of these names
@@ -111,11 +111,13 @@ class Photographs:
             square = square.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         return np.asarray(square)
 
-    def batches(self, batches: Batches, epoch: tuple[int, int] | None = None) -> Iterator[dict[str, Any]]:
+    def batches(
+        self, batches: Batches, epoch: tuple[int, int] | None = None, rows: slice = slice(None)
+    ) -> Iterator[dict[str, Any]]:
         """Yield batches of `images` [batch, side, side, 3], and `valid`, which threads decode ahead.
 
         `epoch` is the seed and the epoch that the sides of the batches and the random crops follow from, or
-        None for the middles.
+        None for the middles. `rows` are those that this process decodes.
         """
 
         def load(index: int, side: int) -> ImageArray:
@@ -123,16 +125,13 @@ class Photographs:
                 return self.middle(index)
             return self.crop(index, side, np.random.default_rng((*epoch, index)))
 
+        def read(step: int) -> dict[str, Any]:
+            images = [load(index, sides[step]) for index in batches.indices[step, rows].tolist()]
+            return {"images": np.stack(images), "valid": valid[step, rows]}
+
         valid = np.ones(batches.indices.shape, np.float32) if batches.valid is None else batches.valid
-
-        def make() -> Iterator[dict[str, Any]]:
-            sides = np.random.default_rng(epoch or 0).choice(self.sides, len(valid)).tolist()
-            with ThreadPoolExecutor() as pool:
-                for indices, of_batch, side in zip(batches.indices, valid, sides, strict=True):
-                    images = pool.map(partial(load, side=side), indices.tolist())
-                    yield {"images": np.stack(list(images)), "valid": of_batch}
-
-        return prefetch(make())
+        sides = np.random.default_rng(epoch or 0).choice(self.sides, len(valid)).tolist()
+        return stream(range(len(valid)), read)
 
 
 @dataclass(frozen=True)

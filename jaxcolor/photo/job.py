@@ -175,7 +175,7 @@ class PhotoJob:
         self.devices = devices = Devices(config.devices)
         state = create_state(model.apply, variables, optimizer, self.trainable, config.ema)
         self.initial_state = devices.copy(state)
-        tables = devices.copy(make_tables(chroma, config.rebalance))
+        tables = make_tables(chroma, config.rebalance)
         self._train = Engine(make_train_step(tables, config.train), devices=devices)
         self._evaluate = Engine(
             keep_state(partial(evaluate_step, tables, config.vividness)), donate=False, devices=devices
@@ -240,7 +240,8 @@ class PhotoJob:
         config = self.config
         order = epoch_order(self.images, config.seed, epoch, "epoch")
         indices = make_batches(order, config.batch_size, self.devices.count)
-        batches = self.data.train.batches(indices, (config.seed, epoch))
+        rows = self.devices.rows(indices.indices.shape[1])
+        batches = self.data.train.batches(indices, (config.seed, epoch), rows)
         state, sums = self._train(state, batches, on_step=on_step)
         return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
@@ -252,7 +253,8 @@ class PhotoJob:
         """
         validation = self.data.validation
         batches = make_batches(np.arange(len(validation)), self.config.batch_size, self.devices.count)
-        _, sums = self._evaluate(state, validation.batches(batches))
+        rows = self.devices.rows(batches.indices.shape[1])
+        _, sums = self._evaluate(state, validation.batches(batches, rows=rows))
 
         def psnr(name: str) -> float:
             return float(-10 * np.log10(sums[name] / sums["count"]))

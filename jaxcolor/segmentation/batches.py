@@ -1,13 +1,12 @@
 """Batches of images of one size, decoded by threads as they are needed."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Int, Shaped, UInt8
+from jaxtyping import Bool, Int, Shaped, UInt8
 
 from jaxcolor.data.examples import Examples
 from jaxcolor.data.label_maps import VOID
@@ -23,7 +22,7 @@ from jaxcolor.segmentation.preprocess import (
     resize_image,
     resize_label_map,
 )
-from jaxcolor.training.prefetch import prefetch
+from jaxcolor.training.stream import stream
 
 Shape = tuple[int, ...]
 Array = Shaped[np.ndarray, "_ _ _"]
@@ -131,15 +130,13 @@ def group_batches(
     return [np.array(batch) for batch in batches]
 
 
-def assemble(samples: Sequence[Sample], batch_size: int) -> dict[str, Any]:
-    """Return `inputs`, `labels` and `valid` of a batch, padded with void copies of its first image."""
-    missing = batch_size - len(samples)
-    void = Sample(samples[0].inputs, np.full_like(samples[0].labels, VOID))
-    samples = [*samples, *[void] * missing]
+def assemble(samples: Sequence[Sample], is_valid: Bool[np.ndarray, " batch"]) -> dict[str, Any]:
+    """Return `inputs`, `labels` and `valid` of a batch. Padding, which is not valid, has void labels."""
+    labels = np.stack([sample.labels for sample in samples])
     return {
         "inputs": jax.tree.map(lambda *inputs: np.stack(inputs), *[sample.inputs for sample in samples]),
-        "labels": np.stack([sample.labels for sample in samples]),
-        "valid": (np.arange(batch_size) < batch_size - missing).astype(np.float32),
+        "labels": np.where(is_valid[:, None, None], labels, np.uint8(VOID)),
+        "valid": is_valid.astype(np.float32),
     }
 
 
@@ -148,16 +145,19 @@ def load_batches(
     load: Callable[[int], Sample],
     batch_size: int,
     more: Callable[[int], dict[str, np.ndarray]] = lambda index: {},
-    threads: int = 2,
+    rows: slice = slice(None),
 ) -> Iterator[dict[str, Any]]:
-    """Yield batches of arrays, loaded ahead by threads. `more` returns further arrays of an image."""
+    """Yield batches of arrays, loaded ahead by threads. `more` returns further arrays of an image.
 
-    def make() -> Iterator[dict[str, Any]]:
-        with ThreadPoolExecutor(threads) as pool:
-            for indices in batches:
-                batch = assemble(list(pool.map(load, indices.tolist())), batch_size)
-                rows = [more(index) for index in indices.tolist()]
-                rows += [rows[0]] * (batch_size - len(rows))
-                yield batch | {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    Batches are padded to `batch_size` with their first image. `rows` are those that this process loads.
+    """
 
-    return prefetch(make())
+    def read(indices: Int[np.ndarray, " _"]) -> dict[str, Any]:
+        padded = np.full(batch_size, indices[0])
+        padded[: len(indices)] = indices
+        chosen = padded[rows].tolist()
+        batch = assemble([load(index) for index in chosen], (np.arange(batch_size) < len(indices))[rows])
+        further = [more(index) for index in chosen]
+        return batch | {name: np.stack([row[name] for row in further]) for name in further[0]}
+
+    return stream(batches, read)

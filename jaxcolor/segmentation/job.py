@@ -48,6 +48,7 @@ from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.history import History, describe_best
 from jaxcolor.training.memory import return_large_arrays
 from jaxcolor.training.optimizers import make_optimizer, make_schedule
+from jaxcolor.training.processes import local
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder, find_run
 from jaxcolor.training.state import TrainState, create_state
@@ -174,7 +175,7 @@ class SegmentJob:
 
         self.fingerprint = self.trainable.fingerprint(pretrained.variables)
         self.devices = devices = Devices(config.devices)
-        self.loader = Loader(config, data, model, self.fingerprint, devices.count)
+        self.loader = Loader(config, data, model, self.fingerprint, devices)
         steps = config.epochs * self.loader.steps()
         schedule = make_schedule(config.schedule, config.learning_rate, steps, config.warm_up)
         optimizer = build_optimizer(config, schedule)
@@ -268,6 +269,7 @@ class SegmentJob:
 
     def _evaluate_views(self, state: TrainState) -> Evaluation:
         validation, sizes, config = self.data.validation, self.loader.splits["validation"].sizes, self.config
+        state = local(state)
         confusions = []
         with Progress(len(validation), 0, "evaluating") as progress:
             for index, size in enumerate(sizes):

@@ -31,6 +31,8 @@ from jaxcolor.segmentation.model import feature_shapes, logits_size
 from jaxcolor.segmentation.task import FROZEN, TRAINABLE, features_after
 from jaxcolor.training.batches import epoch_order
 from jaxcolor.training.compilation import jit
+from jaxcolor.training.devices import Devices
+from jaxcolor.training.processes import local
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.state import TrainState
 
@@ -41,7 +43,7 @@ class Loader:
     """The batches of a run. Features are computed when a split is first read.
 
     `fingerprint` identifies the frozen weights, from which the features are computed. Batches are padded to a
-    `multiple` of rows.
+    number of rows that divides by that of the `devices`.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Loader:
         data: Dataset,
         model: SegmentationNet,
         fingerprint: str,
-        multiple: int = 1,
+        devices: Devices,
     ):
         self.config = config
         self.model = model
@@ -68,7 +70,8 @@ class Loader:
         }
         self.images = len(data.train)
         self.batch_size = min(config.batch_size, self.images)
-        self.rows = -(-self.batch_size // multiple) * multiple
+        self.rows = -(-self.batch_size // devices.count) * devices.count
+        self.share = devices.rows(self.rows)
         self._caches = self._make_caches(fingerprint)
         self._features = jit(partial(features_after, FROZEN[config.train]))
 
@@ -87,7 +90,7 @@ class Loader:
         flips = rng.random(self.images) < 0.5 if self.config.flip else np.zeros(self.images, bool)
         order = epoch_order(self.images, self.config.seed, epoch, "epoch")
         load = self._reader("train", state, lambda index: Augmentation(bool(flips[index]), epoch))
-        return load_batches(self._grouped("train", order), load, self.rows)
+        return load_batches(self._grouped("train", order), load, self.rows, rows=self.share)
 
     def validation_batches(self, state: TrainState) -> tuple[list[Indices], Iterator[dict[str, Any]]]:
         """Return the indices of each batch, and the batches of all validation images in their order."""
@@ -98,7 +101,7 @@ class Loader:
             return split.interpolations(index, logits_size(self.model, split.sizes[index]))
 
         load = self._reader("validation", state, lambda index: NO_AUGMENTATION)
-        return batches, load_batches(batches, load, self.rows, more)
+        return batches, load_batches(batches, load, self.rows, more, self.share)
 
     def _make_caches(self, fingerprint: str) -> dict[str, FeatureCache]:
         """Return the cache of each split, or none if features are not cached."""
@@ -152,16 +155,17 @@ class Loader:
         """Compute the features that the cache lacks."""
         if cache.is_complete():
             return
-        split = self.splits[name]
+        split, state = self.splits[name], local(state)
         grouped = self._grouped(name, np.arange(len(split)))
         batches = [(indices, bool(flip)) for flip in range(cache.copies) for indices in grouped]
 
         def compute(batch: tuple[Indices, bool]) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
             indices, flip = batch
             samples = [split.sample(index, Augmentation(flip, epoch=0)) for index in indices.tolist()]
-            images = assemble(samples, self.batch_size)["inputs"]
+            samples += [samples[0]] * (self.batch_size - len(samples))
+            images = assemble(samples, np.ones(self.batch_size, bool))["inputs"]
             features = jax.device_get(self._features(state, images))
-            return features, [sample.labels for sample in samples]
+            return features, [sample.labels for sample in samples[: len(indices)]]
 
         print(f"Computing the frozen features of the {name} images: {cache.bytes / GB:.2g} GB", flush=True)
         start = time.perf_counter()

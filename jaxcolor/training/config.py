@@ -4,13 +4,21 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from jaxcolor.errors import UserError
 from jaxcolor.files import expand_user
 
 Config = TypeVar("Config", bound="FolderConfig")
 Run = TypeVar("Run", bound="RunConfig")
+
+
+class Place(NamedTuple):
+    """Where a process finds the others of a run: the address of the first, their number, and its own."""
+
+    coordinator_address: str
+    num_processes: int
+    process_id: int
 
 
 class Settings:
@@ -99,6 +107,9 @@ class RunConfig(FolderConfig):
     precision: str
     schedule: str
     devices: int | None
+    coordinator: str | None
+    processes: int | None
+    process: int | None
     patience: int | None
 
     @property
@@ -121,6 +132,29 @@ class RunConfig(FolderConfig):
         """The dtype of the layers' arithmetic."""
         return "bfloat16" if self.precision == "bfloat16" else "float32"
 
+    @property
+    def place(self) -> Place | None:
+        """Where this process finds the others of the run, or None if it is alone, or a launcher knows it."""
+        if self.coordinator is None or self.processes is None or self.process is None:
+            return None
+        return Place(self.coordinator, self.processes, self.process)
+
+    def check_place(self) -> None:
+        """Raise `UserError` if the options do not say where this process finds the others."""
+        given = (self.coordinator, self.processes, self.process)
+        if given == (None, None, None):
+            return
+        if not self.place:
+            raise UserError("--coordinator, --processes and --process belong together: give all three")
+        coordinator, processes, process = self.place
+        host, _, port = coordinator.rpartition(":")
+        is_address = bool(host) and port.isdecimal() and 0 < int(port) < 2**16
+        require(is_address, "coordinator", "the first process's HOST:PORT", coordinator)
+        require(processes >= 1, "processes", "at least 1", processes)
+        require(0 <= process < processes, "process", f"0 to {processes - 1}", process)
+        if self.predict:
+            raise UserError("--predict is for one process: leave out --coordinator")
+
     def check_run(self) -> None:
         """Raise `UserError` if options contradict each other."""
         if self.resume + self.overwrite + self.evaluate > 1:
@@ -135,11 +169,13 @@ class RunConfig(FolderConfig):
             raise UserError("--checkpoint is for --evaluate, --predict and --init-from: leave it out")
         require(self.patience is None or self.patience >= 1, "patience", "at least 1", self.patience)
         require(self.devices is None or self.devices >= 1, "devices", "at least 1", self.devices)
+        self.check_place()
         self.check_name()
 
     def to_resume(self: Run) -> Run:
         """Return the settings of a run as the defaults to resume it with."""
-        return dataclasses.replace(super().to_resume(), evaluate=False)  # type: ignore[type-var]
+        alone: dict[str, Any] = {"coordinator": None, "processes": None, "process": None}
+        return dataclasses.replace(super().to_resume(), evaluate=False, **alone)  # type: ignore[type-var]
 
     def with_absolute_paths(self: Run) -> Run:
         """Return the settings with absolute paths. `init_from` may be the name of a run."""

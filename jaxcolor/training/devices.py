@@ -4,6 +4,7 @@ XLA divides the program (arXiv:2105.04663). Sums over a batch become sums over a
 gradients and the statistics of BatchNorm are those of the whole batch.
 """
 
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -16,7 +17,7 @@ Tree = TypeVar("Tree")
 
 
 class Devices:
-    """All devices of this machine, or the first `number` of them. Raises `UserError` if there are fewer.
+    """All devices of each process, or the first `number` of them. Raises `UserError` if there are fewer.
 
     With one device nothing is placed, and programs are compiled as without this class.
     """
@@ -26,8 +27,12 @@ class Devices:
         if number is not None and number > len(found):
             kind = found[0].platform.upper()
             raise UserError(f"--devices {number} is too many: JAX finds {len(found)} ({kind})")
-        self.count = number or len(found)
-        mesh = Mesh(np.array(found[: self.count]), ("batch",))
+        if jax.device_count() != jax.process_count() * len(found):
+            raise UserError("the processes have different numbers of devices: start them on equal machines")
+        each = number or len(found)
+        self.count = each * jax.process_count()
+        chosen = [jax.local_devices(process)[:each] for process in range(jax.process_count())]
+        mesh = Mesh(np.array(chosen).flatten(), ("batch",))
         self._copies = NamedSharding(mesh, PartitionSpec())
         self._shares = NamedSharding(mesh, PartitionSpec("batch"))
 
@@ -40,11 +45,20 @@ class Devices:
     def _copy(self, leaf: Any) -> Any:
         if isinstance(leaf, jax.ShapeDtypeStruct):
             return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self._copies)
-        return jax.device_put(leaf, self._copies)
+        if jax.process_count() == 1:
+            return jax.device_put(leaf, self._copies)
+        return jax.make_array_from_process_local_data(self._copies, np.asarray(leaf))
 
-    def divide(self, batch: Tree) -> Tree:
-        """Put an equal share of the rows of a batch on each device. The rows divide by `count`."""
-        return batch if self.count == 1 else jax.device_put(batch, self._shares)
+    def rows(self, batch: int) -> slice:
+        """Return the rows of a batch that this process reads. The number of rows divides by `count`."""
+        share = batch // jax.process_count()
+        return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+
+    def divide(self, rows: Tree) -> Tree:
+        """Put an equal share of a batch on each device. Each process gives the `rows` that it has read."""
+        if self.count == 1:
+            return rows
+        return jax.tree.map(partial(jax.make_array_from_process_local_data, self._shares), rows)
 
     def keep_divided(self, batch: Tree) -> Tree:
         """Return a batch whose rows are divided, in a function that is compiled."""

@@ -95,7 +95,8 @@ class Engine:
         for batch in calls(batches, self.steps) if isinstance(batches, Batches) else batches:
             placed = batch if "indices" in batch else self.devices.divide(batch)
             state, sums = run(state, data or {}, placed)
-            in_flight.append((count_images(batch), many, sums))
+            images = count_images(batch) * (1 if "indices" in batch else jax.process_count())
+            in_flight.append((images, many, sums))
             if len(in_flight) > STEPS_IN_FLIGHT:
                 collect()
         while in_flight:

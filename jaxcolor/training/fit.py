@@ -11,6 +11,7 @@ from jaxcolor.errors import UserError, reason
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.engine import OnStep
 from jaxcolor.training.history import has_stalled
+from jaxcolor.training.processes import is_first, local, wait_for_all
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState
@@ -83,8 +84,10 @@ def fit(
             f"{run.path} has the metrics of {history[-1]['epoch']} epochs but no checkpoint of them: "
             "replace the run with --overwrite"
         )
-    run.rewind(done or -1)
-    history = run.read_metrics()
+    wait_for_all("the metrics are read")
+    if is_first():
+        run.rewind(done or -1)
+    history = [metrics for metrics in history if metrics["epoch"] <= (done or -1)]
 
     def is_over() -> bool:
         return bool(history) and (history[-1]["epoch"] == epochs or has_stalled(history, patience))
@@ -149,10 +152,12 @@ class Drawings:
         evaluation: Evaluation,
         last: bool,
     ) -> None:
-        """Start to draw an epoch."""
+        """Start to draw an epoch, in the first process."""
+        if not is_first():
+            return
         with self._timing.part("drawing"):
             try:
-                drawings = self._task.draw(state, epoch, list(history), evaluation, last)
+                drawings = self._task.draw(local(state), epoch, list(history), evaluation, last)
             except Exception as error:
                 _warn(epoch, error)
             else:
@@ -187,7 +192,8 @@ def describe(metrics: Metrics, epochs: int) -> str:
 
 def _log(run: RunFolder, history: list[dict[str, Any]], metrics: Metrics, start: float) -> None:
     history.append({**metrics, "seconds": round(time.perf_counter() - start, 3)})
-    run.log(history[-1])
+    if is_first():
+        run.log(history[-1])
 
 
 def _epoch(

@@ -5,6 +5,7 @@ import threading
 import time
 import warnings
 from types import TracebackType
+from typing import ClassVar
 
 with warnings.catch_warnings():
     # Without ipywidgets a notebook shows the bar of a terminal; tqdm advises to install them.
@@ -23,10 +24,13 @@ class Progress:
     terminals and in notebooks only, so a log file holds nothing but lines.
     """
 
+    hidden: ClassVar[bool] = False  # in a process that does not print
+
     def __init__(self, total: int, done: int, text: str = "compiling"):
+        hidden = self.hidden or (False if in_notebook() else None)  # None: unless on a terminal
         self._bar = tqdm(
             total=total, initial=done, desc=text, unit=" images", unit_scale=True, leave=False,
-            disable=False if in_notebook() else None, smoothing=0.05, dynamic_ncols=True, bar_format=WAITING,
+            disable=hidden, smoothing=0.05, dynamic_ncols=True, bar_format=WAITING,
         )  # fmt: skip
         self._lock = threading.Lock()
         self._closed = threading.Event()

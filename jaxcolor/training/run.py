@@ -1,7 +1,8 @@
 """A run of either task, from its settings to its folder: train, resume, evaluate, start from another run."""
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -12,6 +13,7 @@ from jaxcolor.training.compilation import set_up
 from jaxcolor.training.config import RunConfig
 from jaxcolor.training.fit import Evaluation, Metrics, Task, fit
 from jaxcolor.training.freezing import Trainable
+from jaxcolor.training.processes import is_first, local, together, wait_for_all
 from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_device
 from jaxcolor.training.state import TrainState
 from jaxcolor.training.timing import Timing
@@ -55,7 +57,7 @@ def run(config: Config, build_job: BuildJob, since: float | None = None) -> Metr
 
     `since` is when the process began, in seconds of `time.perf_counter`, if it began for this run.
     """
-    with Timing("start", since) as timing:
+    with together(config.place), Timing("start", since) as timing:
         set_up(config.precision)
         if config.evaluate:
             return evaluate(config, build_job)
@@ -75,6 +77,7 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
         folder.check_free(config.overwrite)
         if config.run_to_start_from:
             find_run(config.run_to_start_from, config.TASK)
+    wait_for_all("the folder is free")
 
     with timing.part("data"):
         job = build_job(config, folder, folder if resuming else None)
@@ -98,10 +101,11 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
         **job.describe(),
         **environment(),
     }
-    if not resuming:
+    if not resuming and is_first():
         folder.create(record, job.fill, config.overwrite)
-    with folder.locked(), messages_into(folder.log_file):
-        if resuming:
+    wait_for_all("there is a folder")
+    with written_by_first(folder):
+        if resuming and is_first():
             earlier = folder.read_config()
             parts = [*earlier.get("resumed", []), environment()]
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
@@ -109,9 +113,20 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
         with Checkpoints(folder.checkpoints, job.trainable) as checkpoints:
             epochs, patience = job.config.epochs, job.config.patience
             state, evaluation = fit(job, state, folder, checkpoints, epochs, timing, patience)
-        with timing.part("evaluation"):
-            job.finish(state, evaluation)
+        if is_first():
+            with timing.part("evaluation"):
+                job.finish(local(state), evaluation)
     return folder.read_metrics()[-1]
+
+
+@contextlib.contextmanager
+def written_by_first(folder: RunFolder) -> Iterator[None]:
+    """Lock the folder, and append the messages of libraries to its log, in the first process."""
+    if not is_first():
+        yield
+        return
+    with folder.locked(), messages_into(folder.log_file):
+        yield
 
 
 def evaluate(config: Config, build_job: BuildJob) -> Metrics:
@@ -119,7 +134,8 @@ def evaluate(config: Config, build_job: BuildJob) -> Metrics:
     job, state, epoch = load_run(config, build_job)
     print(f"{config.folder}: the {config.checkpoint} checkpoint, after epoch {epoch}", flush=True)
     evaluation = job.evaluate(state)
-    job.show(state, evaluation, epoch)
+    if is_first():
+        job.show(local(state), evaluation, epoch)
     return evaluation.metrics
 
 

@@ -37,10 +37,11 @@ def test_batches_hold_one_group_each_and_every_image_once() -> None:
 
 def test_a_batch_is_padded_with_void() -> None:
     sample = Sample(np.ones((2, 2, 3), np.uint8), np.array([[0, 1], [1, VOID]], np.uint8))
-    batch = assemble([sample, sample], 3)
+    batch = assemble([sample] * 3, np.array([True, True, False]))
     assert batch["inputs"].shape == (3, 2, 2, 3)
     features = Sample((np.ones((2, 2, 3)), np.ones((1, 1, 5))), sample.labels)
-    assert [array.shape for array in assemble([features], 2)["inputs"]] == [(2, 2, 2, 3), (2, 1, 1, 5)]
+    both = assemble([features] * 2, np.ones(2, bool))["inputs"]
+    assert [array.shape for array in both] == [(2, 2, 2, 3), (2, 1, 1, 5)]
     assert batch["valid"].tolist() == [1, 1, 0]
     assert (batch["labels"][2] == VOID).all()
     np.testing.assert_array_equal(batch["labels"][1], sample.labels)

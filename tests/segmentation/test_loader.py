@@ -20,6 +20,7 @@ from jaxcolor.segmentation.features import FeatureCache
 from jaxcolor.segmentation.loader import Loader
 from jaxcolor.segmentation.model import build_model
 from jaxcolor.segmentation.task import features_after
+from jaxcolor.training.devices import Devices
 from jaxcolor.training.state import TrainState, create_state
 
 Compute = Callable[[np.ndarray], np.ndarray]
@@ -50,7 +51,7 @@ def cache_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make(config: SegmentConfig, fingerprint: str = "fingerprint", **settings: Any) -> Loader:
     config = dataclasses.replace(config, **settings)
-    return Loader(config, load_dataset(config), build_model(config, 3), fingerprint)
+    return Loader(config, load_dataset(config), build_model(config, 3), fingerprint, Devices(1))
 
 
 def images_of(loader: Loader, state: TrainState, epoch: int) -> tuple[np.ndarray, np.ndarray]:

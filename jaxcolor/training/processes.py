@@ -1,0 +1,120 @@
+"""Several processes that train one run together, on one machine or on many, with `jax.distributed`.
+
+All processes run the same program. Each reads its own share of every batch. The first one alone prints,
+draws, and writes the run folder, which all of them can read; orbax saves from all.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import jax
+from jax.experimental import multihost_utils
+
+from jaxcolor.errors import UserError, describe, reason
+from jaxcolor.training.config import Place
+from jaxcolor.training.progress import Progress
+
+Tree = TypeVar("Tree")
+
+HEARTBEAT_SECONDS = 20  # without a sign of life, after which a process counts as ended
+CONNECT_SECONDS = 120  # until all processes have started
+# In the messages of JAX, gloo, NCCL and gRPC when another process does not answer.
+LOST = ("gloo", "nccl", "unavailable", "deadline_exceeded", "coordination service")
+
+
+@contextlib.contextmanager
+def together(place: Place | None) -> Iterator[None]:
+    """Connect this process with the others of its run, if there are any.
+
+    Without a `place`, Slurm, Open MPI and TPU pods say where the others are. If this process fails, it ends
+    at once, without waiting for the others, which then end, too.
+    """
+    if place is None and not is_launched(os.environ):
+        yield
+        return
+    connect(place)
+    if is_first():
+        print(f"{jax.process_count()} processes with {jax.device_count()} devices", flush=True)
+    else:
+        Progress.hidden = True
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 the process keeps it to its end
+    try:
+        yield
+    except Exception as error:
+        leave(last_words(error))
+
+
+def last_words(error: Exception) -> str:
+    """Return what a process that fails prints: one line if the user can do something, or the traceback."""
+    if any(word in str(error).lower() for word in LOST):
+        return f"error: process {jax.process_index()} has lost another one: start all again with --resume"
+    if isinstance(error, UserError | OSError):
+        return f"error: {describe(error)}"
+    return "".join(traceback.format_exception(error))
+
+
+def is_launched(environment: Mapping[str, str]) -> bool:
+    """Return whether Slurm, Open MPI or a TPU pod has started several processes, of which this is one."""
+    sizes = (environment.get("SLURM_STEP_NUM_TASKS", "1"), environment.get("OMPI_COMM_WORLD_SIZE", "1"))
+    workers = environment.get("TPU_WORKER_HOSTNAMES", "")
+    return "," in workers or any(size.isdecimal() and int(size) > 1 for size in sizes)
+
+
+def connect(place: Place | None) -> None:
+    """Connect this process with the others, or end it if they do not answer in time."""
+    advice = (
+        f"start all processes within {CONNECT_SECONDS} seconds, with the same --coordinator and --processes"
+    )
+    # When JAX itself gives up, it aborts the process with a stack trace.
+    give_up = threading.Timer(CONNECT_SECONDS, leave, [f"error: the other processes do not answer: {advice}"])
+    give_up.daemon = True
+    give_up.start()
+    # On CPUs JAX's own collectives are for one process.
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    try:
+        jax.distributed.initialize(
+            **place._asdict() if place else {},
+            initialization_timeout=2 * CONNECT_SECONDS,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=CONNECT_SECONDS,
+        )
+        wait_for_all("start")
+    except (RuntimeError, ValueError) as error:
+        leave(f"error: cannot connect with the other processes ({reason(error)}): {advice}")
+    give_up.cancel()
+
+
+def leave(message: str) -> NoReturn:
+    """End this process at once, with a last line. The others would wait for it otherwise."""
+    print(message, file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def is_first() -> bool:
+    """Return whether this is the process that prints, draws and writes."""
+    return jax.process_index() == 0
+
+
+def wait_for_all(point: str) -> None:
+    """Wait until all processes have come to this point of the program, which has a name."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices(point)
+
+
+def local(tree: Tree) -> Tree:
+    """Return copies on this process's first device of arrays that all processes hold, or their shapes.
+
+    A program that runs in one process alone needs them. With one process they stay where they are.
+    """
+    return tree if jax.process_count() == 1 else jax.tree.map(_local, tree)
+
+
+def _local(leaf: Any) -> Any:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
+    return leaf.addressable_data(0) if isinstance(leaf, jax.Array) else leaf

@@ -1,0 +1,152 @@
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+import tiny_network
+
+from jaxcolor.errors import UserError
+from jaxcolor.training.processes import is_first, is_launched, last_words, local, together, wait_for_all
+
+SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
+EPOCHS = 4
+
+
+@pytest.mark.parametrize(
+    ("environment", "launched"),
+    [
+        ({}, False),
+        ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4"}, False),  # a shell in an allocation, without srun
+        ({"SLURM_STEP_NUM_TASKS": "1"}, False),
+        ({"SLURM_STEP_NUM_TASKS": "4"}, True),
+        ({"OMPI_COMM_WORLD_SIZE": "1"}, False),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, True),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
+        ({"TPU_WORKER_HOSTNAMES": "10.0.0.1,10.0.0.2"}, True),
+    ],
+)
+def test_launchers_are_found(environment: dict[str, str], launched: bool) -> None:
+    assert is_launched(environment) == launched
+
+
+def test_one_process_is_the_first_and_waits_for_nobody() -> None:
+    tree = {"weights": jax.numpy.ones(3)}
+    with together(None):
+        assert is_first()
+        wait_for_all("nobody")
+        assert local(tree) is tree
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (UserError("there is no such folder"), "error: there is no such folder"),
+        (FileNotFoundError(2, "No such file", "a.jpg"), "error: cannot read or write a.jpg: No such file"),
+        (
+            jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed: Connection reset by peer"),
+            "error: process 0 has lost another one: start all again with --resume",
+        ),
+        (
+            UserError("cannot write a checkpoint: UNKNOWN: Gloo AllGather failed"),
+            "error: process 0 has lost another one: start all again with --resume",
+        ),
+        (KeyError("a bug"), "KeyError: 'a bug'\n"),
+    ],
+)
+def test_last_words_say_what_to_do(error: Exception, words: str) -> None:
+    assert last_words(error) == words
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def start(runs: Path, count: int, *options: object) -> list[subprocess.Popen]:
+    """Start the processes of a run with a tiny network, on one CPU device each."""
+    coordinator = f"127.0.0.1:{free_port()}"
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=1"}
+    common = [
+        sys.executable, tiny_network.__file__, SCRIPT, "--model", tiny_network.NAME, "--dataset", "sample",
+        "--filters", 4, "--colors", 6, "--batch-size", 400, "--runs-dir", runs, *options,
+    ]  # fmt: skip
+    places: list[list[object]] = [
+        ["--coordinator", coordinator, "--processes", count, "--process", process] for process in range(count)
+    ]
+    return [
+        subprocess.Popen(
+            list(map(str, [*common, *(place if count > 1 else [])])),
+            env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for place in places
+    ]  # fmt: skip
+
+
+def wait_for(run: Path, epoch: int, processes: list[subprocess.Popen]) -> None:
+    end = time.monotonic() + 240
+    while len(numbers(run)) < epoch:
+        ended = [process.communicate()[1] for process in processes if process.poll() is not None]
+        assert not ended, ended
+        assert time.monotonic() < end, "the run did not get so far"
+        time.sleep(0.05)
+
+
+def numbers(run: Path) -> list[dict[str, Any]]:
+    file = run / "metrics.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+@pytest.mark.slow
+def test_a_run_of_two_processes_is_resumed_with_three_after_one_was_killed(tmp_path: Path) -> None:
+    (whole,) = start(tmp_path, 1, "--name", "whole", "--epochs", EPOCHS)
+    assert whole.wait(timeout=300) == 0, whole.stderr and whole.stderr.read()
+
+    run = tmp_path / "shared"
+    first, second = start(tmp_path, 2, "--name", "shared", "--epochs", 1000)
+    wait_for(run, 2, [first, second])
+    second.send_signal(signal.SIGKILL)
+    second.communicate()
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode != 0
+    assert re.search("lost another one.*--resume|another task died", errors), errors
+
+    done = len(numbers(run))
+    resumed = start(tmp_path, 3, "--name", "shared", "--resume", "--epochs", done + 1)
+    outputs = [process.communicate(timeout=300) for process in resumed]
+    assert [process.returncode for process in resumed] == [0, 0, 0], outputs
+    assert "3 processes with 3 devices" in outputs[0][0]
+    assert f"final: val_loss={numbers(run)[-1]['val_loss']:.4f}" in outputs[0][0]
+    assert "epoch" in outputs[0][0]  # the first one alone prints
+    assert not any("epoch" in text or "final" in text for text, _ in outputs[1:])
+
+    assert [line["epoch"] for line in numbers(run)] == list(range(1, done + 2))
+    for one, shared in zip(numbers(tmp_path / "whole"), numbers(run), strict=False):
+        for name in ("train_loss", "val_loss", "val_accuracy"):
+            np.testing.assert_allclose(shared[name], one[name], rtol=2e-3, err_msg=f"{name}, {one['epoch']}")
+
+
+@pytest.mark.slow
+def test_a_process_that_finds_nobody_says_so(tmp_path: Path) -> None:
+    code = (
+        "from jaxcolor.training import processes\n"
+        "from jaxcolor.training.config import Place\n"
+        "processes.CONNECT_SECONDS = 1\n"
+        f"processes.connect(Place('127.0.0.1:{free_port()}', 2, 0))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the other processes do not answer: start all processes within 1 seconds, with the same "
+        "--coordinator and --processes\n"
+    )
