@@ -114,6 +114,8 @@ class ColorizeConfig(RunConfig):
     """With --coordinator: the number of this process, from 0."""
     init_from: Path | None = None
     """Start from the weights, and with the palette, of another run: its name or folder."""
+    save_steps: int = 500
+    """Save after every this many steps within an epoch, too, so that a long epoch can be resumed."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
 

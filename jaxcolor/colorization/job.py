@@ -55,7 +55,7 @@ from jaxcolor.training import run
 from jaxcolor.training.batches import Batches, epoch_order, make_batches
 from jaxcolor.training.compilation import jit_once
 from jaxcolor.training.devices import Devices
-from jaxcolor.training.engine import Engine, OnStep, keep_state
+from jaxcolor.training.engine import WHOLE_EPOCH, Engine, Midway, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import EVERYTHING, Trainable
 from jaxcolor.training.history import History, describe_best
@@ -263,9 +263,12 @@ class ColorizeJob:
         file = self.run.path / "scores.csv"
         write_image_scores(file, predicted, truth.labels, truth.images, self.palette)
 
-    def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
+    def train_epoch(
+        self, state: TrainState, epoch: int, on_step: OnStep, midway: Midway = WHOLE_EPOCH
+    ) -> tuple[TrainState, Metrics]:
         """Train on all images once. `train_loss` is the mean over the images as they were trained on."""
-        state, sums = self._train(state, self._batches("train", epoch), self.arrays["train"], on_step)
+        batches = self._batches("train", epoch).after(midway.steps)
+        state, sums = self._train(state, batches, self.arrays["train"], on_step, midway)
         return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
     def evaluate(self, state: TrainState) -> Evaluation:

@@ -112,12 +112,16 @@ class Photographs:
         return np.asarray(square)
 
     def batches(
-        self, batches: Batches, epoch: tuple[int, int] | None = None, rows: slice = slice(None)
+        self,
+        batches: Batches,
+        epoch: tuple[int, int] | None = None,
+        rows: slice = slice(None),
+        start: int = 0,
     ) -> Iterator[dict[str, Any]]:
         """Yield batches of `images` [batch, side, side, 3], and `valid`, which threads decode ahead.
 
         `epoch` is the seed and the epoch that the sides of the batches and the random crops follow from, or
-        None for the middles. `rows` are those that this process decodes.
+        None for the middles. `rows` are those that this process decodes, and `start` is the first batch.
         """
 
         def load(index: int, side: int) -> ImageArray:
@@ -131,7 +135,7 @@ class Photographs:
 
         valid = np.ones(batches.indices.shape, np.float32) if batches.valid is None else batches.valid
         sides = np.random.default_rng(epoch or 0).choice(self.sides, len(valid)).tolist()
-        return stream(range(len(valid)), read)
+        return stream(range(start, len(valid)), read)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from jaxcolor.pretrained.networks import Pretrained
 from jaxcolor.training import run
 from jaxcolor.training.batches import epoch_order, make_batches
 from jaxcolor.training.devices import Devices
-from jaxcolor.training.engine import Engine, OnStep, keep_state
+from jaxcolor.training.engine import WHOLE_EPOCH, Engine, Midway, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.history import describe_best
@@ -235,14 +235,16 @@ class PhotoJob:
         by_name = {name: row._asdict() for name, row in scores.items()}
         write_json(self.run.path / "scores.json", {"epoch": epoch, **metrics, "scores": by_name})
 
-    def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
+    def train_epoch(
+        self, state: TrainState, epoch: int, on_step: OnStep, midway: Midway = WHOLE_EPOCH
+    ) -> tuple[TrainState, Metrics]:
         """Train on all images once."""
         config = self.config
         order = epoch_order(self.images, config.seed, epoch, "epoch")
         indices = make_batches(order, config.batch_size, self.devices.count)
         rows = self.devices.rows(indices.indices.shape[1])
-        batches = self.data.train.batches(indices, (config.seed, epoch), rows)
-        state, sums = self._train(state, batches, on_step=on_step)
+        batches = self.data.train.batches(indices, (config.seed, epoch), rows, midway.steps)
+        state, sums = self._train(state, batches, on_step=on_step, midway=midway)
         return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
     def evaluate(self, state: TrainState) -> Evaluation:

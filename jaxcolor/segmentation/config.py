@@ -152,6 +152,8 @@ class SegmentConfig(RunConfig):
     """With --coordinator: the number of this process, from 0."""
     init_from: Path | None = None
     """Start from the weights of another run: its name or folder."""
+    save_steps: int = 500
+    """Save after every this many steps within an epoch, too, so that a long epoch can be resumed."""
     plot_every: int = 5
     """Draw predictions every this many epochs, and after the last one."""
 

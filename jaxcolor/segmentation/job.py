@@ -42,7 +42,7 @@ from jaxcolor.segmentation.scores import (
 from jaxcolor.segmentation.task import BACKBONE, TRAINABLE, evaluate_step, make_train_step
 from jaxcolor.training import run
 from jaxcolor.training.devices import Devices
-from jaxcolor.training.engine import Engine, OnStep, keep_state
+from jaxcolor.training.engine import WHOLE_EPOCH, Engine, Midway, OnStep, keep_state
 from jaxcolor.training.fit import Draw, Evaluation, Metrics
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.history import History, describe_best
@@ -241,9 +241,12 @@ class SegmentJob:
         names = self.data.validation.names
         write_image_scores(self.run.path / "scores.csv", names, evaluation.details.image_scores, classes)
 
-    def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
+    def train_epoch(
+        self, state: TrainState, epoch: int, on_step: OnStep, midway: Midway = WHOLE_EPOCH
+    ) -> tuple[TrainState, Metrics]:
         """Train on all images once. `train_loss` is the mean over the pixels, with their weights."""
-        state, sums = self._train(state, self.loader.train_batches(state, epoch), on_step=on_step)
+        batches = self.loader.train_batches(state, epoch, midway.steps)
+        state, sums = self._train(state, batches, on_step=on_step, midway=midway)
         return state, {"train_loss": float(sums["loss"] / sums["count"])}
 
     def evaluate(self, state: TrainState) -> Evaluation:

@@ -84,13 +84,13 @@ class Loader:
         """Return the number of batches per epoch."""
         return len(self._grouped("train", np.arange(self.images)))
 
-    def train_batches(self, state: TrainState, epoch: int) -> Iterator[dict[str, Any]]:
-        """Yield all training images once. Order and flips follow from seed and epoch."""
+    def train_batches(self, state: TrainState, epoch: int, start: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield all training images once, from batch `start` on. Seed and epoch decide order and flips."""
         rng = np.random.default_rng((self.config.seed, epoch, 1))
         flips = rng.random(self.images) < 0.5 if self.config.flip else np.zeros(self.images, bool)
         order = epoch_order(self.images, self.config.seed, epoch, "epoch")
         load = self._reader("train", state, lambda index: Augmentation(bool(flips[index]), epoch))
-        return load_batches(self._grouped("train", order), load, self.rows, rows=self.share)
+        return load_batches(self._grouped("train", order)[start:], load, self.rows, rows=self.share)
 
     def validation_batches(self, state: TrainState) -> tuple[list[Indices], Iterator[dict[str, Any]]]:
         """Return the indices of each batch, and the batches of all validation images in their order."""

@@ -17,6 +17,10 @@ class Batches(NamedTuple):
     indices: Int[np.ndarray, "steps ..."]
     valid: Float[np.ndarray, "steps ..."] | None
 
+    def after(self, steps: int) -> "Batches":
+        """Return the batches after the first ones."""
+        return Batches(self.indices[steps:], None if self.valid is None else self.valid[steps:])
+
 
 def make_batches(order: Int[np.ndarray, " n"], batch_size: int, multiple: int = 1) -> Batches:
     """Cut an order of images into batches of `batch_size`, or of all images if there are fewer.

@@ -3,6 +3,8 @@
 Each checkpoint has two items: `weights`, the trainable parameters and running averages, and `training`, the
 step and the state of the optimizer. Prediction reads the first alone. Of a training that averages its weights
 over the steps, `weights` has the average, and `training` also the weights themselves.
+
+In a long epoch there is one more, from which a run resumes in the middle of the epoch.
 """
 
 import contextlib
@@ -10,7 +12,7 @@ import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -22,6 +24,15 @@ from jaxcolor.training.run_folder import Which
 from jaxcolor.training.state import TrainState
 
 METRIC = "val_loss"
+RESTORE_ERRORS = (OSError, ValueError, KeyError, TypeError)
+
+
+class Position(NamedTuple):
+    """A place within an epoch."""
+
+    epoch: int
+    steps: int  # that are done
+    totals: dict[str, float]  # the sums over them
 
 
 class Checkpoints:
@@ -44,9 +55,10 @@ class Checkpoints:
             enable_async_checkpointing=True,
         )
         try:
-            self._manager = _open(self.folder, options)
+            self._manager = _open(self.folder, options, ("weights", "training"))
         except OSError as error:
             raise UserError(f"cannot use the folder {self.folder}: {reason(error)}") from error
+        self._within: ocp.CheckpointManager | None = None
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -54,6 +66,8 @@ class Checkpoints:
     def __exit__(self, *error: object) -> None:
         with self._writing():
             self._manager.close()
+            if self._within:
+                self._within.close()
 
     def save(self, epoch: int, state: TrainState, val_loss: float) -> None:
         """Start to save the state after `epoch`, on a thread. The arrays are copied before this returns.
@@ -72,6 +86,63 @@ class Checkpoints:
         with self._writing():
             self._manager.wait_until_finished()
 
+    def save_within(self, position: Position, state: TrainState) -> None:
+        """Start to save the state in the middle of an epoch, in place of the one before in that epoch."""
+        args = ocp.args.Composite(
+            weights=ocp.args.StandardSave(self._weights(state.averaged)),
+            training=ocp.args.StandardSave(self._training(state)),
+            position=ocp.args.JsonSave(position._asdict()),
+        )
+        with self._writing():
+            self._within_manager().save(int(state.step), args=args)
+
+    def position(self) -> Position | None:
+        """Return where a run that was interrupted within an epoch resumes, or None."""
+        if not self._within_folder.exists():
+            return None
+        manager = self._within_manager()
+        step = manager.latest_step()
+        if step is None:
+            return None
+        try:
+            found = manager.restore(step, args=ocp.args.Composite(position=ocp.args.JsonRestore()))
+        except RESTORE_ERRORS as error:
+            raise UserError(
+                f"{self._within_folder} is damaged ({reason(error)}): delete it to repeat the epoch"
+            ) from error
+        position = Position(**found["position"])
+        return position if position.epoch == (self.epoch("latest") or 0) + 1 else None
+
+    def restore_within(self, state: TrainState) -> TrainState:
+        """Return `state` as it was saved at `position`. Raises `UserError` if the checkpoint is damaged."""
+        manager = self._within_manager()
+        items = {"weights": self._weights(state.averaged), "training": self._training(state)}
+        args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
+        try:
+            restored = manager.restore(manager.latest_step(), args=ocp.args.Composite(**args))
+        except RESTORE_ERRORS as error:
+            raise UserError(
+                f"{self._within_folder} is damaged ({reason(error)}): delete it to repeat the epoch"
+            ) from error
+        return self._filled(state, restored)
+
+    def forget_within(self) -> None:
+        """Delete what was saved within an epoch, after the epoch itself is saved."""
+        if self._within:
+            self._within.wait_until_finished()
+            for step in self._within.all_steps():
+                self._within.delete(step)
+
+    @property
+    def _within_folder(self) -> Path:
+        return self.folder.with_name("within-epoch")
+
+    def _within_manager(self) -> ocp.CheckpointManager:
+        if not self._within:
+            options = ocp.CheckpointManagerOptions(max_to_keep=1, enable_async_checkpointing=True)
+            self._within = _open(self._within_folder, options, ("weights", "training", "position"))
+        return self._within
+
     def epoch(self, which: Which) -> int | None:
         """Return the epoch of the latest or best checkpoint, or None if there is none yet."""
         return self._manager.latest_step() if which == "latest" else self._manager.best_step()
@@ -79,6 +150,10 @@ class Checkpoints:
     def restore(self, which: Which, state: TrainState) -> TrainState:
         """Return `state` as it was saved. Raises `UserError` if the checkpoint is damaged or does not fit."""
         restored = self._restore(which, weights=self._weights(state.averaged), training=self._training(state))
+        return self._filled(state, restored)
+
+    def _filled(self, state: TrainState, restored: Any) -> TrainState:
+        """Return `state` with what was saved of it."""
         training = restored["training"]
         averaged = self._complete(state.averaged, restored["weights"])
         if state.average is None:
@@ -105,7 +180,7 @@ class Checkpoints:
         args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
         try:
             return self._manager.restore(epoch, args=ocp.args.Composite(**args))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except RESTORE_ERRORS as error:
             if not (self.folder / str(epoch)).exists():  # the process that trains has replaced it
                 self._manager.reload()
                 return self._restore(which, **items)
@@ -129,14 +204,16 @@ class Checkpoints:
         return {name: leaves.get(name, {}) for name in ("params", "batch_stats")}
 
 
-def _open(folder: Path, options: ocp.CheckpointManagerOptions, attempts: int = 5) -> ocp.CheckpointManager:
+def _open(
+    folder: Path, options: ocp.CheckpointManagerOptions, items: tuple[str, ...], attempts: int = 5
+) -> ocp.CheckpointManager:
     """Return orbax's manager. It fails if another process deletes a checkpoint while it lists them."""
     try:
-        return ocp.CheckpointManager(folder, options=options, item_names=("weights", "training"))
+        return ocp.CheckpointManager(folder, options=options, item_names=items)
     except FileNotFoundError:
         if attempts == 1:
             raise
-        return _open(folder, options, attempts - 1)
+        return _open(folder, options, items, attempts - 1)
 
 
 def cause(error: Exception) -> str:

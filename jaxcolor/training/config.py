@@ -111,6 +111,7 @@ class RunConfig(FolderConfig):
     processes: int | None
     process: int | None
     patience: int | None
+    save_steps: int
 
     @property
     def memory_advice(self) -> str:
@@ -168,6 +169,7 @@ class RunConfig(FolderConfig):
         if self.checkpoint != "best" and not (self.evaluate or self.init_from or self.predict):
             raise UserError("--checkpoint is for --evaluate, --predict and --init-from: leave it out")
         require(self.patience is None or self.patience >= 1, "patience", "at least 1", self.patience)
+        require(self.save_steps >= 1, "save_steps", "at least 1", self.save_steps)
         require(self.devices is None or self.devices >= 1, "devices", "at least 1", self.devices)
         self.check_place()
         self.check_name()

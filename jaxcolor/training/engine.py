@@ -8,6 +8,7 @@ convolutions inside a loop into slower code there.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import jax
@@ -25,6 +26,23 @@ Totals: TypeAlias = dict[str, Any]  # sums on the host, in float64
 Step: TypeAlias = Callable[[TrainState, Batch], tuple[TrainState, Sums]]
 OnStep: TypeAlias = Callable[[int, Totals], None]  # the number of images, and the sums over them
 STEPS_IN_FLIGHT = 2
+
+
+@dataclass(frozen=True)
+class Midway:
+    """Where an epoch goes on that was interrupted, and what saves the state after every few steps of it."""
+
+    steps: int = 0  # that are done
+    totals: Totals = field(default_factory=dict)  # the sums over them
+    every: int | None = None
+    save: Callable[[TrainState, int, Totals], None] = lambda state, steps, totals: None
+
+    def is_due(self, before: int, now: int) -> bool:
+        """Return whether the state is to be saved, after calls that end at these numbers of steps."""
+        return self.every is not None and before // self.every < now // self.every
+
+
+WHOLE_EPOCH = Midway()
 
 
 def steps_per_call() -> int:
@@ -72,13 +90,15 @@ class Engine:
         batches: Batches | Iterable[Batch],
         data: Mapping[str, Array] | None = None,
         on_step: OnStep = lambda images, sums: None,
+        midway: Midway = WHOLE_EPOCH,
     ) -> tuple[TrainState, Totals]:
         """Run all batches, and return the state and the sums over the batches.
 
         With `data`, the data set on the device, `batches` holds indices into its arrays. `on_step` is called
-        once per call of the compiled program, a little later than the device finishes it.
+        once per call of the compiled program, a little later than the device finishes it. With `midway`,
+        `batches` are those after its steps.
         """
-        totals: Totals = {}
+        totals, steps = dict(midway.totals), midway.steps
         in_flight: deque[tuple[int, bool, Sums]] = deque()
 
         def collect() -> None:
@@ -99,6 +119,11 @@ class Engine:
             in_flight.append((images, many, sums))
             if len(in_flight) > STEPS_IN_FLIGHT:
                 collect()
+            before, steps = steps, steps + (len(batch["indices"]) if many else 1)
+            if midway.is_due(before, steps):
+                while in_flight:
+                    collect()
+                midway.save(state, steps, totals)
         while in_flight:
             collect()
         return state, totals

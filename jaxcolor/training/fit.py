@@ -8,8 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxcolor.errors import UserError, reason
-from jaxcolor.training.checkpoints import Checkpoints
-from jaxcolor.training.engine import OnStep
+from jaxcolor.training.checkpoints import Checkpoints, Position
+from jaxcolor.training.engine import Midway, OnStep
 from jaxcolor.training.history import has_stalled
 from jaxcolor.training.processes import is_first, local, wait_for_all
 from jaxcolor.training.progress import Progress
@@ -35,8 +35,13 @@ class Task(Protocol):
     images: int  # training images per epoch
     evaluates_first: bool  # whether to evaluate before any training, as epoch 0
 
-    def train_epoch(self, state: TrainState, epoch: int, on_step: OnStep) -> tuple[TrainState, Metrics]:
-        """Train on all images once. The metrics hold `train_loss`; `on_step` receives "loss" per image."""
+    def train_epoch(
+        self, state: TrainState, epoch: int, on_step: OnStep, midway: Midway
+    ) -> tuple[TrainState, Metrics]:
+        """Train on all images once. The metrics hold `train_loss`; `on_step` receives "loss" per image.
+
+        With `midway` the epoch goes on after some steps.
+        """
 
     def evaluate(self, state: TrainState) -> Evaluation:
         """Evaluate the validation images."""
@@ -62,20 +67,27 @@ def fit(
     epochs: int,
     timing: Timing,
     patience: int | None = None,
+    save_steps: int | None = None,
 ) -> tuple[TrainState, Evaluation]:
     """Train until `epochs` are done, and return the state and the evaluation of the last epoch.
 
-    With `patience`, the training ends after so many epochs without a lower validation loss.
+    With `patience`, the training ends after so many epochs without a lower validation loss. After every
+    `save_steps` steps the state within the epoch is saved, too.
 
     Each epoch logs its metrics. Its checkpoint and its drawings are written beside the next epoch, which
     waits for both before it logs its own metrics. A run that is killed before the checkpoint is complete
-    repeats the epoch when it resumes, with the same numbers bit for bit. One that is killed later draws the
-    epoch again.
+    repeats the epoch when it resumes, or the steps since it was last saved, with the same numbers bit for
+    bit. One that is killed later draws the epoch again.
     """
     done = checkpoints.epoch("latest") or 0
     if done > epochs:
         raise UserError(f"{run.path} has trained {done} epochs already: --epochs must be at least {done}")
-    if done:
+    position = checkpoints.position()
+    if not position:
+        checkpoints.forget_within()
+    if position:
+        print(f"Resuming in epoch {position.epoch} of {epochs}, after {position.steps} steps", flush=True)
+    elif done:
         state = checkpoints.restore("latest", state)
         is_finished = f"{run.path} is finished: {done} of {epochs} epochs"
         print(is_finished if done == epochs else f"Resuming after epoch {done} of {epochs}", flush=True)
@@ -85,16 +97,19 @@ def fit(
             "replace the run with --overwrite"
         )
     wait_for_all("the metrics are read")
+    kept = done if done or position else -1  # epoch 0, the evaluation before any training, is repeated
     if is_first():
-        run.rewind(done or -1)
-    history = [metrics for metrics in history if metrics["epoch"] <= (done or -1)]
+        run.rewind(kept)
+    history = [metrics for metrics in history if metrics["epoch"] <= kept]
 
     def is_over() -> bool:
         return bool(history) and (history[-1]["epoch"] == epochs or has_stalled(history, patience))
 
     with Progress(epochs * task.images, done * task.images) as progress, Drawings(task, timing) as drawings:
         evaluation: Evaluation | None = None
-        if done:
+        if position:
+            state = checkpoints.restore_within(state)
+        elif done:
             progress.wait("evaluating")
             evaluation = _evaluate(task, state, timing)
             drawings.draw(state, done, history, evaluation, last=is_over())
@@ -110,7 +125,8 @@ def fit(
             epoch += 1
             start = time.perf_counter()
             try:
-                state, metrics, evaluation = _epoch(task, state, epoch, progress, timing)
+                midway = _midway(checkpoints, position, epoch, save_steps)
+                state, metrics, evaluation = _epoch(task, state, epoch, progress, timing, midway)
             except NonFiniteLossError as error:
                 raise UserError(f"{error} in epoch {epoch}: {_advice(run, checkpoints)}") from error
             drawings.wait()
@@ -118,12 +134,14 @@ def fit(
                 checkpoints.wait()
                 _log(run, history, {"epoch": epoch, **metrics}, start)
                 checkpoints.save(epoch, state, metrics["val_loss"])
+                position = None
             progress.line(describe(history[-1], epochs))
             drawings.draw(state, epoch, history, evaluation, last=is_over())
         if epoch < epochs:
             progress.line(f"Stopped after {patience} epochs without a lower validation loss")
         with timing.part("saving"):
             checkpoints.wait()
+            checkpoints.forget_within()
     assert evaluation is not None, "there is at least one epoch"
     return state, evaluation
 
@@ -196,8 +214,22 @@ def _log(run: RunFolder, history: list[dict[str, Any]], metrics: Metrics, start:
         run.log(history[-1])
 
 
+def _midway(
+    checkpoints: Checkpoints, position: Position | None, epoch: int, save_steps: int | None
+) -> Midway:
+    """Return where the epoch starts, and what saves the state within it."""
+
+    def save(state: TrainState, steps: int, totals: dict[str, Any]) -> None:
+        sums = {name: float(value) for name, value in totals.items()}
+        checkpoints.save_within(Position(epoch, steps, sums), state)
+
+    if not position:
+        return Midway(every=save_steps, save=save)
+    return Midway(position.steps, position.totals, save_steps, save)
+
+
 def _epoch(
-    task: Task, state: TrainState, epoch: int, progress: Progress, timing: Timing
+    task: Task, state: TrainState, epoch: int, progress: Progress, timing: Timing, midway: Midway
 ) -> tuple[TrainState, Metrics, Evaluation]:
     def on_step(images: int, sums: dict[str, Any]) -> None:
         loss = sums["loss"] / max(sums["count"], 1e-12)
@@ -206,7 +238,7 @@ def _epoch(
         progress.advance(images, f"epoch {epoch}  loss {loss:.4f}")
 
     with timing.part("training"):
-        state, metrics = task.train_epoch(state, epoch, on_step)
+        state, metrics = task.train_epoch(state, epoch, on_step, midway)
     evaluation = _evaluate(task, state, timing)
     if not math.isfinite(evaluation.metrics["val_loss"]):
         raise NonFiniteLossError(f"the validation loss became {evaluation.metrics['val_loss']}")

@@ -16,7 +16,7 @@ SCORES = {"colorize": ("val_accuracy", True), "photo": ("psnr", False), "segment
 # Settings that say where a run is, or how it is shown, and not what it trains.
 NOT_SHOWN = {
     "name", "runs_dir", "resume", "overwrite", "plot_every", "evaluate", "predict", "out", "checkpoint",
-    "data_dir", "devices", "coordinator", "processes", "process", "cache_limit", "activations",
+    "data_dir", "save_steps", "devices", "coordinator", "processes", "process", "cache_limit", "activations",
 }  # fmt: skip
 LONGEST = 24  # characters of a setting
 

@@ -111,8 +111,17 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
         print(f"{job.announce(record)}; {on_device(record['device'])}; into {folder.path}", flush=True)
         with Checkpoints(folder.checkpoints, job.trainable) as checkpoints:
-            epochs, patience = job.config.epochs, job.config.patience
-            state, evaluation = fit(job, state, folder, checkpoints, epochs, timing, patience)
+            settings = job.config
+            state, evaluation = fit(
+                job,
+                state,
+                folder,
+                checkpoints,
+                settings.epochs,
+                timing,
+                settings.patience,
+                settings.save_steps,
+            )
         if is_first():
             with timing.part("evaluation"):
                 job.finish(local(state), evaluation)
@@ -149,7 +158,7 @@ def load_run(config: Config, build_job: BuildJob) -> tuple[Job, TrainState, int]
 
 def has_checkpoint(folder: RunFolder) -> bool:
     with Checkpoints(folder.checkpoints) as checkpoints:
-        return checkpoints.epoch("latest") is not None
+        return (checkpoints.epoch("latest") or checkpoints.position()) is not None
 
 
 def check_same(job: Job, folder: RunFolder) -> None:

@@ -3,12 +3,14 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 import pytest
 
 from jaxcolor.errors import UserError
-from jaxcolor.training.checkpoints import Checkpoints
-from jaxcolor.training.engine import OnStep
+from jaxcolor.training.batches import make_batches
+from jaxcolor.training.checkpoints import Checkpoints, Position
+from jaxcolor.training.engine import Engine, Midway, OnStep
 from jaxcolor.training.fit import Draw, Evaluation, describe, fit
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
@@ -31,7 +33,7 @@ class Counting:
         self.loss = 1.0
 
     def train_epoch(
-        self, state: TrainState, epoch: int, on_step: OnStep
+        self, state: TrainState, epoch: int, on_step: OnStep, midway: Midway
     ) -> tuple[TrainState, dict[str, float]]:
         self.calls.append(f"train {epoch}")
         on_step(10, {"loss": 10 * self.loss, "count": 10.0})
@@ -61,10 +63,14 @@ class Stalling(Counting):
         return Evaluation({"val_loss": 1 + abs(float(state.params["w"]) - 2)}, details="seen")
 
 
-def start(task: Counting, epochs: int, patience: int | None = None) -> tuple[float, dict[str, float]]:
+def start(
+    task: Counting, epochs: int, patience: int | None = None, save_steps: int | None = None
+) -> tuple[float, dict[str, float]]:
     state = create_state(abs, {"params": {"w": jnp.zeros(())}}, optax.sgd(1.0))
     with Checkpoints(task.run.checkpoints) as checkpoints:
-        state, evaluation = fit(task, state, task.run, checkpoints, epochs, Timing("start"), patience)
+        state, evaluation = fit(
+            task, state, task.run, checkpoints, epochs, Timing("start"), patience, save_steps
+        )
     return float(state.params["w"]), evaluation.metrics
 
 
@@ -177,3 +183,81 @@ def test_the_line_of_an_epoch() -> None:
     metrics = {"epoch": 3, "train_loss": 1.61234, "val_loss": 2.0, "val_accuracy": 0.5, "seconds": 5.26}
     expected = "epoch  3/25  train_loss 1.6123  val_loss 2.0000  val_accuracy 0.5000  5.3 s"
     assert describe(metrics, epochs=25) == expected
+
+
+class Stepping(Counting):
+    """A task with eight steps per epoch, each of which adds the number of its image to the weight."""
+
+    images = 8
+
+    def __init__(self, run: RunFolder, killed_at: int | None = None):
+        super().__init__(run)
+        self.killed_at = killed_at
+        self.steps = 0
+
+        def step(state: TrainState, batch: dict[str, Any]) -> tuple[TrainState, dict[str, Any]]:
+            number = batch["number"][0].astype(jnp.float32)
+            moved = state.replace(step=state.step + 1, params={"w": state.params["w"] * 1.1 + number})
+            return moved, {"loss": state.params["w"] / 3, "count": jnp.ones(())}
+
+        self.engine = Engine(step, steps=1)
+
+    def train_epoch(
+        self, state: TrainState, epoch: int, on_step: OnStep, midway: Midway
+    ) -> tuple[TrainState, dict[str, float]]:
+        def count(images: int, sums: dict[str, Any]) -> None:
+            self.steps += 1
+            if self.steps == self.killed_at:
+                raise Stopped
+            on_step(images, sums)
+
+        order = np.random.default_rng(epoch).permutation(8)
+        batches, data = make_batches(order, 1).after(midway.steps), {"number": jnp.arange(8)}
+        state, sums = self.engine(state, batches, data, count, midway)
+        return state, {"train_loss": float(sums["loss"] / sums["count"])}
+
+    def evaluate(self, state: TrainState) -> Evaluation:
+        return Evaluation({"val_loss": float(state.params["w"])}, details="seen")
+
+
+def seen(run: RunFolder) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in run.read_metrics()]
+
+
+@pytest.mark.parametrize(("killed_at", "repeated"), [(5, 1), (9, 1), (16, 2), (23, 1)])
+def test_a_run_that_is_killed_within_an_epoch_goes_on_there(
+    run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str], killed_at: int, repeated: int
+) -> None:
+    other = RunFolder(tmp_path / "whole")
+    other.create({"task": "test", "settings": {}})
+    whole = start(Stepping(other), 3)
+
+    with pytest.raises(Stopped):
+        start(Stepping(run, killed_at), 3, save_steps=3)
+    resumed = Stepping(run)
+    assert start(resumed, 3, save_steps=3) == whole
+    assert seen(run) == seen(other)
+    # The steps since the last save, and up to two that were in flight, are repeated.
+    assert 24 - killed_at < resumed.steps <= 24 - killed_at + repeated + 3
+    if killed_at == 5:
+        assert "Resuming in epoch 1 of 3, after 3 steps" in capsys.readouterr().out
+    with Checkpoints(run.checkpoints) as checkpoints:
+        assert checkpoints.position() is None  # nothing is left of it after the end
+
+
+def test_what_was_saved_within_an_earlier_epoch_is_not_used(run: RunFolder) -> None:
+    state = create_state(abs, {"params": {"w": jnp.zeros(())}}, optax.sgd(1.0)).replace(step=jnp.asarray(99))
+    with Checkpoints(run.checkpoints) as checkpoints:
+        checkpoints.save_within(Position(7, 3, {"loss": 1.0, "count": 1.0}), state)
+    task = Stepping(run)
+    start(task, 2, save_steps=3)
+    assert task.steps == 16
+
+
+def test_a_damaged_save_within_an_epoch_is_an_error(run: RunFolder) -> None:
+    with pytest.raises(Stopped):
+        start(Stepping(run, 7), 3, save_steps=3)
+    (file,) = run.path.glob("within-epoch/*/position/metadata")
+    file.write_text("{")
+    with pytest.raises(UserError, match="within-epoch is damaged .*: delete it to repeat the epoch"):
+        start(Stepping(run), 3)
