@@ -117,7 +117,7 @@ def test_a_run_of_two_processes_is_resumed_with_three_after_one_was_killed(tmp_p
     wait_for(run, 2, [first, second])
     second.send_signal(signal.SIGKILL)
     second.communicate()
-    _, errors = first.communicate(timeout=60)
+    _, errors = first.communicate(timeout=120)
     assert first.returncode != 0
     assert re.search("lost another one.*--resume|another task died", errors), errors
 
