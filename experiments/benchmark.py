@@ -1,9 +1,10 @@
 """Compare jaxcolor with plain PyTorch: `python experiments/benchmark.py colorize`, `segment` or `device`."""
 
+import os
 import sys
 from collections.abc import Sequence
 
-from benchmarks.config import ColorizeBenchmark, DeviceBenchmark, SegmentBenchmark
+from benchmarks.config import ColorizeBenchmark, DeviceBenchmark, ScalingBenchmark, SegmentBenchmark
 
 from jaxcolor.cli import run_command, run_script
 from jaxcolor.options import read_options
@@ -18,6 +19,7 @@ commands:
   colorize   compare colorization: parity certificate, speed and memory
   segment    compare segmentation: whole runs, and the frozen forward pass
   device     run all of this on a GPU, in ten minutes
+  scaling    train on several CPU devices, without PyTorch
 
 `benchmark.py COMMAND --help` lists the options of a command.
 """
@@ -53,7 +55,20 @@ def device(arguments: Sequence[str], prog: str) -> None:
         sys.exit(f"error: failed: {', '.join(failed)}")
 
 
-COMMANDS = {"colorize": colorize, "segment": segment, "device": device}
+def scaling(arguments: Sequence[str], prog: str) -> None:
+    """Train on several CPU devices at equal total work."""
+    config = read_options(ScalingBenchmark, arguments, prog)
+    # The number of devices is fixed when JAX starts.
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={max(config.devices)}".strip()
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from benchmarks.scaling import measure_scaling
+
+    with enough_memory(config.memory_advice):
+        measure_scaling(config)
+
+
+COMMANDS = {"colorize": colorize, "segment": segment, "device": device, "scaling": scaling}
 
 if __name__ == "__main__":
     run_script(

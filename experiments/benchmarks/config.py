@@ -122,6 +122,38 @@ class SegmentBenchmark(Settings):
 
 
 @dataclass(frozen=True)
+class ScalingBenchmark(Settings):
+    """Train on several CPU devices at equal total work, and count what they send to each other."""
+
+    GROUPS: ClassVar = {"network": "model", "measurement": "devices", "result": "json"}
+    MEMORY: ClassVar = ("batch_size",)
+
+    model: Literal["cnn", "unet", "strided-unet", "conv-transpose"] = "unet"
+    """Network to train."""
+    batch_size: int = 96
+    """Images per step, on all devices together."""
+    devices: tuple[int, ...] = (1, 2, 4, 8)
+    """Numbers of devices."""
+    steps: int = 10
+    """Steps per round."""
+    rounds: int = 7
+    """Number of timed rounds, after one to warm up; at least 5. The numbers of devices take turns."""
+    json: Path | None = None
+    """A JSON file to write all results to."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.rounds < 5:
+            raise UserError(f"--rounds must be at least 5, not {self.rounds}")
+        if not self.devices or min(self.devices) < 1:
+            raise UserError("--devices needs numbers from 1 on")
+        if self.steps < 1:
+            raise UserError(f"--steps must be at least 1, not {self.steps}")
+        if any(self.batch_size < 1 or self.batch_size % number for number in self.devices):
+            raise UserError(f"--batch-size {self.batch_size} must divide by all of --devices")
+
+
+@dataclass(frozen=True)
 class DeviceBenchmark(Settings):
     """Run everything that is worth knowing about a device, such as a GPU.
 

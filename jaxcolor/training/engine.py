@@ -8,6 +8,7 @@ convolutions inside a loop into slower code there.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 from jaxtyping import Array
 
+from jaxcolor.layers.conv.cpu import whole_batches
 from jaxcolor.training.batches import Batches
 from jaxcolor.training.devices import Devices
 from jaxcolor.training.programs import Program
@@ -69,7 +71,8 @@ class Engine:
 
         def run(state: TrainState, data: Mapping[str, Array], batch: Batch) -> tuple[TrainState, Sums]:
             batch = self.devices.keep_divided(gather(data, batch))
-            return self.devices.keep_copied(step(state, batch))
+            with whole_batches() if self.devices.count > 1 else nullcontext():
+                return self.devices.keep_copied(step(state, batch))
 
         def run_many(state: TrainState, data: Mapping[str, Array], rows: Batch) -> tuple[TrainState, Sums]:
             # With a loop whose length is known at compile time a GPU need not ask the host whether to go on.
@@ -83,6 +86,10 @@ class Engine:
         """Start to compile the step on a thread. `state` and `data` are arrays or their shapes."""
         run = self._run_many if self.steps > 1 else self._run
         run.compile_ahead(state, data, next(calls(batches, self.steps)))
+
+    def compiled_text(self, state: TrainState, data: Mapping[str, Array], batch: Batch) -> str:
+        """Return the compiled program of one step, as XLA writes it."""
+        return self._run.jitted.lower(state, data, batch).compile().as_text()
 
     def __call__(
         self,

@@ -110,7 +110,8 @@ def numbers(run: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_a_run_of_two_processes_is_resumed_with_three_after_one_was_killed(tmp_path: Path) -> None:
     (whole,) = start(tmp_path, 1, "--name", "whole", "--epochs", EPOCHS)
-    assert whole.wait(timeout=300) == 0, whole.stderr and whole.stderr.read()
+    _, errors = whole.communicate(timeout=300)
+    assert whole.returncode == 0, errors
 
     run = tmp_path / "shared"
     first, second = start(tmp_path, 2, "--name", "shared", "--epochs", 1000)

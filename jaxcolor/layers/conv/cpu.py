@@ -10,6 +10,9 @@
 `docs/speed.md` has the measurements.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 import jax
@@ -135,6 +138,17 @@ def kernel_gradient(x: Images, gradient: Output, size: int, padding: int, dilati
 
 PIXELS_PER_PIECE = 6400  # of the batch, so that a piece stays in the cache
 MAX_PIECES = 16  # each piece is compiled separately
+_batch_is_whole = ContextVar("_batch_is_whole", default=False)
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Do not cut batches into pieces. Several devices, which share a batch, would exchange the pieces."""
+    token = _batch_is_whole.set(True)
+    try:
+        yield
+    finally:
+        _batch_is_whole.reset(token)
 
 
 def correlate(
@@ -146,6 +160,8 @@ def correlate(
     """
     batch, height, width, _ = x.shape
     pieces = min(max(1, round(batch * height * width / PIXELS_PER_PIECE)), MAX_PIECES)
+    if _batch_is_whole.get():
+        pieces = 1
     step = -(-batch // pieces)
     total = jnp.zeros((), x.dtype)
     for start in range(0, batch, step):
