@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict, unflatten_dict
 from orbax.checkpoint import checkpoint_managers
@@ -104,7 +107,7 @@ class Checkpoints:
             raise UserError(f"{self.folder} holds no checkpoint: train first")
         args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
         try:
-            return self._manager.restore(epoch, args=ocp.args.Composite(**args))
+            restored = self._manager.restore(epoch, args=ocp.args.Composite(**args))
         except (OSError, ValueError, KeyError, TypeError) as error:
             if not (self.folder / str(epoch)).exists():  # the process that trains has replaced it
                 self._manager.reload()
@@ -113,6 +116,7 @@ class Checkpoints:
                 f"cannot restore the checkpoint {self.folder / str(epoch)}: "
                 f"it is damaged, or belongs to another network ({reason(error)})"
             ) from error
+        return {name: jax.tree.map(placed_like, restored[name], item) for name, item in items.items()}
 
     def _training(self, state: TrainState) -> dict[str, Any]:
         """Return what a training needs to resume, besides the weights for prediction."""
@@ -144,3 +148,14 @@ def cause(error: Exception) -> str:
     codes = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
     causes = [os.strerror(code) for code in codes if os.strerror(code) in str(error)]
     return causes[0] if causes else reason(error)
+
+
+def placed_like(found: Any, wanted: Any) -> Any:
+    """Return a restored array, bound to a device only if the one that it replaces is.
+
+    Orbax binds every array. JAX compiles a program again for arrays that are bound where those of its first
+    call were not.
+    """
+    if not isinstance(found, jax.Array) or getattr(wanted, "committed", False):
+        return found
+    return jnp.array(np.asarray(found))
