@@ -5,6 +5,7 @@ A program of its own, because the number of devices is fixed when JAX starts.
 
 import json
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tiny_backbone
+from flax import linen as nn
 
 from jaxcolor.colorization.task import evaluate_step as evaluate_colors
 from jaxcolor.colorization.task import make_train_step as make_color_step
@@ -42,7 +44,7 @@ def colorize(number: int) -> list[float]:
         }
     )
     model = UNet(filters=4, colors=COLORS)
-    variables = initialize(model, data["inputs"][:1], 0)
+    variables = new_variables(model, (1, 16, 16, 1))
     state = devices.copy(create_state(model.apply, variables, optax.adam(1e-3), decay=0.9))
     batches = make_batches(np.arange(IMAGES), BATCH, devices.count)
     losses: list[float] = []
@@ -59,7 +61,7 @@ def segment(number: int) -> list[float]:
     """Return the training losses of each step, with dropout."""
     devices, rng = Devices(number), np.random.default_rng(0)
     model = DeepLabV3(tiny_backbone.NAME, 3, 16)
-    variables: Any = dict(jax.jit(model.init)(jax.random.key(0), jnp.zeros((1, 32, 32, 3))))
+    variables = new_variables(model, (1, 32, 32, 3))
     state = devices.copy(create_state(model.apply, variables, optax.sgd(0.01), TRAINABLE["all"]))
     rows = -(-BATCH // number) * number
     labels = rng.integers(0, 3, (BATCH, 32, 32)).astype(np.uint8)
@@ -75,6 +77,12 @@ def segment(number: int) -> list[float]:
     losses: list[float] = []
     train(state, [batch] * 3, on_step=lambda _, sums: losses.append(float(sums["loss"] / sums["count"])))
     return losses
+
+
+@cache
+def new_variables(model: nn.Module, example: tuple[int, ...]) -> dict[str, Any]:
+    """Return variables as NumPy arrays, because each training donates its arrays."""
+    return jax.tree.map(np.array, initialize(model, jax.ShapeDtypeStruct(example, jnp.float32), 0))
 
 
 def padded(array: np.ndarray, rows: int, value: int) -> np.ndarray:

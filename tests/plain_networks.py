@@ -115,10 +115,9 @@ def check_train_step(model: nn.Module, definition: Definition, width: int = 12) 
 
         return jax.value_and_grad(of_params, has_aux=True)
 
-    found, expected = compilation.jit(lambda params: (step(ours)(params), step(plain)(params)))(
-        variables["params"]
-    )
-    assert_close(found, expected)
+    # Only the network itself needs the options of users, with which programs compile slowly.
+    found = compilation.jit(step(ours))(variables["params"])
+    assert_close(found, jax.jit(step(plain))(variables["params"]))
 
 
 def check_softmax(model: nn.Module, definition: Definition) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict, unflatten_dict
 from orbax.checkpoint import checkpoint_managers
@@ -127,7 +129,7 @@ class Checkpoints:
             raise UserError(
                 f"{self._within_folder} is damaged ({reason(error)}): delete it to repeat the epoch"
             ) from error
-        return self._filled(state, restored)
+        return self._filled(state, placed_like(restored, items))
 
     def forget_within(self) -> None:
         """Delete what was saved within an epoch, after the epoch itself is saved."""
@@ -182,7 +184,7 @@ class Checkpoints:
             raise UserError(f"{self.folder} holds no checkpoint: train first")
         args = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
         try:
-            return self._manager.restore(epoch, args=ocp.args.Composite(**args))
+            restored = self._manager.restore(epoch, args=ocp.args.Composite(**args))
         except RESTORE_ERRORS as error:
             if not (self.folder / str(epoch)).exists():  # the process that trains has replaced it
                 self._manager.reload()
@@ -191,6 +193,7 @@ class Checkpoints:
                 f"cannot restore the checkpoint {self.folder / str(epoch)}: "
                 f"it is damaged, or belongs to another network ({reason(error)})"
             ) from error
+        return placed_like(restored, items)
 
     def _training(self, state: TrainState) -> dict[str, Any]:
         """Return what a training needs to resume, besides the weights for prediction."""
@@ -224,3 +227,18 @@ def cause(error: Exception) -> str:
     codes = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO)
     causes = [os.strerror(code) for code in codes if os.strerror(code) in str(error)]
     return causes[0] if causes else reason(error)
+
+
+def placed_like(restored: Any, items: dict[str, Any]) -> dict[str, Any]:
+    """Return restored arrays, bound to a device only where those of `items` are, which they replace.
+
+    Orbax binds every array. JAX compiles a program again for arrays that are bound where those of its first
+    call were not.
+    """
+    return {name: jax.tree.map(_placed_like, restored[name], item) for name, item in items.items()}
+
+
+def _placed_like(found: Any, wanted: Any) -> Any:
+    if not isinstance(found, jax.Array) or getattr(wanted, "committed", False):
+        return found
+    return jnp.array(np.asarray(found))

@@ -56,7 +56,8 @@ def test_a_train_step_equals_the_plain_definition() -> None:
 
 
 def test_logits_start_at_0_and_have_the_size_of_the_images() -> None:
-    logits, variables = ResUNet(2, 7).init_with_output(jax.random.key(0), uniform(0, 2, 16, 24, 3))
+    initialize = jax.jit(ResUNet(2, 7).init_with_output)
+    logits, variables = initialize(jax.random.key(0), uniform(0, 2, 16, 24, 3))
     np.testing.assert_array_equal(logits, np.zeros((2, 16, 24, 7)))
     assert variables["params"]["bottom"]["conv2"]["kernel"].shape == (3, 3, 16, 16)
     with pytest.raises(ValueError, match="images of 12×32 pixels: both sides must divide by 8"):

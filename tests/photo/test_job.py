@@ -1,4 +1,4 @@
-"""A whole run with the real network on few small images."""
+"""A whole run on few small images, with a shorter backbone."""
 
 import dataclasses
 import json
@@ -14,6 +14,7 @@ from PIL import Image
 import jaxcolor
 from jaxcolor.errors import UserError
 from jaxcolor.painting import gray_of
+from jaxcolor.photo import predictor
 from jaxcolor.photo.config import SHIPPED, PhotoConfig
 from jaxcolor.photo.job import PhotoJob, color_photos
 from jaxcolor.photo.predictor import PhotoColorizer, load_variables
@@ -25,9 +26,11 @@ class Killed(BaseException):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("short_backbone")
 def test_train_resume_evaluate_and_predict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(predictor, "FEWEST", 64**2)  # pixels that the network sees of a small image
     place = write_files(tmp_path / "images")
     config = PhotoConfig(
         image_dir=place, crop=(32,), width=8, epochs=2, batch_size=8, runs_dir=tmp_path / "runs", plot_every=2

@@ -1,3 +1,4 @@
+from functools import partial
 from typing import Any
 
 import jax
@@ -97,9 +98,9 @@ def test_a_train_step_equals_the_plain_definition(
 ) -> None:
     # The last image is padding.
     batch = {"images": images, "valid": jnp.asarray([1.0, 1.0, 0.0])}
-    after, sums = train_step(tables, False, state, batch)
+    after, sums = jax.jit(partial(train_step, tables, False))(state, batch)
     part = state.params["classifier"]
-    loss, gradients = jax.value_and_grad(plain_loss)(part, tables, state, images[:2])
+    loss, gradients = jax.jit(jax.value_and_grad(plain_loss))(part, tables, state, images[:2])
     np.testing.assert_allclose(sums["loss"] / sums["count"], loss, rtol=1e-5)
     expected = jax.tree.map(lambda value, gradient: value - 0.1 * gradient, part, gradients)
     jax.tree.map(
@@ -110,8 +111,9 @@ def test_a_train_step_equals_the_plain_definition(
 
 def test_evaluation_counts_valid_images_alone(tables: Tables, state: TrainState, images: jax.Array) -> None:
     padding = {"images": images, "valid": jnp.asarray([1.0, 1.0, 0.0])}
-    sums = evaluate_step(tables, 0.5, state, padding)
-    alone = evaluate_step(tables, 0.5, state, {"images": images[:2], "valid": None})
+    evaluate = jax.jit(partial(evaluate_step, tables, 0.5))
+    sums = evaluate(state, padding)
+    alone = evaluate(state, {"images": images[:2], "valid": None})
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), sums, alone)
     assert sums["count"] == 2
     # The gray image has the lightness of the original in all channels.
@@ -127,7 +129,8 @@ def test_prediction_is_the_mean_color_or_the_most_likely_one(tables: Tables, sta
     lightness = jnp.asarray(np.random.default_rng(2).random((1, 8, 8), np.float32))
     logits = np.asarray(state.apply_fn(state.averaged, network_input(lightness)))
     mean = np.asarray(lightness).reshape(1, 2, 4, 2, 4).mean(axis=(2, 4))
-    safe, vivid = (np.asarray(predict_chroma(tables, state, lightness, dial)) for dial in (0.0, 1.0))
+    predict = jax.jit(partial(predict_chroma, tables))
+    safe, vivid = (np.asarray(predict(state, lightness, dial)) for dial in (0.0, 1.0))
     for place in np.ndindex(1, 2, 2):
         total = logits[place] + tables.log_prior[int(mean[place] * LEVELS)]
         np.testing.assert_allclose(vivid[place], tables.centers[total.argmax()], atol=1e-3)
@@ -139,10 +142,11 @@ def test_prediction_is_the_mean_color_or_the_most_likely_one(tables: Tables, sta
 def test_evaluation_scores_the_colors_of_both_dials(tables: Tables, state: TrainState) -> None:
     """One square per image, so that nothing is interpolated."""
     images = jnp.asarray(np.random.default_rng(3).integers(60, 196, (2, 4, 4, 3), np.uint8))
-    sums = evaluate_step(tables, 1.0, state, {"images": images, "valid": None})
-    lab = oklab.from_srgb(images / 255)
+    sums = jax.jit(partial(evaluate_step, tables, 1.0))(state, {"images": images, "valid": None})
+    lab = jax.jit(oklab.from_srgb)(images / 255)
+    predict = jax.jit(partial(predict_chroma, tables))
     for name, dial in (("safe", 0.0), ("vivid", 1.0)):
-        chroma = predict_chroma(tables, state, lab[..., 0], dial)
+        chroma = predict(state, lab[..., 0], dial)
         colors = jnp.concatenate([lab[..., :1], jnp.broadcast_to(chroma, (2, 4, 4, 2))], axis=-1)
         errors = jnp.square(oklab.to_srgb(colors).clip(0, 1) - images / 255).mean(axis=(1, 2, 3))
         np.testing.assert_allclose(sums[name], errors.sum(), rtol=1e-4)
@@ -150,7 +154,7 @@ def test_evaluation_scores_the_colors_of_both_dials(tables: Tables, state: Train
             np.testing.assert_allclose(sums["colors"], jnp.linalg.norm(chroma, axis=-1).sum(), rtol=1e-4)
     assert abs(sums["safe"] - sums["vivid"]) > 1e-3
     loss, weight = (
-        plain_loss(state.params["classifier"], tables, state, images),
+        jax.jit(plain_loss)(state.params["classifier"], tables, state, images),
         sum(tables.weights[tables.nearest[cells(shrink(lab, 4))]].ravel()),
     )
     np.testing.assert_allclose(sums["loss"], loss * weight, rtol=1e-4)

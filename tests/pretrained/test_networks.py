@@ -3,7 +3,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
@@ -15,15 +14,15 @@ from safetensors.numpy import save_file
 from jaxcolor.errors import UserError
 from jaxcolor.models.backbones import BACKBONES
 from jaxcolor.models.segmentation import SegmentationNet
+from jaxcolor.models.variables import variable_shapes
 from jaxcolor.pretrained import networks as module
 from jaxcolor.pretrained.networks import describe, load_pretrained, tables
 from jaxcolor.pretrained.state_dict import StateDict
 
 
 def variables(architecture: Any, classes: int = 21, aux: bool = False, head: str = "deeplabv3") -> dict:
-    model = SegmentationNet(architecture, classes, 16, aux, decoder=head)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))
-    return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), dict(shapes))
+    shapes = variable_shapes(SegmentationNet(architecture, classes, 16, aux, decoder=head))
+    return jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), shapes)
 
 
 def weights_of(architecture: Any, like: dict, head: str = "deeplabv3") -> dict[str, np.ndarray]:

@@ -37,6 +37,21 @@ def test_the_latest_and_the_best_are_kept_and_restored(tmp_path: Path) -> None:
             assert int(restored.step) == epoch
 
 
+def test_a_restored_state_runs_the_programs_of_a_new_one(tmp_path: Path) -> None:
+    def new() -> TrainState:
+        return create_state(abs, {"params": {"w": jnp.ones(3)}}, OPTIMIZER)
+
+    step = jax.jit(lambda state: state.apply_gradients(grads={"w": jnp.ones(3)}), donate_argnums=0)
+    with Checkpoints(tmp_path / "c") as checkpoints:
+        checkpoints.save(1, step(new()), 1.0)
+        after = step(checkpoints.restore("latest", new()))
+        assert step._cache_size() == 1
+        jax.tree.map(np.testing.assert_array_equal, after, step(step(new())))
+        # Several devices need arrays that are bound to them.
+        restored = checkpoints.restore("latest", jax.device_put(new(), jax.devices()[0]))
+    assert all(leaf.committed for leaf in jax.tree.leaves(restored))
+
+
 def test_only_trainable_weights_are_saved_and_the_others_stay(tmp_path: Path) -> None:
     rule = Trainable("head/.*")
 
