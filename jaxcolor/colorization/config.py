@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
-from jaxcolor.training.config import RunConfig, require
+from jaxcolor.training.config import LogName, RunConfig, require
 
 MAX_COLORS = 256  # labels are uint8
 
@@ -109,6 +109,9 @@ class ColorizeConfig(RunConfig):
     """Start from the weights, and with the palette, of another run: its name or folder."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
+    log: LogName = "none"
+    """A log besides metrics.jsonl, with the drawings, in the run folder: csv, tensorboard or wandb (Weights &
+    Biases; with the environment variable WANDB_MODE=offline nothing is uploaded)."""
 
     evaluate: bool = False
     """Only print and write the validation scores of a checkpoint of the run of this name, and draw its

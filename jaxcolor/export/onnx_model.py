@@ -12,7 +12,7 @@ import onnx
 from jax.export import is_symbolic_dim
 from jax.extend.core import ClosedJaxpr, Literal
 
-from jaxcolor.export.graph import Graph, Value
+from jaxcolor.export.graph import Graph, Value, stored_dtype
 from jaxcolor.export.primitives import ELEMENTWISE, FUNCTIONS, PRIMITIVES, Equation, not_exported
 
 NOT_FOLDED = ("broadcast_in_dim", "iota")  # their results are larger than their operands
@@ -45,7 +45,7 @@ def translate(graph: Graph, program: ClosedJaxpr, arguments: Sequence[Value]) ->
 
     def read(atom: Any) -> Value:
         is_constant = isinstance(atom, Literal)
-        return np.asarray(atom.val, atom.aval.dtype) if is_constant else values[atom]
+        return np.asarray(atom.val, stored_dtype(atom.aval.dtype)) if is_constant else values[atom]
 
     for equation in jaxpr.eqns:
         operands = [read(atom) for atom in equation.invars]
@@ -56,6 +56,8 @@ def translate(graph: Graph, program: ClosedJaxpr, arguments: Sequence[Value]) ->
 def apply(graph: Graph, equation: Equation, operands: Sequence[Value]) -> Sequence[Value]:
     """Return the results of an equation."""
     name = equation.primitive.name
+    if name == "convert_element_type" and stored_dtype(equation.params["new_dtype"]) == operands[0].dtype:
+        return operands  # so weights are not rounded to bfloat16
     if can_fold(equation, operands):
         full = [
             repeat(graph, value, atom.aval.shape)

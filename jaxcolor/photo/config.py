@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
-from jaxcolor.training.config import RunConfig, Settings, require
+from jaxcolor.training.config import LogName, RunConfig, Settings, require
 
 SIDE_STEP = 32  # the sides of images that the network sees divide by this
 VIVIDNESS = 0.6  # colors are then about 0.7 times as strong as those of photographs
@@ -97,6 +97,9 @@ class PhotoConfig(RunConfig):
     comes with jaxcolor, whose name is shipped."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
+    log: LogName = "none"
+    """A log besides metrics.jsonl, with the drawings, in the run folder: csv, tensorboard or wandb (Weights &
+    Biases; with the environment variable WANDB_MODE=offline nothing is uploaded)."""
 
     evaluate: bool = False
     """Only print and write the validation scores of a checkpoint of the run of this name."""

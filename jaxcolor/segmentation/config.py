@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import tyro
 
 from jaxcolor.errors import UserError
-from jaxcolor.training.config import RunConfig, require
+from jaxcolor.training.config import LogName, RunConfig, require
 
 LossName = Literal["cross-entropy", "focal", "dice", "soft-iou"]
 WEIGHTED: set[LossName] = {"cross-entropy", "focal"}  # the losses in which classes have weights
@@ -147,6 +147,9 @@ class SegmentConfig(RunConfig):
     """Start from the weights of another run: its name or folder."""
     plot_every: int = 5
     """Draw predictions every this many epochs, and after the last one."""
+    log: LogName = "none"
+    """A log besides metrics.jsonl, with the drawings, in the run folder: csv, tensorboard or wandb (Weights &
+    Biases; with the environment variable WANDB_MODE=offline nothing is uploaded)."""
 
     evaluate: bool = False
     """Only print and write the validation scores of a checkpoint of the run of this name."""

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from jaxcolor.errors import UserError
 from jaxcolor.files import expand_user
 
+LogName = Literal["none", "csv", "tensorboard", "wandb"]
 Config = TypeVar("Config", bound="FolderConfig")
 Run = TypeVar("Run", bound="RunConfig")
 
@@ -100,6 +101,7 @@ class RunConfig(FolderConfig):
     schedule: str
     devices: int | None
     patience: int | None
+    log: LogName
 
     @property
     def memory_advice(self) -> str:

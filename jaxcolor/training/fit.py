@@ -1,5 +1,6 @@
 """The loop over epochs: train, validate, log, save, draw; from the start or from the latest checkpoint."""
 
+import contextlib
 import math
 import sys
 import time
@@ -9,8 +10,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxcolor.errors import UserError, reason
 from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.config import LogName
 from jaxcolor.training.engine import OnStep
 from jaxcolor.training.history import has_stalled
+from jaxcolor.training.logs import Log, open_log
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState
@@ -61,10 +64,12 @@ def fit(
     epochs: int,
     timing: Timing,
     patience: int | None = None,
+    log: LogName = "none",
 ) -> tuple[TrainState, Evaluation]:
     """Train until `epochs` are done, and return the state and the evaluation of the last epoch.
 
-    With `patience`, the training ends after so many epochs without a lower validation loss.
+    With `patience`, the training ends after so many epochs without a lower validation loss. `log` is a log
+    besides metrics.jsonl.
 
     Each epoch logs its metrics. Its checkpoint and its drawings are written beside the next epoch, which
     waits for both before it logs its own metrics. A run that is killed before the checkpoint is complete
@@ -89,7 +94,11 @@ def fit(
     def is_over() -> bool:
         return bool(history) and (history[-1]["epoch"] == epochs or has_stalled(history, patience))
 
-    with Progress(epochs * task.images, done * task.images) as progress, Drawings(task, timing) as drawings:
+    with (
+        contextlib.closing(open_log(log, run, history)) as extra,
+        Progress(epochs * task.images, done * task.images) as progress,
+        Drawings(task, timing, extra) as drawings,
+    ):
         evaluation: Evaluation | None = None
         if done:
             progress.wait("evaluating")
@@ -99,7 +108,7 @@ def fit(
             start = time.perf_counter()
             progress.wait("evaluating")
             evaluation = _evaluate(task, state, timing)
-            _log(run, history, {"epoch": 0, **evaluation.metrics}, start)
+            _log(run, extra, history, {"epoch": 0, **evaluation.metrics}, start)
             progress.line(describe(history[-1], epochs))
         progress.wait("compiling")
         epoch = done
@@ -113,7 +122,7 @@ def fit(
             drawings.wait()
             with timing.part("saving"):
                 checkpoints.wait()
-                _log(run, history, {"epoch": epoch, **metrics}, start)
+                _log(run, extra, history, {"epoch": epoch, **metrics}, start)
                 checkpoints.save(epoch, state, metrics["val_loss"])
             progress.line(describe(history[-1], epochs))
             drawings.draw(state, epoch, history, evaluation, last=is_over())
@@ -128,8 +137,9 @@ def fit(
 class Drawings:
     """The thread that draws. A drawing that fails is a warning, because the checkpoint is what counts."""
 
-    def __init__(self, task: Task, timing: Timing):
+    def __init__(self, task: Task, timing: Timing, log: Log):
         self._task = task
+        self._log = log
         self._timing = timing
         self._thread = ThreadPoolExecutor(1, "drawing")
         self._pending: tuple[int, Future] | None = None
@@ -156,7 +166,12 @@ class Drawings:
             except Exception as error:
                 _warn(epoch, error)
             else:
-                self._pending = epoch, self._thread.submit(lambda: [draw() for draw in drawings])
+                self._pending = epoch, self._thread.submit(self._draw, epoch, drawings)
+
+    def _draw(self, epoch: int, drawings: list[Draw]) -> None:
+        for draw in drawings:
+            draw()
+        self._log.add_drawings(epoch)
 
     def wait(self) -> None:
         """Wait until everything is drawn."""
@@ -185,9 +200,10 @@ def describe(metrics: Metrics, epochs: int) -> str:
     return "  ".join([epoch, *numbers, f"{metrics['seconds']:.1f} s"])
 
 
-def _log(run: RunFolder, history: list[dict[str, Any]], metrics: Metrics, start: float) -> None:
+def _log(run: RunFolder, extra: Log, history: list[dict[str, Any]], metrics: Metrics, start: float) -> None:
     history.append({**metrics, "seconds": round(time.perf_counter() - start, 3)})
     run.log(history[-1])
+    extra.add_metrics(history[-1])
 
 
 def _epoch(

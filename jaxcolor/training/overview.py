@@ -15,8 +15,8 @@ from jaxcolor.training.run_folder import RunFolder
 SCORES = {"colorize": ("val_accuracy", True), "photo": ("psnr", False), "segment": ("mean_iou", True)}
 # Settings that say where a run is, or how it is shown, and not what it trains.
 NOT_SHOWN = {
-    "name", "runs_dir", "resume", "overwrite", "plot_every", "evaluate", "predict", "out", "checkpoint",
-    "data_dir", "devices", "cache_limit", "activations",
+    "name", "runs_dir", "resume", "overwrite", "plot_every", "log", "evaluate", "predict", "out",
+    "checkpoint", "data_dir", "devices", "cache_limit", "activations",
 }  # fmt: skip
 LONGEST = 24  # characters of a setting
 

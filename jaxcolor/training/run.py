@@ -12,6 +12,7 @@ from jaxcolor.training.compilation import set_up
 from jaxcolor.training.config import RunConfig
 from jaxcolor.training.fit import Evaluation, Metrics, Task, fit
 from jaxcolor.training.freezing import Trainable
+from jaxcolor.training.logs import check_log
 from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_device
 from jaxcolor.training.state import TrainState
 from jaxcolor.training.timing import Timing
@@ -70,6 +71,7 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
     resuming = config.resume
     if resuming:
         find_run(folder.path, config.TASK)
+    check_log(config.log)
     config = config.with_absolute_paths()
     if not resuming:
         folder.check_free(config.overwrite)
@@ -108,7 +110,7 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
         print(f"{job.announce(record)}; {on_device(record['device'])}; into {folder.path}", flush=True)
         with Checkpoints(folder.checkpoints, job.trainable) as checkpoints:
             epochs, patience = job.config.epochs, job.config.patience
-            state, evaluation = fit(job, state, folder, checkpoints, epochs, timing, patience)
+            state, evaluation = fit(job, state, folder, checkpoints, epochs, timing, patience, job.config.log)
         with timing.part("evaluation"):
             job.finish(state, evaluation)
     return folder.read_metrics()[-1]
