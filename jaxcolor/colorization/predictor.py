@@ -133,7 +133,7 @@ def load_colorizer(run: RunFolder, checkpoint: Which) -> Colorizer:
     model = build_network(config)
     example = jax.ShapeDtypeStruct((1, STEP, STEP, 3 if config.downsize_input else 1), np.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), example)
-    with Checkpoints(run.checkpoints) as checkpoints:
+    with Checkpoints(run.checkpoints, metric=config.best) as checkpoints:
         variables = checkpoints.restore_weights(checkpoint, shapes)
     palette, prior = load_palette(run.path / PALETTE_FILE), load_prior_of(run, config)
     return Colorizer(apply_function(model), variables, palette, config.downsize_input, prior)

@@ -29,7 +29,7 @@ class PhotoConfig(RunConfig):
     STRUCTURE: ClassVar = ("model", "width")
     TRAINING: ClassVar = (
         "train", "batch_size", "learning_rate", "backbone_rate", "weight_decay", "schedule", "warm_up", "ema",
-        "crop", "rebalance", "seed", "precision", "init_from",
+        "crop", "rebalance", "seed", "precision", "init_from", "best",
     )  # fmt: skip
 
     model: Literal["photo"] = "photo"
@@ -43,8 +43,11 @@ class PhotoConfig(RunConfig):
 
     epochs: int = 10
     """Number of passes over the training images."""
+    best: Literal["val_loss", "psnr"] = "val_loss"
+    """The metric of the validation images by which an epoch is the best: the lowest val_loss, or the highest
+    psnr. --patience and the best checkpoint follow it."""
     patience: int | None = None
-    """Stop after so many epochs without a lower validation loss. Default: train all epochs."""
+    """Stop after so many epochs without a better value of --best. Default: train all epochs."""
     batch_size: int = 32
     """Images per step."""
     learning_rate: float = 3e-3
@@ -109,7 +112,7 @@ class PhotoConfig(RunConfig):
     out: Path | None = None
     """Folder for the results of --predict, or a file for one. Default: predictions/ in the run folder."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
+    """Checkpoint for --evaluate, --predict and --init-from: the best by --best, or the latest."""
     vividness: float = VIVIDNESS
     """From 0, safe and pale colors, to 1, the most likely colors."""
     average: bool = False

@@ -144,5 +144,5 @@ def load_variables(run: RunFolder, checkpoint: Which) -> dict[str, Any]:
     # Imported here, because the network that comes with jaxcolor does not need Orbax.
     from jaxcolor.training.checkpoints import Checkpoints
 
-    with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:
+    with Checkpoints(run.checkpoints, TRAINABLE[config.train], config.best) as checkpoints:
         return checkpoints.restore_weights(checkpoint, pretrained.variables)

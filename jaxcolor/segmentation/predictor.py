@@ -152,6 +152,6 @@ def load_segmenter(run: RunFolder, checkpoint: Which) -> Segmenter:
         pretrained = load_pretrained(model.architecture, variables, config.weights, model.decoder)
         check_weights(pretrained.facts, record["weights"], run.path)
         variables = pretrained.variables
-    with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:
+    with Checkpoints(run.checkpoints, TRAINABLE[config.train], config.best) as checkpoints:
         variables = checkpoints.restore_weights(checkpoint, variables)
     return Segmenter(model, jax.tree.map(jnp.asarray, variables), classes, config.image_size)

@@ -100,6 +100,7 @@ class RunConfig(FolderConfig):
     precision: str
     schedule: str
     devices: int | None
+    best: str  # a metric in `jaxcolor.training.history.LABELS`
     patience: int | None
     log: LogName
 

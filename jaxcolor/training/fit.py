@@ -12,7 +12,7 @@ from jaxcolor.errors import UserError, reason
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.config import LogName
 from jaxcolor.training.engine import OnStep
-from jaxcolor.training.history import has_stalled
+from jaxcolor.training.history import better, has_stalled
 from jaxcolor.training.logs import Log, open_log
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder
@@ -68,14 +68,15 @@ def fit(
 ) -> tuple[TrainState, Evaluation]:
     """Train until `epochs` are done, and return the state and the evaluation of the last epoch.
 
-    With `patience`, the training ends after so many epochs without a lower validation loss. `log` is a log
-    besides metrics.jsonl.
+    With `patience`, the training ends after so many epochs without a better value of the checkpoints' metric.
+    `log` is a log besides metrics.jsonl.
 
     Each epoch logs its metrics. Its checkpoint and its drawings are written beside the next epoch, which
     waits for both before it logs its own metrics. A run that is killed before the checkpoint is complete
     repeats the epoch when it resumes, with the same numbers bit for bit. One that is killed later draws the
     epoch again.
     """
+    metric = checkpoints.metric
     done = checkpoints.epoch("latest") or 0
     if done > epochs:
         raise UserError(f"{run.path} has trained {done} epochs already: --epochs must be at least {done}")
@@ -92,7 +93,7 @@ def fit(
     history = run.read_metrics()
 
     def is_over() -> bool:
-        return bool(history) and (history[-1]["epoch"] == epochs or has_stalled(history, patience))
+        return bool(history) and (history[-1]["epoch"] == epochs or has_stalled(history, patience, metric))
 
     with (
         contextlib.closing(open_log(log, run, history)) as extra,
@@ -123,11 +124,11 @@ def fit(
             with timing.part("saving"):
                 checkpoints.wait()
                 _log(run, extra, history, {"epoch": epoch, **metrics}, start)
-                checkpoints.save(epoch, state, metrics["val_loss"])
+                checkpoints.save(epoch, state, metrics[metric])
             progress.line(describe(history[-1], epochs))
             drawings.draw(state, epoch, history, evaluation, last=is_over())
         if epoch < epochs:
-            progress.line(f"Stopped after {patience} epochs without a lower validation loss")
+            progress.line(f"Stopped after {patience} epochs without a {better(metric)}")
         with timing.part("saving"):
             checkpoints.wait()
     assert evaluation is not None, "there is at least one epoch"

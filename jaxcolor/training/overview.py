@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 from jaxcolor.errors import UserError
-from jaxcolor.training.history import History, best_epoch
+from jaxcolor.training.history import VAL_LOSS, History, best_epoch
 from jaxcolor.training.run_folder import RunFolder
 
 # The score of each program, besides the loss, and whether it is a share.
@@ -43,8 +43,8 @@ class Run(NamedTuple):
 
     @property
     def best(self) -> int:
-        """The epoch with the lowest validation loss."""
-        return best_epoch(self.history)
+        """The epoch whose checkpoint is the best."""
+        return best_epoch(self.history, self.settings.get("best", VAL_LOSS))
 
     def value(self, metric: str, epoch: int) -> float:
         """Return a metric after an epoch."""

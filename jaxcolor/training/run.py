@@ -108,7 +108,7 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
             parts = [*earlier.get("resumed", []), environment()]
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
         print(f"{job.announce(record)}; {on_device(record['device'])}; into {folder.path}", flush=True)
-        with Checkpoints(folder.checkpoints, job.trainable) as checkpoints:
+        with Checkpoints(folder.checkpoints, job.trainable, job.config.best) as checkpoints:
             epochs, patience = job.config.epochs, job.config.patience
             state, evaluation = fit(job, state, folder, checkpoints, epochs, timing, patience, job.config.log)
         with timing.part("evaluation"):
@@ -179,7 +179,7 @@ def load_weights(job: Job, source: RunFolder, state: TrainState) -> tuple[TrainS
     config = job.config
     stored = type(config).from_json(source.read_config()["settings"])
     check_same_network(config, stored, str(source.path))
-    with Checkpoints(source.checkpoints, job.trainable_in(stored)) as checkpoints:
+    with Checkpoints(source.checkpoints, job.trainable_in(stored), stored.best) as checkpoints:
         variables = checkpoints.restore_weights(config.checkpoint, state.variables)
         epoch = checkpoints.epoch(config.checkpoint) or 0
     return state.with_variables(variables), epoch
