@@ -40,6 +40,7 @@ commands:
   inspect     report what a folder of images and masks holds, and its problems
   runs        list the runs in a folder, with scores and settings that differ
   compare     draw what several runs predict for the same images
+  export      write a trained network for ONNX, StableHLO, PyTorch or safetensors
   analyze     answer the assignment's questions (in a clone of the repository)
   benchmark   compare jaxcolor with PyTorch (in a clone of the repository)
 
@@ -48,13 +49,13 @@ commands:
 STARTED = time.perf_counter()  # of the process, because scripts import this module first
 PREDICT_ADVICE = "the images that are written are complete"
 RESUME_ADVICE = "with --name and --resume a run resumes after its last checkpoint"
-CONVERT_ADVICE = "nothing is written"
+NEW_FILES_ADVICE = "nothing is written"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run `jaxcolor COMMAND …`."""
     given = sys.argv[1:] if arguments is None else arguments
-    advice = CONVERT_ADVICE if given[:1] == ["convert"] else RESUME_ADVICE
+    advice = NEW_FILES_ADVICE if given[:1] in (["convert"], ["export"]) else RESUME_ADVICE
     run_script(lambda: run_command(COMMANDS | STUDIES, USAGE, "jaxcolor", given), advice)
 
 
@@ -207,6 +208,20 @@ def compare(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
     compare(dataclasses.replace(config, images=images, out=out))
 
 
+def export(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
+    """Run `jaxcolor export`."""
+    import tyro
+
+    from jaxcolor.export.config import ExportConfig
+
+    refuse_empty(arguments)
+    config = tyro.cli(ExportConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    # Imported after parsing, so --help does not wait for JAX.
+    from jaxcolor.export.command import export
+
+    export(dataclasses.replace(config, out=config.out and expand_user(config.out)))
+
+
 def run_study(name: str, arguments: Sequence[str], prog: str) -> None:
     """Run a script of experiments/. Raises `UserError` outside of a clone of the repository."""
     script = Path(__file__).parents[1] / "experiments" / f"{name}.py"
@@ -222,7 +237,7 @@ def run_study(name: str, arguments: Sequence[str], prog: str) -> None:
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "colorize": colorize, "segment": segment, "convert": convert, "inspect": inspect, "runs": runs,
-    "compare": compare,
+    "compare": compare, "export": export,
 }  # fmt: skip
 # Scripts in experiments/, which the installed package does not contain.
 STUDIES: dict[str, Callable[..., None]] = {

@@ -21,9 +21,9 @@ def load(
     """Return the trained network of a run; its method `predict` colors or segments images.
 
     `run` is the folder of a run, such as "runs/unet", or "photo" for the network that comes with jaxcolor and
-    colors photographs. `checkpoint` is the best one by validation loss, or the
-    latest. Only the folder is read: no data set and no network are needed. Frozen weights, which a run does
-    not store, come from the installed package or from the file that the run records; its hash is checked.
+    colors photographs. `checkpoint` is the best one, by the metric that `--best` has named, or the latest.
+    Only the folder is read: no data set and no network are needed. Frozen weights, which a run does not
+    store, come from the installed package or from the file that the run records; its hash is checked.
     Raises `UserError` if there is no run, no checkpoint, or another file of frozen weights.
     """
     if run == SHIPPED and not RunFolder(Path(run)).is_run():

@@ -13,10 +13,11 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Float, UInt8
 from reference import colorization as reference
 from reference.variants import choose_device
-from reference.weights import from_torch, table_for
+from reference.weights import from_torch
 from torch import Tensor, nn
 
 from jaxcolor.colorization.task import evaluate_step, layer_outputs, train_step
+from jaxcolor.pretrained.assignment import table_for
 from jaxcolor.training.batches import Batches
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.engine import Engine

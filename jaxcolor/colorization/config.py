@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
-from jaxcolor.training.config import RunConfig, require
+from jaxcolor.training.config import LogName, RunConfig, require
 
 MAX_COLORS = 256  # labels are uint8
 
@@ -30,6 +30,7 @@ class ColorizeConfig(RunConfig):
     TRAINING: ClassVar = (
         "batch_size", "learning_rate", "optimizer", "weight_decay", "schedule", "warm_up", "label_smoothing",
         "ema", "flip", "shift", "seed", "shuffle", "precision", "dataset", "category", "palette", "init_from",
+        "best",
     )  # fmt: skip
 
     model: str = "unet"
@@ -53,8 +54,11 @@ class ColorizeConfig(RunConfig):
     epochs: int | None = None
     """Number of passes over the training images. Default: 25 for CIFAR-10, 8 for the small
     sample."""
+    best: Literal["val_loss", "val_accuracy"] = "val_loss"
+    """The metric of the validation images by which an epoch is the best: the lowest val_loss, or the highest
+    val_accuracy. --patience and the best checkpoint follow it."""
     patience: int | None = None
-    """Stop after so many epochs without a lower validation loss. Default: train all epochs."""
+    """Stop after so many epochs without a better value of --best. Default: train all epochs."""
     batch_size: int = 100
     """Images per step."""
     learning_rate: float = 1e-3
@@ -118,6 +122,9 @@ class ColorizeConfig(RunConfig):
     """Save after every this many steps within an epoch, too, so that a long epoch can be resumed."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
+    log: LogName = "none"
+    """A log besides metrics.jsonl, with the drawings, in the run folder: csv, tensorboard or wandb (Weights &
+    Biases; with the environment variable WANDB_MODE=offline nothing is uploaded)."""
 
     evaluate: bool = False
     """Only print and write the validation scores of a checkpoint of the run of this name, and draw its
@@ -132,7 +139,7 @@ class ColorizeConfig(RunConfig):
     """Keep the lightness of the images that --predict colors, and take only hue and chroma from the palette.
     Super-resolution never does."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
+    """Checkpoint for --evaluate, --predict and --init-from: the best by --best, or the latest."""
     activations: int = 0
     """Index of the validation image whose activations are drawn at the end."""
 

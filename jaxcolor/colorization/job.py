@@ -248,7 +248,7 @@ class ColorizeJob:
             print(ABOUT_SAMPLE)
         if self.config.model != BETTER and not self.config.downsize_input:
             print(ABOUT_BETTER)
-        if best := describe_best(self.run.read_metrics(), epoch):
+        if best := describe_best(self.run.read_metrics(), epoch, self.config.best):
             print(best)
         metrics = evaluation.metrics
         numbers = f"val_loss={metrics['val_loss']:.4f} val_accuracy={metrics['val_accuracy']:.4f}"
@@ -311,7 +311,7 @@ class ColorizeJob:
         from jaxcolor.training.curves import draw_curves  # importing Matplotlib takes half a second
 
         names = dict.fromkeys([self.run.path.name, self.config.model])  # often the same
-        draw_curves(self.run.path / "curves.png", ": ".join(names), history, PANELS)
+        draw_curves(self.run.path / "curves.png", ": ".join(names), history, PANELS, self.config.best)
 
     def _sample_grids(self, state: TrainState, epoch: int) -> list[Draw]:
         """Return the drawings of input, truth and prediction of the first images of both splits."""

@@ -41,10 +41,14 @@ class Colorizer:
         variables: Mapping[str, Any],
         palette: Palette,
         downsize_input: bool = False,
+        prior: LogPrior | None = None,
     ):
+        """`prior` is added to the logits that `apply_fn` returns."""
+        apply_fn = apply_fn if prior is None else with_prior(apply_fn, prior)
         self.palette = palette
-        self._downsize_input = downsize_input
-        self._state = create_state(apply_fn, dict(variables), optax.identity())
+        self.prior = prior
+        self.downsize_input = downsize_input
+        self.state = create_state(apply_fn, dict(variables), optax.identity())
         self._predict = jit(
             partial(predict_images, palette=jnp.asarray(palette), downsize_input=downsize_input)
         )
@@ -64,7 +68,7 @@ class Colorizer:
             around = [(0, 0), (0, -height % STEP), (0, -width % STEP), (0, 0)]
             padded = np.pad(batch, around, mode="edge")
             batch_size = min(count, max(1, PIXELS_PER_BATCH // (padded.shape[1] * padded.shape[2])))
-            colored = in_batches(partial(self._predict, self._state), padded, batch_size)
+            colored = in_batches(partial(self._predict, self.state), padded, batch_size)
         colored = colored[:, :height, :width]
         return (colored[0] if is_one else colored).view(ColorImage)
 
@@ -74,7 +78,7 @@ class Colorizer:
         A super-resolution network never keeps the lightness, which is a part of its result.
         """
         colored = np.asarray(self.predict(image))
-        if not keep_lightness or self._downsize_input:
+        if not keep_lightness or self.downsize_input:
             return colored
         return with_lightness(gray_of(image), colored)
 
@@ -90,7 +94,7 @@ class Colorizer:
         padded = np.pad(image, [(0, -height % rows), (0, -width % STEP), (0, 0)], mode="edge")
         padded = np.pad(padded, [(MARGIN, MARGIN), (0, 0), (0, 0)], mode="edge")
         colored = [
-            np.asarray(self._predict(self._state, padded[None, top : top + rows + 2 * MARGIN]))[
+            np.asarray(self._predict(self.state, padded[None, top : top + rows + 2 * MARGIN]))[
                 0, MARGIN:-MARGIN
             ]
             for top in range(0, height, rows)
@@ -129,10 +133,10 @@ def load_colorizer(run: RunFolder, checkpoint: Which) -> Colorizer:
     model = build_network(config)
     example = jax.ShapeDtypeStruct((1, STEP, STEP, 3 if config.downsize_input else 1), np.float32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), example)
-    with Checkpoints(run.checkpoints) as checkpoints:
+    with Checkpoints(run.checkpoints, metric=config.best) as checkpoints:
         variables = checkpoints.restore_weights(checkpoint, shapes)
     palette, prior = load_palette(run.path / PALETTE_FILE), load_prior_of(run, config)
-    return Colorizer(make_apply(model, prior), variables, palette, config.downsize_input)
+    return Colorizer(apply_function(model), variables, palette, config.downsize_input, prior)
 
 
 def make_apply(model: nn.Module, prior: LogPrior | None) -> Callable[..., Any]:

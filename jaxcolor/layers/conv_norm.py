@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv.general import convolve, convolve_depthwise
 from jaxcolor.layers.norm import BatchNorm
+from jaxcolor.layers.portable import Length
 
 Images = Float[Array, "batch height width channel"]
 Features = Float[Array, "_ _ _ _"]  # [batch, rows, columns, channel]
@@ -56,11 +57,10 @@ class ConvNorm(nn.Module):
         x = conv(x, kernel, self.stride, padding, self.dilation)
         return self.activation(x + shift.astype(self.dtype))
 
-    def padding_before_and_after(self, length: int) -> tuple[int, int]:
+    def padding_before_and_after(self, length: Length) -> tuple[Length, Length]:
         """Return the padding before and after the pixels of an axis."""
         reach = self.dilation * (self.kernel_size - 1)
         if self.padding == "torch":
             return reach // 2, reach // 2
-        steps = -(-length // self.stride) - 1
-        total = max(steps * self.stride + reach + 1 - length, 0)
+        total = max(reach + 1 - self.stride + -length % self.stride, 0)
         return total // 2, total - total // 2

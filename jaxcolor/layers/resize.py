@@ -1,14 +1,17 @@
 """Pooling, upsampling and concatenation of images [batch, height, width, channel]."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
 from jaxcolor.layers.fusion import Concatenated, Squares, Upsampled, note_source, source_of
+from jaxcolor.layers.portable import Length, is_portable
 
 Images = Float[Array, "batch height width channel"]
 
@@ -39,6 +42,9 @@ def max_pool(x: Images) -> Float[Array, "batch height//2 width//2 channel"]:
     source = source_of(x)
     if isinstance(source, Squares) and source.offset == 0:
         return _max_of_squares(source.pixels)
+    if is_portable():
+        check_even(x)
+        return nn.max_pool(x, (2, 2), strides=(2, 2))
 
     def first_maximum(a: Array, b: Array) -> Array:
         return jnp.where(a >= b, a, b)
@@ -57,7 +63,11 @@ def check_even(x: Images) -> None:
 def _corners(x: Array) -> tuple[Array, Array, Array, Array]:
     """Return the four pixels of each 2×2 square, in reading order."""
     check_even(x)
-    return x[:, ::2, ::2], x[:, ::2, 1::2], x[:, 1::2, ::2], x[:, 1::2, 1::2]
+    # As `x[:, row::2, column::2]`, which is no plain slice where sizes are symbolic dimensions.
+    a, b, c, d = (
+        lax.slice(x, (0, row, column, 0), x.shape, (1, 2, 2, 1)) for row in (0, 1) for column in (0, 1)
+    )
+    return a, b, c, d
 
 
 @jax.custom_vjp
@@ -84,10 +94,26 @@ def _gradient_of_squares(place: Array, gradient: Array) -> tuple[Array]:
 _max_of_squares.defvjp(_max_and_place, _gradient_of_squares)
 
 
-def resize_bilinear(x: Images, size: tuple[int, int]) -> Float[Array, "batch _ _ channel"]:
+def resize_bilinear(x: Images, size: tuple[Length, Length]) -> Float[Array, "batch _ _ channel"]:
     """Resize to `size` (height, width): bilinear, half-pixel centers, no antialiasing, in float32."""
+    if is_portable():
+        return _resize_portably(x, size)
     rows, columns = (jnp.asarray(interpolation(n, m)) for n, m in zip(size, x.shape[1:3], strict=True))
     return interpolate(x, rows, columns)
+
+
+# A function of its own in the program, so that exporters can tell what it computes.
+@partial(jax.jit, static_argnums=1)
+def _resize_portably(x: Images, size: tuple[Length, Length]) -> Float[Array, "batch _ _ channel"]:
+    """`resize_bilinear` for sizes that may be symbolic dimensions."""
+    rows, columns = (_portable_interpolation(n, m) for n, m in zip(size, x.shape[1:3], strict=True))
+    return interpolate(x, rows, columns)
+
+
+def _portable_interpolation(new: Length, old: Length) -> Float[Array, "new old"]:
+    """`interpolation`: a value weighs 1 − its distance to the place, and nothing from a distance of 1 on."""
+    place = jnp.clip((jnp.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    return jnp.maximum(1 - abs(place[:, None] - jnp.arange(old)), 0)
 
 
 def interpolation(new: int, old: int) -> Float[np.ndarray, "new old"]:

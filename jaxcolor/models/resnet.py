@@ -12,6 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv_norm import ConvNorm, Features, Images, Valid, identity
+from jaxcolor.layers.portable import is_portable
 from jaxcolor.pretrained.keys import Table, conv_norm
 
 
@@ -108,10 +109,13 @@ class ResNet(nn.Module):
         return table
 
 
-def max_pool(
-    x: Float[Array, "batch height width channel"],
-) -> Float[Array, "batch (height+1)//2 (width+1)//2 channel"]:
-    """Return the maximum of 3×3 windows with stride 2 and one pixel of padding."""
+def max_pool(x: Float[Array, "batch height width channel"]) -> Float[Array, "batch _ _ channel"]:
+    """Return the maximum of 3×3 windows with stride 2 and one pixel of padding.
+
+    The result has half of the height and width, rounded up.
+    """
+    if is_portable():
+        return nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
     rows, columns = ((length + 1) // 2 for length in x.shape[1:3])
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-jnp.inf)
     # As maxima of shifted images: XLA's windowed reduction is many times slower on a CPU.

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from jaxcolor.data.classes import Category
 from jaxcolor.errors import UserError
-from jaxcolor.training.config import RunConfig, Settings, require
+from jaxcolor.training.config import LogName, RunConfig, Settings, require
 
 SIDE_STEP = 32  # the sides of images that the network sees divide by this
 VIVIDNESS = 0.6  # colors are then about 0.7 times as strong as those of photographs
@@ -29,7 +29,7 @@ class PhotoConfig(RunConfig):
     STRUCTURE: ClassVar = ("model", "width")
     TRAINING: ClassVar = (
         "train", "batch_size", "learning_rate", "backbone_rate", "weight_decay", "schedule", "warm_up", "ema",
-        "crop", "rebalance", "seed", "precision", "init_from",
+        "crop", "rebalance", "seed", "precision", "init_from", "best",
     )  # fmt: skip
 
     model: Literal["photo"] = "photo"
@@ -43,8 +43,11 @@ class PhotoConfig(RunConfig):
 
     epochs: int = 10
     """Number of passes over the training images."""
+    best: Literal["val_loss", "psnr"] = "val_loss"
+    """The metric of the validation images by which an epoch is the best: the lowest val_loss, or the highest
+    psnr. --patience and the best checkpoint follow it."""
     patience: int | None = None
-    """Stop after so many epochs without a lower validation loss. Default: train all epochs."""
+    """Stop after so many epochs without a better value of --best. Default: train all epochs."""
     batch_size: int = 32
     """Images per step."""
     learning_rate: float = 3e-3
@@ -106,6 +109,9 @@ class PhotoConfig(RunConfig):
     """Save after every this many steps within an epoch, too, so that a long epoch can be resumed."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
+    log: LogName = "none"
+    """A log besides metrics.jsonl, with the drawings, in the run folder: csv, tensorboard or wandb (Weights &
+    Biases; with the environment variable WANDB_MODE=offline nothing is uploaded)."""
 
     evaluate: bool = False
     """Only print and write the validation scores of a checkpoint of the run of this name."""
@@ -115,7 +121,7 @@ class PhotoConfig(RunConfig):
     out: Path | None = None
     """Folder for the results of --predict, or a file for one. Default: predictions/ in the run folder."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
+    """Checkpoint for --evaluate, --predict and --init-from: the best by --best, or the latest."""
     vividness: float = VIVIDNESS
     """From 0, safe and pale colors, to 1, the most likely colors."""
     average: bool = False

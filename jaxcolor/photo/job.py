@@ -229,7 +229,7 @@ class PhotoJob:
         side = config.crop[0]
         print(f"{len(chosen)} of {len(validation)} validation images, cut to {side}×{side}:")
         print(describe_scores(scores))
-        if best := describe_best(self.run.read_metrics(), epoch):
+        if best := describe_best(self.run.read_metrics(), epoch, self.config.best):
             print(best)
         print(f"final: val_loss={metrics['val_loss']:.4f} psnr={metrics['psnr']:.2f} {self.run.path}")
         by_name = {name: row._asdict() for name, row in scores.items()}
@@ -283,7 +283,7 @@ class PhotoJob:
     def _draw_curves(self, history: list[dict[str, Any]]) -> None:
         from jaxcolor.training.curves import draw_curves  # importing Matplotlib takes half a second
 
-        draw_curves(self.run.path / "curves.png", self.run.path.name, history, PANELS)
+        draw_curves(self.run.path / "curves.png", self.run.path.name, history, PANELS, self.config.best)
 
     def _samples(self, state: TrainState, epoch: int) -> Draw:
         """Return the drawing of validation images: gray, the original, and colors at several vividnesses."""

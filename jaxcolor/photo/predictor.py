@@ -42,10 +42,12 @@ class PhotoColorizer:
 
     def __init__(self, model: PhotoNet, variables: Mapping[str, Any], chroma: Chroma, config: PhotoConfig):
         self.vividness = config.vividness
-        self._state = create_state(model.apply, dict(variables), optax.identity())
+        self.chroma = chroma
+        self.tables = make_tables(chroma, config.rebalance)
+        self.state = create_state(model.apply, dict(variables), optax.identity())
         # Without the options of `compilation.jit`: programs with oneDNN cannot be cached on disk, and the
         # first photograph would always wait for the compiler. Here they are hardly faster.
-        self._predict = jax.jit(partial(predict_chroma, make_tables(chroma, config.rebalance)))
+        self._predict = jax.jit(partial(predict_chroma, self.tables))
 
     def predict(self, images: ImageLike, vividness: float | None = None, average: bool = False) -> ColorImage:
         """Color an image, or a batch of images of one size.
@@ -95,7 +97,7 @@ class PhotoColorizer:
 
     def _see(self, gray: Gray, size: Size, vividness: float) -> LowChroma:
         lightness = lightness_of(resize(gray, size))
-        return np.asarray(self._predict(self._state, lightness[None], np.float32(vividness)))[0]
+        return np.asarray(self._predict(self.state, lightness[None], np.float32(vividness)))[0]
 
 
 def network_size(size: Size) -> Size:
@@ -142,5 +144,5 @@ def load_variables(run: RunFolder, checkpoint: Which) -> dict[str, Any]:
     # Imported here, because the network that comes with jaxcolor does not need Orbax.
     from jaxcolor.training.checkpoints import Checkpoints
 
-    with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:
+    with Checkpoints(run.checkpoints, TRAINABLE[config.train], config.best) as checkpoints:
         return checkpoints.restore_weights(checkpoint, pretrained.variables)

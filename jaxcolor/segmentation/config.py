@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import tyro
 
 from jaxcolor.errors import UserError
-from jaxcolor.training.config import RunConfig, require
+from jaxcolor.training.config import LogName, RunConfig, require
 
 LossName = Literal["cross-entropy", "focal", "dice", "soft-iou"]
 WEIGHTED: set[LossName] = {"cross-entropy", "focal"}  # the losses in which classes have weights
@@ -31,7 +31,7 @@ class SegmentConfig(RunConfig):
     TRAINING: ClassVar = (
         "batch_size", "learning_rate", "backbone_rate", "optimizer", "weight_decay", "schedule", "warm_up",
         "clip", "ema", "seed", "precision", "loss", "class_weights", "flip", "crop", "scale", "jitter",
-        "blur", "image_size", "train_split", "split", "init_from",
+        "blur", "image_size", "train_split", "split", "init_from", "best",
     )  # fmt: skip
 
     backbone: str = "efficientnet-lite0"
@@ -56,8 +56,11 @@ class SegmentConfig(RunConfig):
 
     epochs: int = 20
     """Number of passes over the training images."""
+    best: Literal["val_loss", "mean_iou", "pixel_accuracy"] = "val_loss"
+    """The metric of the validation images by which an epoch is the best: the lowest val_loss, or the highest
+    mean_iou or pixel_accuracy. --patience and the best checkpoint follow it."""
     patience: int | None = None
-    """Stop after so many epochs without a lower validation loss. Default: train all epochs."""
+    """Stop after so many epochs without a better value of --best. Default: train all epochs."""
     batch_size: int = 8
     """Images per step."""
     learning_rate: float = 1e-3
@@ -156,6 +159,9 @@ class SegmentConfig(RunConfig):
     """Save after every this many steps within an epoch, too, so that a long epoch can be resumed."""
     plot_every: int = 5
     """Draw predictions every this many epochs, and after the last one."""
+    log: LogName = "none"
+    """A log besides metrics.jsonl, with the drawings, in the run folder: csv, tensorboard or wandb (Weights &
+    Biases; with the environment variable WANDB_MODE=offline nothing is uploaded)."""
 
     evaluate: bool = False
     """Only print and write the validation scores of a checkpoint of the run of this name."""
@@ -171,7 +177,7 @@ class SegmentConfig(RunConfig):
     out: Path | None = None
     """Folder for the results of --predict. Default: predictions/ in the run folder."""
     checkpoint: Literal["best", "latest"] = "best"
-    """Checkpoint for --evaluate, --predict and --init-from: the best by validation loss, or the latest."""
+    """Checkpoint for --evaluate, --predict and --init-from: the best by --best, or the latest."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -232,7 +232,7 @@ class SegmentJob:
         print(explain(confusion, classes))
         if self.config.dataset == "sample":
             print(ABOUT_SAMPLE)
-        if best := describe_best(self.run.read_metrics(), epoch):
+        if best := describe_best(self.run.read_metrics(), epoch, self.config.best):
             print(best)
         metrics = evaluation.metrics
         numbers = " ".join(f"{name}={metrics[name]:.4f}" for name in METRICS if name in metrics)
@@ -304,6 +304,7 @@ class SegmentJob:
             f"{name}: {HEAD_NAMES[self.config.head]} on {self.config.backbone}",
             history,
             {loss_label(self.config.loss): LOSSES} | PANELS,
+            self.config.best,
         )
         title = f"{name}: confusion of the validation pixels, after epoch {epoch}"
         draw_confusion(folder / "confusion.png", title, confusion, self.data.classes)

@@ -101,9 +101,10 @@ class Segmenter:
         image_size: Sequence[int],
     ):
         """`image_size` is that of the settings: the shorter side, height and width, or empty."""
+        self.model = model
         self.classes = tuple(classes)
         self.image_size = tuple(image_size)
-        self._state = create_state(model.apply, dict(variables), optax.identity())
+        self.state = create_state(model.apply, dict(variables), optax.identity())
         self._label = LabelPredictor(model)
 
     def predict(self, images: ImageLike, tta: bool = False, window: int | None = None) -> LabelMap:
@@ -120,7 +121,7 @@ class Segmenter:
             raise ValueError(f"window must be at least {STEP}, not {window}")
         batch, is_one = as_images(images)
         size = prediction_size(batch.shape[1:3], self.image_size)
-        labels = [self._label(self._state, image, size, tta, window) for image in batch]
+        labels = [self._label(self.state, image, size, tta, window) for image in batch]
         return LabelMap.of(labels[0] if is_one else np.stack(labels), self.classes)
 
     def predict_file(
@@ -151,6 +152,6 @@ def load_segmenter(run: RunFolder, checkpoint: Which) -> Segmenter:
         pretrained = load_pretrained(model.architecture, variables, config.weights, model.decoder)
         check_weights(pretrained.facts, record["weights"], run.path)
         variables = pretrained.variables
-    with Checkpoints(run.checkpoints, TRAINABLE[config.train]) as checkpoints:
+    with Checkpoints(run.checkpoints, TRAINABLE[config.train], config.best) as checkpoints:
         variables = checkpoints.restore_weights(checkpoint, variables)
     return Segmenter(model, jax.tree.map(jnp.asarray, variables), classes, config.image_size)

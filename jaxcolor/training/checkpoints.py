@@ -1,4 +1,4 @@
-"""Checkpoints with orbax: the latest one, from which a run resumes, and the best one by validation loss.
+"""Checkpoints with orbax: the latest one, from which a run resumes, and the best one by a metric.
 
 Each checkpoint has two items: `weights`, the trainable parameters and running averages, and `training`, the
 step and the state of the optimizer. Prediction reads the first alone. Of a training that averages its weights
@@ -23,10 +23,10 @@ from orbax.checkpoint import checkpoint_managers
 
 from jaxcolor.errors import UserError, reason
 from jaxcolor.training.freezing import EVERYTHING, Trainable
+from jaxcolor.training.history import VAL_LOSS, merit
 from jaxcolor.training.run_folder import Which
 from jaxcolor.training.state import TrainState
 
-METRIC = "val_loss"
 RESTORE_ERRORS = (OSError, ValueError, KeyError, TypeError)
 
 
@@ -42,18 +42,20 @@ class Checkpoints:
     """The checkpoints of one run, one folder per epoch. Each is complete or does not exist.
 
     Use it in a `with` statement, which waits at its end until the last checkpoint is written. Other processes
-    may read a run that trains.
+    may read a run that trains. `metric` is the one by which a checkpoint is the best: the setting `best`
+    of the run.
     """
 
-    def __init__(self, folder: Path, trainable: Trainable = EVERYTHING):
+    def __init__(self, folder: Path, trainable: Trainable = EVERYTHING, metric: str = VAL_LOSS):
         self.folder = folder.absolute()
         self.trainable = trainable
+        self.metric = metric
         policies = checkpoint_managers
         options = ocp.CheckpointManagerOptions(
-            best_fn=lambda metrics: metrics[METRIC],
-            best_mode="min",
+            best_fn=self._merit,
+            best_mode="max",
             preservation_policy=policies.AnyPreservationPolicy(
-                [policies.LatestN(1), policies.BestN(get_metric_fn=lambda m: -m[METRIC], n=1)]
+                [policies.LatestN(1), policies.BestN(get_metric_fn=self._merit, n=1)]
             ),
             enable_async_checkpointing=True,
         )
@@ -74,17 +76,18 @@ class Checkpoints:
             if self._within:
                 self._within.close()
 
-    def save(self, epoch: int, state: TrainState, val_loss: float) -> None:
+    def save(self, epoch: int, state: TrainState, value: float) -> None:
         """Start to save the state after `epoch`, on a thread. The arrays are copied before this returns.
 
-        The checkpoint before is deleted afterwards, unless it is the best. Raises `UserError` as `wait` does.
+        `value` is that of the metric. The checkpoint before is deleted afterwards, unless it is the best.
+        Raises `UserError` as `wait` does.
         """
         args = ocp.args.Composite(
             weights=ocp.args.StandardSave(self._weights(state.averaged)),
             training=ocp.args.StandardSave(self._training(state)),
         )
         with self._writing():
-            self._manager.save(epoch, args=args, metrics={METRIC: val_loss})
+            self._manager.save(epoch, args=args, metrics={self.metric: value})
 
     def wait(self) -> None:
         """Wait until the checkpoint is complete. Raises `UserError` if it cannot be written."""
@@ -170,6 +173,9 @@ class Checkpoints:
         """Return `variables`, arrays or their shapes, with the saved leaves."""
         restored = self._restore(which, weights=self._weights(variables))
         return self._complete(variables, restored["weights"])
+
+    def _merit(self, metrics: dict[str, float]) -> float:
+        return merit(metrics[self.metric], self.metric)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

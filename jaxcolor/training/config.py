@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 from jaxcolor.errors import UserError
 from jaxcolor.files import expand_user
 
+LogName = Literal["none", "csv", "tensorboard", "wandb"]
 Config = TypeVar("Config", bound="FolderConfig")
 Run = TypeVar("Run", bound="RunConfig")
 
@@ -110,8 +111,10 @@ class RunConfig(FolderConfig):
     coordinator: str | None
     processes: int | None
     process: int | None
+    best: str  # a metric in `jaxcolor.training.history.LABELS`
     patience: int | None
     save_steps: int
+    log: LogName
 
     @property
     def memory_advice(self) -> str:

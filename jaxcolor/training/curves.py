@@ -8,20 +8,22 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from jaxcolor.figures import COLORS, save_figure, unadorn
-from jaxcolor.training.history import History, best_epoch
+from jaxcolor.training.history import VAL_LOSS, History, best_epoch
 
 SPLIT_COLORS = {"train": COLORS[0], "validation": COLORS[1]}
 
 
-def draw_curves(path: Path, title: str, history: History, panels: Mapping[str, Mapping[str, str]]) -> None:
+def draw_curves(
+    path: Path, title: str, history: History, panels: Mapping[str, Mapping[str, str]], metric: str = VAL_LOSS
+) -> None:
     """Draw one panel per entry of `panels`, axis label → {metric: split}, over the epochs of `history`.
 
-    A dot marks the best epoch, that of the lowest validation loss. The values before any training (epoch 0)
+    A dot marks the best epoch by a metric. The values before any training (epoch 0)
     are in the legend alone: on the axes they would dwarf the others.
     """
     before = history[0] if history[0]["epoch"] == 0 else {}
     history = [metrics for metrics in history if metrics["epoch"] > 0]
-    best = best_epoch(history)
+    best = best_epoch(history, metric)
     figure = Figure(figsize=(4.6 * len(panels), 3.9), layout="constrained")
     figure.suptitle(title, fontsize=10)
     epochs = [metrics["epoch"] for metrics in history]
@@ -47,7 +49,7 @@ def draw_curves(path: Path, title: str, history: History, panels: Mapping[str, M
 
 
 def draw_runs(path: Path, histories: Mapping[str, History]) -> None:
-    """Draw the validation loss of several runs over their epochs. A dot marks the best epoch of each."""
+    """Draw the validation loss of several runs over their epochs. A dot marks the lowest."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     for index, (name, history) in enumerate(histories.items()):

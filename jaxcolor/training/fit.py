@@ -1,16 +1,20 @@
 """The loop over epochs: train, validate, log, save, draw; from the start or from the latest checkpoint."""
 
+import contextlib
 import math
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jaxcolor.errors import UserError, reason
 from jaxcolor.training.checkpoints import Checkpoints, Position
+from jaxcolor.training.config import LogName
 from jaxcolor.training.engine import Midway, OnStep
-from jaxcolor.training.history import has_stalled
+from jaxcolor.training.history import better, has_stalled
+from jaxcolor.training.logs import Log, open_log
 from jaxcolor.training.processes import is_first, local, wait_for_all
 from jaxcolor.training.progress import Progress
 from jaxcolor.training.run_folder import RunFolder
@@ -59,26 +63,27 @@ class NonFiniteLossError(Exception):
     """The loss became infinite or not a number."""
 
 
-def fit(
-    task: Task,
-    state: TrainState,
-    run: RunFolder,
-    checkpoints: Checkpoints,
-    epochs: int,
-    timing: Timing,
-    patience: int | None = None,
-    save_steps: int | None = None,
-) -> tuple[TrainState, Evaluation]:
-    """Train until `epochs` are done, and return the state and the evaluation of the last epoch.
+@dataclass(frozen=True)
+class Plan:
+    """How long a run trains, and what it writes meanwhile."""
 
-    With `patience`, the training ends after so many epochs without a lower validation loss. After every
-    `save_steps` steps the state within the epoch is saved, too.
+    epochs: int
+    patience: int | None = None  # epochs without a better value of the checkpoints' metric, before the end
+    save_steps: int | None = None  # steps within an epoch, after each of which the state is saved, too
+    log: LogName = "none"  # besides metrics.jsonl
+
+
+def fit(
+    task: Task, state: TrainState, run: RunFolder, checkpoints: Checkpoints, plan: Plan, timing: Timing
+) -> tuple[TrainState, Evaluation]:
+    """Train to the end of the plan, and return the state and the evaluation of the last epoch.
 
     Each epoch logs its metrics. Its checkpoint and its drawings are written beside the next epoch, which
     waits for both before it logs its own metrics. A run that is killed before the checkpoint is complete
     repeats the epoch when it resumes, or the steps since it was last saved, with the same numbers bit for
     bit. One that is killed later draws the epoch again.
     """
+    epochs, patience, metric = plan.epochs, plan.patience, checkpoints.metric
     done = checkpoints.epoch("latest") or 0
     if done > epochs:
         raise UserError(f"{run.path} has trained {done} epochs already: --epochs must be at least {done}")
@@ -103,9 +108,13 @@ def fit(
     history = [metrics for metrics in history if metrics["epoch"] <= kept]
 
     def is_over() -> bool:
-        return bool(history) and (history[-1]["epoch"] == epochs or has_stalled(history, patience))
+        return bool(history) and (history[-1]["epoch"] == epochs or has_stalled(history, patience, metric))
 
-    with Progress(epochs * task.images, done * task.images) as progress, Drawings(task, timing) as drawings:
+    with (
+        contextlib.closing(open_log(plan.log if is_first() else "none", run, history)) as extra,
+        Progress(epochs * task.images, done * task.images) as progress,
+        Drawings(task, timing, extra) as drawings,
+    ):
         evaluation: Evaluation | None = None
         if position:
             state = checkpoints.restore_within(state)
@@ -117,7 +126,7 @@ def fit(
             start = time.perf_counter()
             progress.wait("evaluating")
             evaluation = _evaluate(task, state, timing)
-            _log(run, history, {"epoch": 0, **evaluation.metrics}, start)
+            _log(run, extra, history, {"epoch": 0, **evaluation.metrics}, start)
             progress.line(describe(history[-1], epochs))
         progress.wait("compiling")
         epoch = done
@@ -125,20 +134,20 @@ def fit(
             epoch += 1
             start = time.perf_counter()
             try:
-                midway = _midway(checkpoints, position, epoch, save_steps)
+                midway = _midway(checkpoints, position, epoch, plan.save_steps)
                 state, metrics, evaluation = _epoch(task, state, epoch, progress, timing, midway)
             except NonFiniteLossError as error:
                 raise UserError(f"{error} in epoch {epoch}: {_advice(run, checkpoints)}") from error
             drawings.wait()
             with timing.part("saving"):
                 checkpoints.wait()
-                _log(run, history, {"epoch": epoch, **metrics}, start)
-                checkpoints.save(epoch, state, metrics["val_loss"])
+                _log(run, extra, history, {"epoch": epoch, **metrics}, start)
+                checkpoints.save(epoch, state, metrics[metric])
                 position = None
             progress.line(describe(history[-1], epochs))
             drawings.draw(state, epoch, history, evaluation, last=is_over())
         if epoch < epochs:
-            progress.line(f"Stopped after {patience} epochs without a lower validation loss")
+            progress.line(f"Stopped after {patience} epochs without a {better(metric)}")
         with timing.part("saving"):
             checkpoints.wait()
             checkpoints.forget_within()
@@ -149,8 +158,9 @@ def fit(
 class Drawings:
     """The thread that draws. A drawing that fails is a warning, because the checkpoint is what counts."""
 
-    def __init__(self, task: Task, timing: Timing):
+    def __init__(self, task: Task, timing: Timing, log: Log):
         self._task = task
+        self._log = log
         self._timing = timing
         self._thread = ThreadPoolExecutor(1, "drawing")
         self._pending: tuple[int, Future] | None = None
@@ -179,7 +189,12 @@ class Drawings:
             except Exception as error:
                 _warn(epoch, error)
             else:
-                self._pending = epoch, self._thread.submit(lambda: [draw() for draw in drawings])
+                self._pending = epoch, self._thread.submit(self._draw, epoch, drawings)
+
+    def _draw(self, epoch: int, drawings: list[Draw]) -> None:
+        for draw in drawings:
+            draw()
+        self._log.add_drawings(epoch)
 
     def wait(self) -> None:
         """Wait until everything is drawn."""
@@ -208,10 +223,11 @@ def describe(metrics: Metrics, epochs: int) -> str:
     return "  ".join([epoch, *numbers, f"{metrics['seconds']:.1f} s"])
 
 
-def _log(run: RunFolder, history: list[dict[str, Any]], metrics: Metrics, start: float) -> None:
+def _log(run: RunFolder, extra: Log, history: list[dict[str, Any]], metrics: Metrics, start: float) -> None:
     history.append({**metrics, "seconds": round(time.perf_counter() - start, 3)})
     if is_first():
         run.log(history[-1])
+    extra.add_metrics(history[-1])
 
 
 def _midway(

@@ -8,15 +8,16 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 from jaxcolor.errors import UserError
-from jaxcolor.training.history import History, best_epoch
+from jaxcolor.training.history import VAL_LOSS, History, best_epoch
 from jaxcolor.training.run_folder import RunFolder
 
 # The score of each program, besides the loss, and whether it is a share.
 SCORES = {"colorize": ("val_accuracy", True), "photo": ("psnr", False), "segment": ("mean_iou", True)}
 # Settings that say where a run is, or how it is shown, and not what it trains.
 NOT_SHOWN = {
-    "name", "runs_dir", "resume", "overwrite", "plot_every", "evaluate", "predict", "out", "checkpoint",
-    "data_dir", "save_steps", "devices", "coordinator", "processes", "process", "cache_limit", "activations",
+    "name", "runs_dir", "resume", "overwrite", "plot_every", "log", "evaluate", "predict", "out",
+    "checkpoint", "data_dir", "save_steps", "devices", "coordinator", "processes", "process", "cache_limit",
+    "activations",
 }  # fmt: skip
 LONGEST = 24  # characters of a setting
 
@@ -43,8 +44,8 @@ class Run(NamedTuple):
 
     @property
     def best(self) -> int:
-        """The epoch with the lowest validation loss."""
-        return best_epoch(self.history)
+        """The epoch whose checkpoint is the best."""
+        return best_epoch(self.history, self.settings.get("best", VAL_LOSS))
 
     def value(self, metric: str, epoch: int) -> float:
         """Return a metric after an epoch."""

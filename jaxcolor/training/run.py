@@ -11,8 +11,9 @@ from jaxcolor.terminal import messages_into
 from jaxcolor.training.checkpoints import Checkpoints
 from jaxcolor.training.compilation import set_up
 from jaxcolor.training.config import RunConfig
-from jaxcolor.training.fit import Evaluation, Metrics, Task, fit
+from jaxcolor.training.fit import Evaluation, Metrics, Plan, Task, fit
 from jaxcolor.training.freezing import Trainable
+from jaxcolor.training.logs import check_log
 from jaxcolor.training.processes import is_first, local, together, wait_for_all
 from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_device
 from jaxcolor.training.state import TrainState
@@ -72,6 +73,7 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
     resuming = config.resume
     if resuming:
         find_run(folder.path, config.TASK)
+    check_log(config.log)
     config = config.with_absolute_paths()
     if not resuming:
         folder.check_free(config.overwrite)
@@ -110,18 +112,10 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
             parts = [*earlier.get("resumed", []), environment()]
             folder.write_config(earlier | {"settings": record["settings"], "resumed": parts})
         print(f"{job.announce(record)}; {on_device(record['device'])}; into {folder.path}", flush=True)
-        with Checkpoints(folder.checkpoints, job.trainable) as checkpoints:
+        with Checkpoints(folder.checkpoints, job.trainable, job.config.best) as checkpoints:
             settings = job.config
-            state, evaluation = fit(
-                job,
-                state,
-                folder,
-                checkpoints,
-                settings.epochs,
-                timing,
-                settings.patience,
-                settings.save_steps,
-            )
+            plan = Plan(settings.epochs, settings.patience, settings.save_steps, settings.log)
+            state, evaluation = fit(job, state, folder, checkpoints, plan, timing)
         if is_first():
             with timing.part("evaluation"):
                 job.finish(local(state), evaluation)
@@ -202,7 +196,7 @@ def load_weights(job: Job, source: RunFolder, state: TrainState) -> tuple[TrainS
     config = job.config
     stored = type(config).from_json(source.read_config()["settings"])
     check_same_network(config, stored, str(source.path))
-    with Checkpoints(source.checkpoints, job.trainable_in(stored)) as checkpoints:
+    with Checkpoints(source.checkpoints, job.trainable_in(stored), stored.best) as checkpoints:
         variables = checkpoints.restore_weights(config.checkpoint, state.variables)
         epoch = checkpoints.epoch(config.checkpoint) or 0
     return state.with_variables(variables), epoch

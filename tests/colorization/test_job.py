@@ -26,6 +26,7 @@ from jaxcolor.loading import load
 from jaxcolor.models import MODELS
 from jaxcolor.training import compilation, curves
 from jaxcolor.training.checkpoints import Checkpoints
+from jaxcolor.training.fit import Evaluation
 from jaxcolor.training.run import load_weights
 from jaxcolor.training.run_folder import RunFolder
 
@@ -230,6 +231,29 @@ def test_the_moving_average_and_the_prior_are_evaluated_loaded_and_continued(con
     jax.tree.map(np.testing.assert_array_equal, from_run.params, state.averaged["params"])
     jax.tree.map(np.testing.assert_array_equal, from_run.averaged, state.averaged)
     np.testing.assert_array_equal(first.prior, job.prior)
+
+
+def test_the_best_checkpoint_and_patience_follow_the_metric(
+    config: ColorizeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = iter([(1.0, 0.1), (2.0, 0.3), (3.0, 0.2), (0.5, 0.9)])
+
+    def evaluate(*_: object) -> Evaluation:
+        loss, accuracy = next(found)
+        return Evaluation({"val_loss": loss, "val_accuracy": accuracy})
+
+    config = dataclasses.replace(config, epochs=5, patience=1, best="val_accuracy", log="csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module.ColorizeJob, "evaluate", evaluate)
+        colorize(config)
+    output = capsys.readouterr().out
+    assert "Stopped after 1 epochs without a higher accuracy" in output
+    assert "Highest accuracy after epoch 2 of 3" in output
+    colorize(dataclasses.replace(config, evaluate=True))
+    assert "the best checkpoint, after epoch 2" in capsys.readouterr().out
+    assert (config.folder / "metrics.csv").read_text().splitlines()[3].startswith("3,")
+    with pytest.raises(UserError, match="was started with --best val_accuracy, not val_loss"):
+        colorize(dataclasses.replace(config, resume=True, best="val_loss"))
 
 
 def test_resume_with_more_epochs_equals_a_longer_run(copied: Copied) -> None:

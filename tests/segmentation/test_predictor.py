@@ -78,7 +78,7 @@ def test_best_and_latest_are_different_checkpoints(tiny: str, trained: Trained, 
     classifier = state.params["head"]["classifier"] | {"bias": jnp.asarray([0.0, 0.0, 1e6])}
     head = state.params["head"] | {"classifier": classifier}
     with Checkpoints(config.folder / "checkpoints", job.trainable) as checkpoints:
-        checkpoints.save(3, state.replace(params=state.params | {"head": head}), val_loss=99.0)
+        checkpoints.save(3, state.replace(params=state.params | {"head": head}), value=99.0)
     image = random_image(48, 64)
     assert np.all(jaxcolor.load(config.folder, "latest").predict(image) == 2)
     assert not np.all(jaxcolor.load(config.folder).predict(image) == 2)

@@ -41,7 +41,7 @@ def test_a_restored_state_runs_the_programs_of_a_new_one(tmp_path: Path) -> None
     def new() -> TrainState:
         return create_state(abs, {"params": {"w": jnp.ones(3)}}, OPTIMIZER)
 
-    step = jax.jit(lambda state: state.apply_gradients(grads={"w": jnp.ones(3)}), donate_argnums=0)
+    step: Any = jax.jit(lambda state: state.apply_gradients(grads={"w": jnp.ones(3)}), donate_argnums=0)
     with Checkpoints(tmp_path / "c") as checkpoints:
         checkpoints.save(1, step(new()), 1.0)
         after = step(checkpoints.restore("latest", new()))

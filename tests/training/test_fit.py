@@ -11,7 +11,7 @@ from jaxcolor.errors import UserError
 from jaxcolor.training.batches import make_batches
 from jaxcolor.training.checkpoints import Checkpoints, Position
 from jaxcolor.training.engine import Engine, Midway, OnStep
-from jaxcolor.training.fit import Draw, Evaluation, describe, fit
+from jaxcolor.training.fit import Draw, Evaluation, Plan, describe, fit
 from jaxcolor.training.run_folder import RunFolder
 from jaxcolor.training.state import TrainState, create_state
 from jaxcolor.training.timing import Timing
@@ -68,9 +68,8 @@ def start(
 ) -> tuple[float, dict[str, float]]:
     state = create_state(abs, {"params": {"w": jnp.zeros(())}}, optax.sgd(1.0))
     with Checkpoints(task.run.checkpoints) as checkpoints:
-        state, evaluation = fit(
-            task, state, task.run, checkpoints, epochs, Timing("start"), patience, save_steps
-        )
+        plan = Plan(epochs, patience, save_steps)
+        state, evaluation = fit(task, state, task.run, checkpoints, plan, Timing("start"))
     return float(state.params["w"]), evaluation.metrics
 
 

@@ -13,6 +13,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv import cpu, plain, strided
+from jaxcolor.layers.portable import on_cpu
 from jaxcolor.layers.resize import check_even
 
 
@@ -62,7 +63,7 @@ class Conv2d(nn.Module):
         kernel, bias = kernel.astype(self.dtype), bias.astype(self.dtype)
         if self.stride == 2:
             check_even(x)
-        is_cpu = jax.default_backend() == "cpu"
+        is_cpu = on_cpu()
         if is_cpu and self.stride == 1:
             return cpu.conv2d(x, kernel, bias, self.dilation)
         if is_cpu and self.dilation == 1:
@@ -104,7 +105,7 @@ class ConvTranspose2d(nn.Module):
 
     def _convolve(self, x: Array, kernel: Array, bias: Array) -> Array:
         kernel, bias = kernel.astype(self.dtype), bias.astype(self.dtype)
-        if jax.default_backend() == "cpu":
+        if on_cpu():
             return strided.conv_transpose2d(x, kernel, bias)
         return plain.conv_transpose2d(x.astype(self.dtype), kernel, bias)
 

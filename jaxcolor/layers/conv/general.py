@@ -23,6 +23,7 @@ from jaxtyping import Array, Float
 
 from jaxcolor.layers.conv import plain
 from jaxcolor.layers.conv.plain import Images, Kernel, Output, Padding
+from jaxcolor.layers.portable import on_cpu
 
 DepthwiseKernel = Float[Array, "k k 1 channel"]
 
@@ -33,11 +34,7 @@ def convolve(x: Images, kernel: Kernel, stride: int, padding: Padding, dilation:
     """Return the convolution; `stride` and `dilation` are the steps between outputs and between taps."""
     size = kernel.shape[0]
     keeps_size = stride == 1 and padding == ((dilation * (size // 2),) * 2,) * 2
-    if (
-        jax.default_backend() == "cpu"
-        and keeps_size
-        and share_inside(size, dilation, x.shape) < TAP_BY_TAP_BELOW
-    ):
+    if on_cpu() and keeps_size and share_inside(size, dilation, x.shape) < TAP_BY_TAP_BELOW:
         return convolve_by_taps(x, kernel, dilation)
     return plain.convolve(x, kernel, stride, padding, dilation)
 
@@ -46,7 +43,7 @@ def convolve_depthwise(
     x: Images, kernel: DepthwiseKernel, stride: int, padding: Padding, dilation: int
 ) -> Output:
     """Return the convolution of each channel with its own k×k weights."""
-    if jax.default_backend() == "cpu":
+    if on_cpu():
         return depthwise_by_shifts(x, kernel, stride, padding, dilation)
     return plain.convolve(x, kernel, stride, padding, dilation, groups=x.shape[-1])
 

@@ -2,12 +2,15 @@
 
 import jax.numpy as jnp
 from jax import lax
+from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float
+
+from jaxcolor.layers.portable import Length
 
 Images = Float[Array, "batch height width in_channels"]
 Kernel = Float[Array, "k k in_channels out_channels"]
 Output = Float[Array, "batch rows columns out_channels"]
-Padding = tuple[tuple[int, int], tuple[int, int]]  # before and after, of rows and of columns
+Padding = tuple[tuple[Length, Length], tuple[Length, Length]]  # before and after, of rows and of columns
 
 
 def conv2d_by_shifts(
@@ -88,6 +91,9 @@ def convolve(
 
     With as many `groups` as channels it is a depthwise convolution, with kernel [k, k, 1, channel].
     """
+    # XLA's convolution takes no padding that depends on a size which is not known yet.
+    if any(is_symbolic_dim(length) for around in padding for length in around):
+        x, padding = jnp.pad(x, ((0, 0), *padding, (0, 0))), ((0, 0), (0, 0))
     return lax.conv_general_dilated(
         x,
         kernel,
