@@ -12,6 +12,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array
 
+from jaxcolor.colored_files import ColorFile
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.palette import Palette, load_palette
 from jaxcolor.colorization.prior import PRIOR_FILE, LogPrior, load_prior, with_prior
@@ -41,8 +42,10 @@ class Colorizer:
         variables: Mapping[str, Any],
         palette: Palette,
         downsize_input: bool = False,
+        keep_lightness: bool = True,
     ):
         self.palette = palette
+        self.keep_lightness = keep_lightness
         self._downsize_input = downsize_input
         self._state = create_state(apply_fn, dict(variables), optax.identity())
         self._predict = jit(
@@ -77,6 +80,11 @@ class Colorizer:
         if not keep_lightness or self._downsize_input:
             return colored
         return with_lightness(gray_of(image), colored)
+
+    def file_writer(self, keep_lightness: bool | None = None) -> ColorFile:
+        """Return what `--predict` calls for each file. The default is that of the run."""
+        keeps = self.keep_lightness if keep_lightness is None else keep_lightness
+        return ColorFile(partial(self.color, keep_lightness=keeps), sees_colors=self._downsize_input)
 
     def _color_in_bands(self, image: Colors) -> Colors:
         """Color a large image in bands of rows, so that memory grows with its width alone.
@@ -132,7 +140,8 @@ def load_colorizer(run: RunFolder, checkpoint: Which) -> Colorizer:
     with Checkpoints(run.checkpoints) as checkpoints:
         variables = checkpoints.restore_weights(checkpoint, shapes)
     palette, prior = load_palette(run.path / PALETTE_FILE), load_prior_of(run, config)
-    return Colorizer(make_apply(model, prior), variables, palette, config.downsize_input)
+    apply_fn = make_apply(model, prior)
+    return Colorizer(apply_fn, variables, palette, config.downsize_input, config.keep_lightness)
 
 
 def make_apply(model: nn.Module, prior: LogPrior | None) -> Callable[..., Any]:
