@@ -41,6 +41,7 @@ commands:
   runs        list the runs in a folder, with scores and settings that differ
   compare     draw what several runs predict for the same images
   export      write a trained network for ONNX, StableHLO, PyTorch or safetensors
+  demo        color and segment on a page in the browser (in a clone of the repository)
   analyze     answer the assignment's questions (in a clone of the repository)
   benchmark   compare jaxcolor with PyTorch (in a clone of the repository)
 
@@ -241,7 +242,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }  # fmt: skip
 # Scripts in experiments/, which the installed package does not contain.
 STUDIES: dict[str, Callable[..., None]] = {
-    name: functools.partial(run_study, name) for name in ("analyze", "benchmark")
+    name: functools.partial(run_study, name) for name in ("demo", "analyze", "benchmark")
 }
 
 

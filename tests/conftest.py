@@ -33,7 +33,7 @@ for _name in ("jax", "matplotlib.pyplot", "optax", "orbax.checkpoint", "scipy.st
     importlib.import_module(_name)
 
 # Check the shapes and dtypes of all annotated functions, in tests only.
-install_import_hook(["jaxcolor", "analysis", "benchmarks", "reference"], "typechecker.check")
+install_import_hook(["jaxcolor", "analysis", "benchmarks", "page", "reference"], "typechecker.check")
 
 OPTIMIZED: dict[str, bool | str | int] = {
     "xla_backend_optimization_level": 3,

@@ -1,5 +1,11 @@
-"""A backbone of two convolutions with pretrained weights, for tests in which the backbone does not matter."""
+"""A backbone of two convolutions with pretrained weights, for tests in which the backbone does not matter.
 
+`python tiny_backbone.py SCRIPT OPTION…` runs a script that can also use this backbone.
+"""
+
+import runpy
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,3 +98,10 @@ def set_width(width: int) -> None:
     variables.variable_shapes.cache_clear()
     model.feature_shapes.cache_clear()
     model.logits_size.cache_clear()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as temporary:
+        install(Path(temporary))
+        sys.argv = sys.argv[1:]
+        runpy.run_path(sys.argv[0], run_name="__main__")

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcolor.colored_files import ColorFile
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.data import Dataset, LabeledImages, load_dataset, make_arrays
 from jaxcolor.colorization.drawing import draw_activations
@@ -87,8 +86,7 @@ def colorize(config: ColorizeConfig, since: float | None = None) -> Metrics | No
     """
     if config.predict:
         model = load_colorizer(find_run(config.folder), config.checkpoint)
-        color = partial(model.color, keep_lightness=config.keep_lightness)
-        color_file = ColorFile(color, sees_colors=config.downsize_input)
+        color_file = model.file_writer(config.keep_lightness)
         predict_files(config.predict, config.predictions, color_file, keep_suffix=True)
         return None
     return run.run(config, build_job, since)

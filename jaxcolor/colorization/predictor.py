@@ -12,6 +12,7 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array
 
+from jaxcolor.colored_files import ColorFile
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.colorization.palette import Palette, load_palette
 from jaxcolor.colorization.prior import PRIOR_FILE, LogPrior, load_prior, with_prior
@@ -42,11 +43,13 @@ class Colorizer:
         palette: Palette,
         downsize_input: bool = False,
         prior: LogPrior | None = None,
+        keep_lightness: bool = True,
     ):
         """`prior` is added to the logits that `apply_fn` returns."""
         apply_fn = apply_fn if prior is None else with_prior(apply_fn, prior)
         self.palette = palette
         self.prior = prior
+        self.keep_lightness = keep_lightness
         self.downsize_input = downsize_input
         self.state = create_state(apply_fn, dict(variables), optax.identity())
         self._predict = jit(
@@ -81,6 +84,11 @@ class Colorizer:
         if not keep_lightness or self.downsize_input:
             return colored
         return with_lightness(gray_of(image), colored)
+
+    def file_writer(self, keep_lightness: bool | None = None) -> ColorFile:
+        """Return what `--predict` calls for each file. The default is that of the run."""
+        keeps = self.keep_lightness if keep_lightness is None else keep_lightness
+        return ColorFile(partial(self.color, keep_lightness=keeps), sees_colors=self.downsize_input)
 
     def _color_in_bands(self, image: Colors) -> Colors:
         """Color a large image in bands of rows, so that memory grows with its width alone.
@@ -136,7 +144,9 @@ def load_colorizer(run: RunFolder, checkpoint: Which) -> Colorizer:
     with Checkpoints(run.checkpoints, metric=config.best) as checkpoints:
         variables = checkpoints.restore_weights(checkpoint, shapes)
     palette, prior = load_palette(run.path / PALETTE_FILE), load_prior_of(run, config)
-    return Colorizer(apply_function(model), variables, palette, config.downsize_input, prior)
+    return Colorizer(
+        apply_function(model), variables, palette, config.downsize_input, prior, config.keep_lightness
+    )
 
 
 def make_apply(model: nn.Module, prior: LogPrior | None) -> Callable[..., Any]:

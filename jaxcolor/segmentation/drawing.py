@@ -36,9 +36,14 @@ def in_colors(labels: Labels, classes: Sequence[str]) -> Image.Image:
     return Image.fromarray(class_colors(classes)[labels])
 
 
-def overlay(image: ImageArray, labels: Labels, classes: Sequence[str]) -> Image.Image:
-    """Blend an image with the colors of its classes. A background is gray and not painted."""
-    blended = Image.blend(Image.fromarray(image), in_colors(labels, classes), OPACITY)
+def overlay(
+    image: ImageArray, labels: Labels, classes: Sequence[str], opacity: float = OPACITY
+) -> Image.Image:
+    """Blend an image with the colors of its classes. A background is gray and not painted.
+
+    `opacity` is that of the colors, from 0 to 1.
+    """
+    blended = Image.blend(Image.fromarray(image), in_colors(labels, classes), opacity)
     if not has_background(classes):
         return blended
     gray = Image.fromarray(image).convert("L").convert("RGB")

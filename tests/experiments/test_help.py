@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from analysis.config import AnalyzeConfig
 from benchmarks.config import ColorizeBenchmark, DeviceBenchmark, SegmentBenchmark
+from page.config import DemoConfig
 
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.photo.config import PhotoConfig, ShippedConfig
@@ -25,6 +26,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
         (["colorize.py", "--predict"], ShippedConfig),
         (["segment.py"], SegmentConfig),
         (["analyze.py"], AnalyzeConfig),
+        (["demo.py"], DemoConfig),
         (["benchmark.py", "colorize"], ColorizeBenchmark),
         (["benchmark.py", "segment"], SegmentBenchmark),
         (["benchmark.py", "device"], DeviceBenchmark),
@@ -46,7 +48,7 @@ def test_help_names_every_setting_and_imports_nothing_heavy(command: list[str], 
     assert "None" not in done.stdout
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert "jaxcolor" in imported
-    assert not imported & {"jax", "flax", "matplotlib", "orbax", "tensorflow_datasets", "torch"}
+    assert not imported & {"jax", "flax", "matplotlib", "orbax", "tensorflow_datasets", "torch", "gradio"}
 
 
 def test_help_needs_no_unicode() -> None:
