@@ -104,4 +104,5 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as temporary:
         install(Path(temporary))
         sys.argv = sys.argv[1:]
+        sys.path.insert(0, str(Path(sys.argv[0]).parent))
         runpy.run_path(sys.argv[0], run_name="__main__")

@@ -180,7 +180,7 @@ def build_colorize_tab(tab: ColorizeTab, photographs: list[Path], gallery: str) 
 
     before = gr.State(0)  # how many files there were
 
-    given = {"inputs": [files, which, network, vividness], "outputs": result}
+    given: dict[str, Any] = {"inputs": [files, which, network, vividness], "outputs": result}
     busy: dict[str, Any] = {"concurrency_limit": 2, "concurrency_id": "compute", "api_visibility": "private"}
     quick: dict[str, Any] = {"api_visibility": "private", "queue": False, "show_progress": "hidden"}
 

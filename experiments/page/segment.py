@@ -125,7 +125,7 @@ def build_segment_tab(tab: SegmentTab, images: list[Path], gallery: str) -> gr.D
             result = gr.HTML(fragments.invitation(INVITATION), elem_id="segmented")
     segmented = gr.State(None)
 
-    given = {"inputs": [file, run, opacity], "outputs": [segmented, result]}
+    given: dict[str, Any] = {"inputs": [file, run, opacity], "outputs": [segmented, result]}
     busy: dict[str, Any] = {
         "concurrency_limit": 2, "concurrency_id": "compute", "api_visibility": "private",
         "show_progress_on": result,

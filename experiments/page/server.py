@@ -6,6 +6,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from jaxcolor.errors import UserError, reason
@@ -22,17 +23,17 @@ ELSEWHERE = ("/gradio_api/file=http", "/file=http", "/gradio_api/proxy=", "/prox
 
 def serve(config: DemoConfig) -> None:
     """Show the page until Ctrl-C. Raises `UserError` if Gradio is missing, or if the port is in use."""
+    if find_spec("gradio") is None:
+        raise UserError('the page needs Gradio: run `pip install -e ".[demo]"` first')
     listener = listen(config.host, config.port)
-    # Both are read when Gradio is imported.
-    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    try:
-        import gradio  # noqa: F401
-    except ImportError as error:
-        raise UserError('the page needs Gradio: run `pip install -e ".[demo]"` first') from error
     signal.signal(signal.SIGTERM, stop)
     with listener, tempfile.TemporaryDirectory(prefix="jaxcolor-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary).resolve()
-        os.environ["GRADIO_TEMP_DIR"] = str(folder)
+        # Gradio reads these when it is imported.
+        os.environ |= {
+            "GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+        }  # fmt: skip
         try:
             run(config, listener, folder)
         except KeyboardInterrupt:

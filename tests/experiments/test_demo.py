@@ -4,7 +4,6 @@ import io
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import zipfile
@@ -47,7 +46,7 @@ own = ["--predict", images + "/gray.jpg", images + "/tiger.png"]
 run = ["--runs-dir", runs, "--name"]
 cli.colorize([*own, "--out", out + "/shipped"])
 cli.colorize([*own, "--out", out + "/pale", "--vividness", "0.55"])
-cli.colorize([*run, "unet", *own, "--out", out + "/unet"])
+cli.colorize([*run, "cnn", *own, "--out", out + "/cnn"])
 cli.segment([*run, "shapes", *own, "--out", out + "/segmented"])
 """
 
@@ -90,8 +89,8 @@ def runs(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = trained_segmenter.train(folder)
     shutil.move(trained.config.folder, folder / "runs" / "shapes")
     config = ColorizeConfig(
-        name="unet", filters=4, colors=6, epochs=1, batch_size=16, archive=archive, data_dir=folder / "data",
-        runs_dir=folder / "runs",
+        name="cnn", model="cnn", filters=4, colors=6, epochs=1, batch_size=16, archive=archive,
+        data_dir=folder / "data", runs_dir=folder / "runs",
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compilation, "compiler_options", lambda backend: {})
@@ -101,25 +100,23 @@ def runs(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(images: Path, runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The page, from a server of its own. It ends as with Ctrl-C, and leaves no temporary files."""
+    """The page, from a server of its own. It ends as asked, and leaves no temporary files."""
     folder = tmp_path_factory.mktemp("served")
     (folder / "predict.py").write_text(PREDICT)
     temporary = folder / "temporary"
     temporary.mkdir()
-    python = [sys.executable, TESTS / "tiny_backbone.py"]
+    python: list[str | Path] = [sys.executable, TESTS / "tiny_backbone.py"]
     subprocess.run([*python, folder / "predict.py", images, runs, folder], check=True)
-    options = ["--port", "0", "--runs-dir", runs, "--max-megapixels", str(MEGAPIXELS)]
+    options: list[str | Path] = ["--port", "0", "--runs-dir", runs, "--max-megapixels", str(MEGAPIXELS)]
     environment = os.environ | {"TMPDIR": str(temporary)}
-    with subprocess.Popen(
-        [*python, SCRIPT, *options], stdout=subprocess.PIPE, text=True, env=environment,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    ) as server:  # fmt: skip
+    command: list[str | Path] = [*python, SCRIPT, *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
         assert server.stdout is not None
         try:
             found = re.match(r"(http://127\.0\.0\.1:\d+) shows the page", server.stdout.readline())
             assert found is not None
             yield Served(found[1], images, runs, folder)
-            server.send_signal(signal.SIGINT)
+            server.terminate()
             assert server.wait(timeout=60) == 0
             assert server.stdout.read() == "the page is closed\n"
             assert list(temporary.iterdir()) == []
@@ -174,7 +171,7 @@ def result(page: Page, of: str = "#colored", part: str = ".picture") -> Locator:
 def idle(page: Page) -> None:
     """Wait until the page computes nothing."""
     page.wait_for_timeout(300)
-    expect(page.locator("[data-testid=status-tracker].translucent")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator("[data-testid=status-tracker].translucent:not(.hide)")).to_have_count(0, timeout=PATIENCE)
 
 
 def download(page: Page, link: Locator) -> tuple[str, bytes]:
@@ -248,10 +245,10 @@ def test_colors_are_replaced_and_the_page_says_so(page: Page, served: Served) ->
 def test_a_run_colors_without_a_dial(page: Page, served: Served) -> None:
     upload(page, served.images / "gray.jpg")
     result(page)
-    choose(page, "Network", "run unet")
+    choose(page, "Network", "run cnn")
     expect(page.get_by_role("slider", name="vividness")).to_be_disabled(timeout=PATIENCE)
     link = result(page).get_by_role("link")
-    assert download(page, link)[1] == served.expected("unet", "gray.jpg")
+    assert download(page, link)[1] == served.expected("cnn", "gray.jpg")
 
 
 @pytest.mark.parametrize(
@@ -314,9 +311,7 @@ def test_pasted_and_dropped_images_are_taken(page: Page, served: Served) -> None
         assert download(page, link)[1] == served.expected("shipped", "gray.jpg")
 
 
-def test_segmentation_shows_classes_and_areas_and_writes_what_predict_does(
-    page: Page, served: Served
-) -> None:
+def test_segmentation_shows_areas_and_writes_what_predict_does(page: Page, served: Served) -> None:
     page.get_by_role("tab", name="Segment").click()
     upload(page, served.images / "tiger.png", to="#image")
     segmented = result(page, "#segmented")
@@ -410,7 +405,7 @@ def test_the_server_loads_nothing_from_elsewhere(page: Page, served: Served) -> 
         assert page.request.get(f"{served.address}/{path}").status == 403
     policy = page.request.get(served.address).headers["content-security-policy"]
     assert policy.startswith("default-src 'self' data: blob:;")
-    assert page.request.get(f"{served.address}/gradio_api/file={served.runs}/unet/config.json").status == 403
+    assert page.request.get(f"{served.address}/gradio_api/file={served.runs}/cnn/config.json").status == 403
 
 
 def test_a_port_in_use_is_one_line_and_takes_no_time(served: Served) -> None:
