@@ -171,7 +171,9 @@ def result(page: Page, of: str = "#colored", part: str = ".picture") -> Locator:
 def idle(page: Page) -> None:
     """Wait until the page computes nothing."""
     page.wait_for_timeout(300)
-    expect(page.locator("[data-testid=status-tracker].translucent:not(.hide)")).to_have_count(0, timeout=PATIENCE)
+    expect(page.locator("[data-testid=status-tracker].translucent:not(.hide)")).to_have_count(
+        0, timeout=PATIENCE
+    )
 
 
 def download(page: Page, link: Locator) -> tuple[str, bytes]:

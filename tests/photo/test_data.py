@@ -68,6 +68,20 @@ def test_batches_are_padded_and_repeat_from_seed_and_epoch(tmp_path: Path) -> No
     assert whole["valid"].tolist() == [1] * 4
 
 
+def test_each_process_reads_its_rows_and_a_resumed_epoch_its_last_batches(tmp_path: Path) -> None:
+    data = find_photographs(write_files(tmp_path), [32, 40])
+    batches, epoch = make_batches(np.arange(12), 4), (0, 1)
+    whole = list(data.train.batches(batches, epoch))
+    for rows in (slice(0, 2), slice(2, 4)):
+        share = list(data.train.batches(batches, epoch, rows))
+        for all_rows, own in zip(whole, share, strict=True):
+            np.testing.assert_array_equal(own["images"], all_rows["images"][rows])
+            np.testing.assert_array_equal(own["valid"], all_rows["valid"][rows])
+    rest = list(data.train.batches(batches, epoch, start=2))
+    assert len(rest) == 1
+    np.testing.assert_array_equal(rest[0]["images"], whole[2]["images"])
+
+
 def test_without_a_folder_of_that_name_a_share_is_for_validation() -> None:
     files = [PhotoFile(f"{index}.png", bytes, 0) for index in range(100)]
     train, validation = split(files)

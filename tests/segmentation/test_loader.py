@@ -97,6 +97,20 @@ def test_the_order_follows_from_seed_and_epoch(config: SegmentConfig, state: Tra
     assert not any(are_mirrored(images_of(loader, state, 1)[1]))
 
 
+def test_each_process_reads_its_rows_and_a_resumed_epoch_its_last_batches(
+    config: SegmentConfig, state: TrainState
+) -> None:
+    loader = make(config)
+    whole = list(loader.train_batches(state, 1))
+    (rest,) = loader.train_batches(state, 1, start=2)
+    jax.tree.map(np.testing.assert_array_equal, rest, whole[2])
+    for row in range(2):
+        loader.share = slice(row, row + 1)
+        for all_rows, own in zip(whole, loader.train_batches(state, 1), strict=True):
+            expected = {name: array[loader.share] for name, array in all_rows.items()}
+            jax.tree.map(np.testing.assert_array_equal, own, expected)
+
+
 def test_an_epoch_has_every_image_once_and_the_last_batch_is_padded(
     config: SegmentConfig, state: TrainState
 ) -> None:

@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 import tiny_network
 
+from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
+from jaxcolor.segmentation.config import SegmentConfig
+from jaxcolor.training.config import RunConfig
 from jaxcolor.training.processes import is_first, is_launched, last_words, local, together, wait_for_all
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
@@ -64,6 +67,45 @@ def test_one_process_is_the_first_and_waits_for_nobody() -> None:
 )
 def test_last_words_say_what_to_do(error: Exception, words: str) -> None:
     assert last_words(error) == words
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"processes": 2}, "--coordinator, --processes and --process belong together: give all three"),
+        (
+            {"coordinator": "host:1", "processes": 2},
+            "--coordinator, --processes and --process belong together: give all three",
+        ),
+        (
+            {"coordinator": "host", "processes": 2, "process": 0},
+            "--coordinator must be the first process's HOST:PORT, not host",
+        ),
+        (
+            {"coordinator": "host:99999", "processes": 2, "process": 0},
+            "--coordinator must be the first process's HOST:PORT, not host:99999",
+        ),
+        ({"coordinator": "host:1", "processes": 2, "process": 2}, "--process must be 0 to 1, not 2"),
+        ({"coordinator": "host:1", "processes": 0, "process": 0}, "--processes must be at least 1, not 0"),
+        (
+            {"coordinator": "host:1", "processes": 2, "process": 0, "predict": (Path("a.jpg"),)},
+            "--predict is for one process: leave out --coordinator",
+        ),
+    ],
+)
+@pytest.mark.parametrize("config", [ColorizeConfig, SegmentConfig])
+def test_the_place_of_a_process_is_checked(
+    config: type[RunConfig], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        config(**options)
+    assert str(error.value) == words
+
+
+def test_a_resumed_run_finds_the_processes_of_today() -> None:
+    config = ColorizeConfig(coordinator="yesterday:1", processes=2, process=1)
+    assert config.place == ("yesterday:1", 2, 1)
+    assert config.to_resume().place is None
 
 
 def free_port() -> int:
