@@ -36,8 +36,8 @@ class ColorizeConfig(RunConfig):
     model: str = "unet"
     """Network: cnn, unet (the CNN with skip connections), dunet (the UNet with a dilated convolution in its
     lowest layer), conv-transpose and strided-unet (the same two with strided and transposed convolutions),
-    resunet (the best one, with its own defaults for training), photo (for photographs, with options of its
-    own: --model photo --help), or a network of your own (docs/own-model.md)."""
+    resunet (the best one, with its own defaults for training), photo (for photographs; its options: --model
+    photo --help), or a network of your own (docs/own-model.md)."""
     kernel_size: int = 3
     """Height and width of the convolution kernels, an odd number of pixels."""
     filters: int = 32
