@@ -1,5 +1,6 @@
 """The script as users start it."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -8,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from analysis.config import QUICK
 from analysis.main import TITLES
+from analysis.main import analyze as run_analysis
 from flax import linen as nn
 
 from jaxcolor.colorization import data
 from jaxcolor.data.photographs import load_sample
+from jaxcolor.errors import UserError
 from jaxcolor.layers import Conv2d
 from jaxcolor.models import MODELS
 from jaxcolor.models.cnn import Block, Images, Logits, Valid
@@ -46,7 +50,7 @@ def test_a_quick_analysis_and_going_on_with_it(
     for name in ("cnn", "unet", "dunet", "conv-transpose", "strided-unet", "resunet"):
         monkeypatch.setitem(MODELS, name, Small)
     train, validation = load_sample()
-    monkeypatch.setattr(data, "load_sample", lambda: (train[:200], validation[:100]))
+    monkeypatch.setattr(data, "load_sample", lambda: (train[:120], validation[:40]))
     smaller = (
         *("--seeds", 1, "--batch-sizes", 50, 100, "--updates", 4, "--changes", 2, 0.25),
         *("--memory-networks", "unet", "--memory-sizes", 32),
@@ -73,10 +77,8 @@ def test_a_quick_analysis_and_going_on_with_it(
         "^## .*", report, re.MULTILINE
     )
 
-    done = analyze("--quick", "--runs-dir", tmp_path)
-    assert done.returncode == 1
-    assert "exists: resume it with --resume" in done.stderr
-    assert "Traceback" not in done.stderr
+    with pytest.raises(UserError, match="exists: resume it with --resume"):
+        run_analysis(dataclasses.replace(QUICK, runs_dir=tmp_path))
     assert (folder / "report.md").exists()
 
 
