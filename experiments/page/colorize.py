@@ -37,7 +37,7 @@ class ColorizeTab:
     def choices(self) -> list[tuple[str, str]]:
         """Return the networks to choose from: what the page shows, and the name."""
         runs = [(f"run {name}", name) for name in self.networks.colorizers()]
-        return [("for photographs (comes with jaxcolor)", SHIPPED), *runs]
+        return [("shipped, for photographs", SHIPPED), *runs]
 
     def color(
         self, files: list[str] | None, which: int | None, network: str, vividness: float,

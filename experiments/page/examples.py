@@ -9,7 +9,7 @@ from jaxcolor.data.photographs import CAMERA, PHOTOGRAPHS
 from jaxcolor.data.shapes import ShapeImages
 from jaxcolor.images import save_image
 
-SHAPES = (3, 7, 11)  # of the validation images of the built-in sample
+SHAPES = (9, 17)  # of the validation images of the built-in sample
 THUMBNAIL = (160, 160)  # pixels
 
 

@@ -53,7 +53,7 @@ def invitation(text: str) -> str:
 
 def message(text: str) -> str:
     """Return an error, which a screen reader reads at once."""
-    return f'<div class="message" role="alert">{escape(text[:1].upper() + text[1:])}.</div>'
+    return f'<div class="message" role="alert">{escape(text)}.</div>'
 
 
 def note(text: str) -> str:

@@ -119,7 +119,7 @@ def build_segment_tab(tab: SegmentTab, images: list[Path], gallery: str) -> gr.D
             file = gr.File(label="Image", elem_id="image", elem_classes="drop", height=150)
             examples = gr.HTML(gallery, js_on_load=fragments.PICK)
             run = gr.Dropdown(runs, value=runs[0] if runs else None, label="Run", filterable=False)
-            info = "0: the image alone. 1: the colors of the classes alone."
+            info = "0: the image. 1: the colors of the classes."
             opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity", info=info, buttons=[])
         with gr.Column(scale=3, min_width=300):
             result = gr.HTML(fragments.invitation(INVITATION), elem_id="segmented")

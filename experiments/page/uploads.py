@@ -54,7 +54,7 @@ def check_image(source: Path, most_pixels: int) -> None:
     height, width = read_size(source, source.name)
     if height * width > most_pixels:
         raise UserError(
-            f"{source.name} is too large: it has {height * width / 1e6:.1f} megapixels, and this page takes "
+            f"{source.name} is too large: it has {height * width / 1e6:.3g} megapixels, and this page takes "
             f"{most_pixels / 1e6:g}. Give a smaller image, or start the page with a higher --max-megapixels"
         )
 

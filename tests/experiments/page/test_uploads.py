@@ -39,7 +39,7 @@ def test_files_that_are_no_images_gone_or_too_large_are_named(tmp_path: Path) ->
     Image.fromarray(np.zeros((200, 300), np.uint8)).save(good)
     text.write_text("no image")
     check_image(good, 60_000)
-    with pytest.raises(UserError, match=r"^good.png is too large: it has 0.1 megapixels, .* 0.059999"):
+    with pytest.raises(UserError, match=r"^good.png is too large: it has 0.06 megapixels, .* 0.059999"):
         check_image(good, 59_999)
     with pytest.raises(UserError, match=r"^notes.jpg is broken, or not an image$"):
         check_image(text, 60_000)
