@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from analysis.config import AnalyzeConfig
-from benchmarks.config import ColorizeBenchmark, DeviceBenchmark, SegmentBenchmark
+from benchmarks.config import ColorizeBenchmark, DeviceBenchmark, ScalingBenchmark, SegmentBenchmark
 from page.config import DemoConfig
 
 from jaxcolor.colorization.config import ColorizeConfig
@@ -30,6 +30,7 @@ EXPERIMENTS = Path(__file__).parents[2] / "experiments"
         (["benchmark.py", "colorize"], ColorizeBenchmark),
         (["benchmark.py", "segment"], SegmentBenchmark),
         (["benchmark.py", "device"], DeviceBenchmark),
+        (["benchmark.py", "scaling"], ScalingBenchmark),
     ],
 )
 def test_help_names_every_setting_and_imports_nothing_heavy(command: list[str], settings: type) -> None:
@@ -41,8 +42,9 @@ def test_help_names_every_setting_and_imports_nothing_heavy(command: list[str], 
     for field in dataclasses.fields(settings):
         name = field.name.replace("_", "-")
         assert f"--{name}" in done.stdout or f"--no-{name}" in done.stdout
-    lines = done.stdout.splitlines()
+    usage, *lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 80
+    assert len(usage) <= 100  # tyro never breaks it, and shortens only longer ones
     boxes = [line.split()[1] for line in lines if " options " in line and "--" not in line]
     assert boxes == ["options", *settings.GROUPS]  # type: ignore[attr-defined]
     assert "None" not in done.stdout
@@ -68,5 +70,5 @@ def test_the_benchmark_lists_its_commands(capsys: pytest.CaptureFixture[str]) ->
         [sys.executable, EXPERIMENTS / "benchmark.py", "--help"], capture_output=True, text=True, check=True
     )
     assert [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")] == [
-        "colorize", "segment", "device"
+        "colorize", "segment", "device", "scaling"
     ]  # fmt: skip
