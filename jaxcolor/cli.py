@@ -41,7 +41,7 @@ commands:
   runs        list the runs in a folder, with scores and settings that differ
   compare     draw what several runs predict for the same images
   export      write a network for ONNX, StableHLO, PyTorch or safetensors
-  demo        color and segment on a page in the browser (in a clone of the repository)
+  demo        color and segment in the browser (in a clone of the repository)
   analyze     answer the assignment's questions (in a clone of the repository)
   benchmark   compare jaxcolor with PyTorch (in a clone of the repository)
 

@@ -123,7 +123,10 @@ class SegmentBenchmark(Settings):
 
 @dataclass(frozen=True)
 class ScalingBenchmark(Settings):
-    """Train on several CPU devices at equal total work, and count what they send to each other."""
+    """Train on several CPU devices at equal total work, without PyTorch.
+
+    It counts what the devices send to each other.
+    """
 
     GROUPS: ClassVar = {"network": "model", "measurement": "devices", "result": "json"}
     MEMORY: ClassVar = ("batch_size",)
