@@ -40,7 +40,7 @@ commands:
   inspect     report what a folder of images and masks holds, and its problems
   runs        list the runs in a folder, with scores and settings that differ
   compare     draw what several runs predict for the same images
-  demo        color and segment on a page in the browser (in a clone of the repository)
+  demo        color and segment in the browser (in a clone of the repository)
   analyze     answer the assignment's questions (in a clone of the repository)
   benchmark   compare jaxcolor with PyTorch (in a clone of the repository)
 

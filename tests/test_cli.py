@@ -67,7 +67,7 @@ def test_help_lists_the_commands_within_80_columns(
     cli.main(arguments)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines if line.startswith("  ")] == [
-        "colorize", "segment", "convert", "inspect", "runs", "compare", "analyze", "benchmark"
+        "colorize", "segment", "convert", "inspect", "runs", "compare", "demo", "analyze", "benchmark"
     ]  # fmt: skip
     assert max(map(len, lines)) <= 80
 
