@@ -14,10 +14,10 @@ BYTES_PER_PIXEL = 8  # of the largest image file: 16 bits for red, green, blue a
 class DemoConfig(Settings):
     """Color and segment images on a page in the browser.
 
-    Images stay on this machine: the page loads and sends nothing.
+    Images stay on this machine: the page loads and sends nothing elsewhere.
     """
 
-    GROUPS: ClassVar = {"page": "port"}
+    GROUPS: ClassVar = {"server": "port"}
 
     port: int = 7860
     """Port of the page; 0 takes a free one."""

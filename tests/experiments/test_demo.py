@@ -340,7 +340,7 @@ def test_without_a_run_the_page_says_how_to_train_one(page: Page, served: Served
         page.reload()
         page.get_by_role("tab", name="Segment").click()
         command = f"segment.py --name shapes --dataset sample --runs-dir {served.runs}"
-        expect(page.locator(".advice")).to_contain_text(command, timeout=PATIENCE)
+        expect(page.locator(".advice").first).to_contain_text(command, timeout=PATIENCE)
         expect(page.locator("#image")).not_to_be_visible()
     finally:
         (served.runs.parent / "away").rename(run)
