@@ -30,7 +30,9 @@ ImageArray = UInt8[np.ndarray, "_ _ 3"]
 class CompareConfig:
     """Draw what several runs predict for the same images."""
 
-    runs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN [RUN ...]")]
+    runs: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(help_behavior_hint="", metavar="RUN [RUN ...]")
+    ]
     """Folders of runs; photo is the network for photographs that comes with jaxcolor."""
     images: Annotated[tuple[Path, ...], tyro.conf.arg(help_behavior_hint="", metavar="PATH [PATH ...]")] = ()
     """Images, folders and patterns. Default: photographs that installed packages contain."""

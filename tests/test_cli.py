@@ -112,6 +112,23 @@ def test_commands_receive_their_options(capsys: pytest.CaptureFixture[str]) -> N
     assert capsys.readouterr().err == "error: --epochs must be at least 1, not 0\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "usage", "absent"),
+    [
+        ("runs", "usage: jaxcolor runs [-h] [FOLDER] ", "] FOLDER"),
+        ("compare", "usage: jaxcolor compare [-h] RUN [RUN ...] ", "(default: )"),
+    ],
+)
+def test_help_says_which_arguments_are_required(
+    command: str, usage: str, absent: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    text = capsys.readouterr().out
+    assert text.startswith(usage)
+    assert absent not in text
+
+
 def test_studies_need_a_clone_of_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -26,7 +26,7 @@ LONGEST = 24  # characters of a setting
 class RunsConfig:
     """List the runs in a folder, with their scores and the settings that differ."""
 
-    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("runs")
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="[FOLDER]")] = Path("runs")
     """Folder of all run folders."""
     sort: Annotated[str, tyro.conf.arg(metavar="COLUMN")] = "loss"
     """Column to sort by: run, loss, score, time, or a setting. The best come first."""

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import tiny_network
 
+from jaxcolor.colorization import data as color_data
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
+from jaxcolor.segmentation import data as label_data
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.training.config import RunConfig
 from jaxcolor.training.processes import is_first, is_launched, last_words, local, together, wait_for_all
@@ -106,6 +108,28 @@ def test_a_resumed_run_finds_the_processes_of_today() -> None:
     config = ColorizeConfig(coordinator="yesterday:1", processes=2, process=1)
     assert config.place == ("yesterday:1", 2, 1)
     assert config.to_resume().place is None
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_first_process_alone_says_that_cifar10_is_missing(
+    first: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(color_data, "is_available", lambda _: False)
+    monkeypatch.setattr(color_data, "last_prepared", lambda _: None)
+    monkeypatch.setattr(color_data, "is_first", lambda: first)
+    color_data.load_dataset(ColorizeConfig())
+    assert ("CIFAR-10 IS NOT HERE" in capsys.readouterr().err) == first
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_first_process_alone_says_that_voc_is_missing(
+    first: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(label_data, "is_available", lambda _: False)
+    monkeypatch.setattr(label_data, "last_prepared", lambda _: None)
+    monkeypatch.setattr(label_data, "is_first", lambda: first)
+    label_data.load_dataset(SegmentConfig())
+    assert ("PASCAL VOC IS NOT HERE" in capsys.readouterr().err) == first
 
 
 def free_port() -> int:
