@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from jaxcolor.errors import UserError, describe
 from jaxcolor.files import expand_user
-from jaxcolor.options import read_options, refuse_empty
+from jaxcolor.options import read_command, read_options
 from jaxcolor.terminal import flush_streams, one_line_messages, prepare_streams
 from jaxcolor.training.memory import enough_memory
 from jaxcolor.training.run_folder import RunFolder
@@ -159,12 +159,9 @@ def segment(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
 
 def convert(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor convert`."""
-    import tyro
-
     from jaxcolor.annotations.config import ConvertConfig
 
-    refuse_empty(arguments)
-    config = tyro.cli(ConvertConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    config = read_command(ConvertConfig, arguments, prog)
     # Imported after parsing, so --help is fast.
     from jaxcolor.annotations.conversion import convert
 
@@ -173,12 +170,9 @@ def convert(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
 
 def inspect(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor inspect`."""
-    import tyro
-
     from jaxcolor.segmentation.config import InspectConfig
 
-    refuse_empty(arguments)
-    config = tyro.cli(InspectConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    config = read_command(InspectConfig, arguments, prog)
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.segmentation.inspection import inspect
 
@@ -187,36 +181,27 @@ def inspect(arguments: Sequence[str] | None = None, prog: str | None = None) -> 
 
 def runs(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor runs`."""
-    import tyro
-
     from jaxcolor.training.overview import RunsConfig, list_runs
 
-    refuse_empty(arguments)
-    config = tyro.cli(RunsConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    config = read_command(RunsConfig, arguments, prog)
     plot = config.plot and expand_user(config.plot)
     list_runs(dataclasses.replace(config, folder=expand_user(config.folder), plot=plot))
 
 
 def compare(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor compare`."""
-    import tyro
-
     from jaxcolor.comparison import CompareConfig, compare
 
-    refuse_empty(arguments)
-    config = tyro.cli(CompareConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    config = read_command(CompareConfig, arguments, prog)
     images, out = tuple(map(expand_user, config.images)), expand_user(config.out)
     compare(dataclasses.replace(config, images=images, out=out))
 
 
 def export(arguments: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Run `jaxcolor export`."""
-    import tyro
-
     from jaxcolor.export.config import ExportConfig
 
-    refuse_empty(arguments)
-    config = tyro.cli(ExportConfig, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    config = read_command(ExportConfig, arguments, prog)
     # Imported after parsing, so --help does not wait for JAX.
     from jaxcolor.export.command import export
 

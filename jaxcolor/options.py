@@ -14,6 +14,7 @@ import tyro
 from jaxcolor.errors import UserError
 
 Settings = TypeVar("Settings", bound=Any)
+Command = TypeVar("Command")
 
 ALIASES = {"learning_rate": ("--lr",), "weight_decay": ("--wd",)}
 
@@ -59,6 +60,17 @@ def read_options(
     except BrokenPipeError as error:
         raise SystemExit(141) from error  # `--help | head -1` ends without a word, as other programs do
     return cls(**{name: value for box in boxes for name, value in vars(getattr(given, box)).items()})
+
+
+def read_command(
+    cls: type[Command], arguments: Sequence[str] | None = None, prog: str | None = None
+) -> Command:
+    """Return the settings of a command with few options, which is a dataclass as tyro reads it."""
+    refuse_empty(arguments)
+    try:
+        return tyro.cli(cls, args=arguments, prog=prog, config=(tyro.conf.DisallowNone,))
+    except BrokenPipeError as error:
+        raise SystemExit(141) from error  # `--help | head -1` ends without a word, as other programs do
 
 
 def without_repeats(cls: type, arguments: Sequence[str], default: Any) -> list[str]:

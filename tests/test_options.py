@@ -5,6 +5,7 @@ import pytest
 from analysis.config import AnalyzeConfig
 from benchmarks.config import ColorizeBenchmark
 
+from jaxcolor import cli, options
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
 from jaxcolor.options import read_options
@@ -115,3 +116,17 @@ def test_the_advice_names_the_options_that_lower_the_memory() -> None:
     assert ColorizeConfig().memory_advice == "lower --batch-size or --filters"
     assert SegmentConfig().memory_advice == "lower --batch-size or --image-size"
     assert ColorizeConfig(predict=(Path("a.png"),)).memory_advice == "give a smaller image"
+
+
+@pytest.mark.parametrize("command", ["convert", "inspect", "runs", "compare", "export"])
+def test_help_that_nobody_reads_ends_without_a_word(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_pipe(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(options.tyro, "cli", break_pipe)
+    with pytest.raises(SystemExit) as ended:
+        cli.main([command, "--help"])
+    assert ended.value.code == 141
+    assert capsys.readouterr() == ("", "")

@@ -48,7 +48,7 @@ def export(config: ExportConfig) -> None:
     """
     package = NEEDED.get(config.to)
     if package and not find_spec(package):
-        raise UserError(f"--to {config.to} needs the package {package}: run `pip install 'jaxcolor[export]'`")
+        raise UserError(f"--to {config.to} needs the package {package}: run `pip install {package}`")
     source = open_source(config.run, config.checkpoint)
     out = config.out or Path(f"{Path(config.run).absolute().name}.{config.to}")
     data, facts = WRITERS[config.to](source)
