@@ -5,14 +5,18 @@ draws, and writes the run folder, which all of them can read; orbax saves from a
 """
 
 import contextlib
+import json
 import os
 import sys
 import threading
 import traceback
+import zlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcolor.errors import UserError, describe, reason
@@ -104,6 +108,30 @@ def wait_for_all(point: str) -> None:
     """Wait until all processes have come to this point of the program, which has a name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(point)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise `UserError` in all processes if one has other settings. Paths may differ from machine to machine.
+
+    With another learning rate or seed each would train a network of its own; with another batch size they
+    would wait for each other forever.
+    """
+    own = ("coordinator", "process")
+    values = {name: value for name, value in settings.items() if name not in own}
+    given = {name: isinstance(value, Path) or value for name, value in values.items()}
+    if names := differing(given):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+        raise UserError(f"the processes were started with different {options}: give all the same options")
+
+
+def differing(values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the values that are not the same in all processes. All call this together."""
+    if jax.process_count() == 1:
+        return []
+    texts = [json.dumps(value, default=str, sort_keys=True) for value in values.values()]
+    marks = np.array([zlib.crc32(text.encode()) for text in texts], np.uint32)
+    everyone = np.asarray(multihost_utils.process_allgather(marks))  # [process, value]
+    return [name for name, column in zip(values, everyone.T, strict=True) if len(set(column.tolist())) > 1]
 
 
 def local(tree: Tree) -> Tree:
