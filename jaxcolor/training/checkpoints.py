@@ -114,11 +114,11 @@ class Checkpoints:
             return None
         try:
             found = manager.restore(step, args=ocp.args.Composite(position=ocp.args.JsonRestore()))
+            position = Position(**found["position"])
         except RESTORE_ERRORS as error:
             raise UserError(
                 f"{self._within_folder} is damaged ({reason(error)}): delete it to repeat the epoch"
             ) from error
-        position = Position(**found["position"])
         return position if position.epoch == (self.epoch("latest") or 0) + 1 else None
 
     def restore_within(self, state: TrainState) -> TrainState:
