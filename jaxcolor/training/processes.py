@@ -113,8 +113,7 @@ def wait_for_all(point: str) -> None:
 def check_settings(settings: Mapping[str, Any]) -> None:
     """Raise `UserError` in all processes if one has other settings. Paths may differ from machine to machine.
 
-    With another learning rate or seed each would train a network of its own; with another batch size they
-    would wait for each other forever.
+    With another learning rate or seed they would train without an error, each a network of its own.
     """
     own = ("coordinator", "process")
     values = {name: value for name, value in settings.items() if name not in own}
