@@ -73,7 +73,11 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     An `OSError`, such as that of a full disk, names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=TEMPORARY)
+    try:
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_temporary_prefix(path), suffix=TEMPORARY)
+    except OSError as error:
+        error.filename = str(path)
+        raise
     try:
         with os.fdopen(descriptor, "wb") as file:
             write(file)

@@ -5,6 +5,7 @@ from typing import IO, Any
 
 import pytest
 
+from jaxcolor import files
 from jaxcolor.errors import UserError
 from jaxcolor.files import (
     check_writable,
@@ -61,6 +62,18 @@ def test_the_error_of_a_full_disk_names_the_file(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="No space left") as error:
         write_atomically(tmp_path / "file", fail)
+    assert error.value.filename == str(tmp_path / "file")
+
+
+def test_the_error_of_a_folder_without_permission_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**options: object) -> None:
+        raise PermissionError(13, "Permission denied", str(tmp_path / ".file.a8f.tmp"))
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", refuse)
+    with pytest.raises(PermissionError) as error:
+        write_atomically(tmp_path / "file", lambda file: file.write(b""))
     assert error.value.filename == str(tmp_path / "file")
 
 

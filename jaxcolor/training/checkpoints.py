@@ -101,24 +101,26 @@ class Checkpoints:
             training=ocp.args.StandardSave(self._training(state)),
             position=ocp.args.JsonSave(position._asdict()),
         )
-        with self._writing():
+        with self._writing(self._within_folder):
             self._within_manager().save(int(state.step), args=args)
 
     def position(self) -> Position | None:
         """Return where a run that was interrupted within an epoch resumes, or None."""
         if not self._within_folder.exists():
             return None
-        manager = self._within_manager()
-        step = manager.latest_step()
-        if step is None:
-            return None
         try:
+            if not self._within_folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            manager = self._within_manager()
+            step = manager.latest_step()
+            if step is None:
+                return None
             found = manager.restore(step, args=ocp.args.Composite(position=ocp.args.JsonRestore()))
+            position = Position(**found["position"])
         except RESTORE_ERRORS as error:
             raise UserError(
                 f"{self._within_folder} is damaged ({reason(error)}): delete it to repeat the epoch"
             ) from error
-        position = Position(**found["position"])
         return position if position.epoch == (self.epoch("latest") or 0) + 1 else None
 
     def restore_within(self, state: TrainState) -> TrainState:
@@ -178,11 +180,12 @@ class Checkpoints:
         return merit(metrics[self.metric], self.metric)
 
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self, folder: Path | None = None) -> Iterator[None]:
         try:
             yield
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot write a checkpoint into {self.folder}: {cause(error)}") from error
+            where = folder or self.folder
+            raise UserError(f"cannot write a checkpoint into {where}: {cause(error)}") from error
 
     def _restore(self, which: Which, **items: Any) -> Any:
         epoch = self.epoch(which)

@@ -135,7 +135,7 @@ class WandbLog:
         self._image = wandb.Image
         self._file = run.path / "wandb" / "jaxcolor.json"
         new: dict[str, Any] = {"id": secrets.token_hex(4), "metrics": -1, "drawings": -1}
-        self._logged = json.loads(self._file.read_text()) if self._file.exists() else new
+        self._logged = self._read() if self._file.exists() else new
         write_json(self._file, self._logged)
         try:
             self._wandb = wandb.init(
@@ -147,6 +147,17 @@ class WandbLog:
                 f"--log wandb cannot start ({reason(error)}): run `wandb login`, or set WANDB_MODE=offline"
             ) from error
         self._wandb.define_metric("*", step_metric="epoch")
+        for metrics in history:  # those of epochs that were trained without this log
+            self.add_metrics(metrics)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            logged = json.loads(self._file.read_text())
+            return {"id": str(logged["id"]), **{kind: int(logged[kind]) for kind in ("metrics", "drawings")}}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{self._file} is damaged ({reason(error)}): delete it to log into a new run of wandb"
+            ) from error
 
     def add_metrics(self, metrics: Metrics) -> None:
         self._add("metrics", metrics["epoch"], 2 * metrics["epoch"], numbers(metrics))

@@ -5,14 +5,18 @@ draws, and writes the run folder, which all of them can read; orbax saves from a
 """
 
 import contextlib
+import json
 import os
 import sys
 import threading
 import traceback
+import zlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from jaxcolor.errors import UserError, describe, reason
@@ -22,7 +26,7 @@ from jaxcolor.training.progress import Progress
 Tree = TypeVar("Tree")
 
 HEARTBEAT_SECONDS = 20  # without a sign of life, after which a process counts as ended
-CONNECT_SECONDS = 120  # until all processes have started
+CONNECT_SECONDS = 60  # until all processes have started
 # In the messages of JAX, gloo, NCCL and gRPC when another process does not answer.
 LOST = ("gloo", "nccl", "unavailable", "deadline_exceeded", "coordination service")
 
@@ -68,7 +72,8 @@ def is_launched(environment: Mapping[str, str]) -> bool:
 def connect(place: Place | None) -> None:
     """Connect this process with the others, or end it if they do not answer in time."""
     advice = (
-        f"start all processes within {CONNECT_SECONDS} seconds, with the same --coordinator and --processes"
+        f"start all within {CONNECT_SECONDS} seconds, with the same --coordinator and --processes, and each "
+        "with its own --process"
     )
     # When JAX itself gives up, it aborts the process with a stack trace.
     give_up = threading.Timer(CONNECT_SECONDS, leave, [f"error: the other processes do not answer: {advice}"])
@@ -104,6 +109,29 @@ def wait_for_all(point: str) -> None:
     """Wait until all processes have come to this point of the program, which has a name."""
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices(point)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Raise `UserError` in all processes if one has other settings. Paths may differ from machine to machine.
+
+    With another learning rate or seed they would train without an error, each a network of its own.
+    """
+    own = ("coordinator", "process")
+    values = {name: value for name, value in settings.items() if name not in own}
+    given = {name: isinstance(value, Path) or value for name, value in values.items()}
+    if names := differing(given):
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+        raise UserError(f"the processes were started with different {options}: give all the same options")
+
+
+def differing(values: Mapping[str, Any]) -> list[str]:
+    """Return the names of the values that are not the same in all processes. All call this together."""
+    if jax.process_count() == 1:
+        return []
+    texts = [json.dumps(value, default=str, sort_keys=True) for value in values.values()]
+    marks = np.array([zlib.crc32(text.encode()) for text in texts], np.uint32)
+    everyone = np.asarray(multihost_utils.process_allgather(marks))  # [process, value]
+    return [name for name, column in zip(values, everyone.T, strict=True) if len(set(column.tolist())) > 1]
 
 
 def local(tree: Tree) -> Tree:

@@ -14,7 +14,14 @@ from jaxcolor.training.config import RunConfig
 from jaxcolor.training.fit import Evaluation, Metrics, Plan, Task, fit
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.logs import check_log
-from jaxcolor.training.processes import is_first, local, together, wait_for_all
+from jaxcolor.training.processes import (
+    check_settings,
+    differing,
+    is_first,
+    local,
+    together,
+    wait_for_all,
+)
 from jaxcolor.training.run_folder import RunFolder, environment, find_run, on_device
 from jaxcolor.training.state import TrainState
 from jaxcolor.training.timing import Timing
@@ -60,6 +67,7 @@ def run(config: Config, build_job: BuildJob, since: float | None = None) -> Metr
     """
     with together(config.place), Timing("start", since) as timing:
         set_up(config.precision)
+        check_settings(vars(config))
         if config.evaluate:
             return evaluate(config, build_job)
         metrics = train(config, build_job, timing)
@@ -83,6 +91,8 @@ def train(config: Config, build_job: BuildJob, timing: Timing) -> Metrics:
 
     with timing.part("data"):
         job = build_job(config, folder, folder if resuming else None)
+    if differing({"images": identity(job.facts)}):
+        raise UserError("the processes have found different images: each needs a copy of the same data")
     if resuming:
         check_same(job, folder)
     if job.config.batch_size > job.images:

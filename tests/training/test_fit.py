@@ -253,10 +253,17 @@ def test_what_was_saved_within_an_earlier_epoch_is_not_used(run: RunFolder) -> N
     assert task.steps == 16
 
 
-def test_a_damaged_save_within_an_epoch_is_an_error(run: RunFolder) -> None:
+@pytest.mark.parametrize("text", ["{", "null", '{"epoch": 1, "step": 3}'])
+def test_a_damaged_save_within_an_epoch_is_an_error(run: RunFolder, text: str) -> None:
     with pytest.raises(Stopped):
         start(Stepping(run, 7), 3, save_steps=3)
     (file,) = run.path.glob("within-epoch/*/position/metadata")
-    file.write_text("{")
+    file.write_text(text)
+    with pytest.raises(UserError, match="within-epoch is damaged .*: delete it to repeat the epoch"):
+        start(Stepping(run), 3)
+
+
+def test_a_file_in_the_place_of_the_saves_within_an_epoch_is_an_error(run: RunFolder) -> None:
+    (run.path / "within-epoch").write_text("")
     with pytest.raises(UserError, match="within-epoch is damaged .*: delete it to repeat the epoch"):
         start(Stepping(run), 3)

@@ -130,6 +130,30 @@ def test_wandb_goes_on_in_the_same_run(folder: RunFolder, monkeypatch: pytest.Mo
     assert [call[0] for call in wandb.calls[1:-1]] == [8, 9]
 
 
+def test_wandb_gets_the_epochs_that_were_trained_without_it(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    train(folder, "none", [1, 2])
+    train(folder, "wandb", [3], done=2)
+    assert [call[0] for call in wandb.calls[1:3]] == [2, 4]
+    assert wandb.calls[1][1]["val_loss"] == 2.0
+    assert wandb.calls[-2][0] == 7
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"id": "a"}', '{"id": "a", "metrics": null, "drawings": 1}'])
+def test_a_damaged_file_of_wandb_is_one_line(
+    text: str, folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", FakeWandb())
+    file = folder.path / "wandb" / "jaxcolor.json"
+    file.parent.mkdir()
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"jaxcolor\.json is damaged \(.*\): delete it to log into a new run"):
+        open_log("wandb", folder, [])
+
+
 def test_wandb_without_a_key_is_one_line(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(**_: object) -> None:
         raise ConnectionError("api_key not configured\nTraceback")

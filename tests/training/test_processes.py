@@ -20,7 +20,15 @@ from jaxcolor.errors import UserError
 from jaxcolor.segmentation import data as label_data
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.training.config import RunConfig
-from jaxcolor.training.processes import is_first, is_launched, last_words, local, together, wait_for_all
+from jaxcolor.training.processes import (
+    differing,
+    is_first,
+    is_launched,
+    last_words,
+    local,
+    together,
+    wait_for_all,
+)
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
 EPOCHS = 4
@@ -49,6 +57,7 @@ def test_one_process_is_the_first_and_waits_for_nobody() -> None:
         assert is_first()
         wait_for_all("nobody")
         assert local(tree) is tree
+        assert differing({"seed": 0}) == []
 
 
 @pytest.mark.parametrize(
@@ -138,8 +147,11 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
-def start(runs: Path, count: int, *options: object) -> list[subprocess.Popen]:
-    """Start the processes of a run with a tiny network, on one CPU device each."""
+def start(runs: Path, count: int, *options: object, last: tuple[object, ...] = ()) -> list[subprocess.Popen]:
+    """Start the processes of a run with a tiny network, on one CPU device each.
+
+    `last` are further options of the last one.
+    """
     coordinator = f"127.0.0.1:{free_port()}"
     environment = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=1"}
     common = [
@@ -149,6 +161,7 @@ def start(runs: Path, count: int, *options: object) -> list[subprocess.Popen]:
     places: list[list[object]] = [
         ["--coordinator", coordinator, "--processes", count, "--process", process] for process in range(count)
     ]
+    places[-1] += last
     return [
         subprocess.Popen(
             list(map(str, [*common, *(place if count > 1 else [])])),
@@ -204,6 +217,19 @@ def test_a_run_of_two_processes_is_resumed_with_three_after_one_was_killed(tmp_p
 
 
 @pytest.mark.slow
+def test_processes_with_different_settings_do_not_train(tmp_path: Path) -> None:
+    processes = start(tmp_path, 2, "--name", "apart", last=("--lr", 0.5, "--seed", 7))
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1]
+    for text in errors:
+        assert text.splitlines()[-1] == (
+            "error: the processes were started with different --learning-rate, --seed: "
+            "give all the same options"
+        )
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.slow
 def test_a_process_that_finds_nobody_says_so(tmp_path: Path) -> None:
     code = (
         "from jaxcolor.training import processes\n"
@@ -214,6 +240,6 @@ def test_a_process_that_finds_nobody_says_so(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: the other processes do not answer: start all processes within 1 seconds, with the same "
-        "--coordinator and --processes\n"
+        "error: the other processes do not answer: start all within 1 seconds, with the same --coordinator "
+        "and --processes, and each with its own --process\n"
     )
