@@ -119,7 +119,7 @@ class ColorizeConfig(RunConfig):
     init_from: Path | None = None
     """Start from the weights, and with the palette, of another run: its name or folder."""
     save_steps: int = 500
-    """Save after every this many steps within an epoch, too, so that a long epoch can be resumed."""
+    """Also save every this many steps, so that a long epoch can be resumed in its middle."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
     log: LogName = "none"

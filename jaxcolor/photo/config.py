@@ -106,7 +106,7 @@ class PhotoConfig(RunConfig):
     """Start from the weights, and with the colors, of another run, its name or folder; or of the network that
     comes with jaxcolor, whose name is shipped."""
     save_steps: int = 500
-    """Save after every this many steps within an epoch, too, so that a long epoch can be resumed."""
+    """Also save every this many steps, so that a long epoch can be resumed in its middle."""
     plot_every: int = 1
     """Draw sample images every this many epochs, and after the last one."""
     log: LogName = "none"

@@ -156,7 +156,7 @@ class SegmentConfig(RunConfig):
     init_from: Path | None = None
     """Start from the weights of another run: its name or folder."""
     save_steps: int = 500
-    """Save after every this many steps within an epoch, too, so that a long epoch can be resumed."""
+    """Also save every this many steps, so that a long epoch can be resumed in its middle."""
     plot_every: int = 5
     """Draw predictions every this many epochs, and after the last one."""
     log: LogName = "none"

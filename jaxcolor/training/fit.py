@@ -87,12 +87,11 @@ def fit(
     done = checkpoints.epoch("latest") or 0
     if done > epochs:
         raise UserError(f"{run.path} has trained {done} epochs already: --epochs must be at least {done}")
-    position = checkpoints.position()
-    if not position:
-        checkpoints.forget_within()
-    if position:
+    if position := checkpoints.position():
         print(f"Resuming in epoch {position.epoch} of {epochs}, after {position.steps} steps", flush=True)
-    elif done:
+    else:
+        checkpoints.forget_within()  # of another epoch
+    if done and not position:
         state = checkpoints.restore("latest", state)
         is_finished = f"{run.path} is finished: {done} of {epochs} epochs"
         print(is_finished if done == epochs else f"Resuming after epoch {done} of {epochs}", flush=True)
