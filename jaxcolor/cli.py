@@ -15,9 +15,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from jaxcolor.errors import UserError, describe
 from jaxcolor.files import expand_user
@@ -286,7 +286,7 @@ def run_script(main: Callable[[], None], advice: str = RESUME_ADVICE) -> None:
     sys.unraisablehook = interrupt_again
     prepare_streams()
     try:
-        with one_line_messages(), enough_memory("lower the sizes"):
+        with ctrl_c_stays(), one_line_messages(), enough_memory("lower the sizes"):
             main()
             sys.stdout.flush()
     except (UserError, OSError) as error:
@@ -302,6 +302,30 @@ def run_script(main: Callable[[], None], advice: str = RESUME_ADVICE) -> None:
         os._exit(130)  # at once, without waiting for steps that the device still computes
     finally:
         flush_streams()
+
+
+@contextlib.contextmanager
+def ctrl_c_stays() -> Iterator[None]:
+    """Raise `KeyboardInterrupt` after Ctrl-C, whatever error a library makes of it."""
+    pressed = False
+
+    def press(*_: object) -> NoReturn:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # in the background of a shell
+        yield
+        return
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield
+    except BaseException as error:
+        if pressed and not isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def say(line: str) -> None:

@@ -5,7 +5,7 @@ A program of its own, because the number of devices is fixed when JAX starts.
 
 import json
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from flax import linen as nn
 from jaxcolor.colorization.task import evaluate_step as evaluate_colors
 from jaxcolor.colorization.task import make_train_step as make_color_step
 from jaxcolor.data.label_maps import VOID
+from jaxcolor.layers.resize import interpolation
 from jaxcolor.models.segmentation import DeepLabV3
 from jaxcolor.models.unet import UNet
 from jaxcolor.segmentation.losses import make_loss
 from jaxcolor.segmentation.task import TRAINABLE
+from jaxcolor.segmentation.task import evaluate_step as evaluate_labels
 from jaxcolor.segmentation.task import make_train_step as make_label_step
 from jaxcolor.training.batches import make_batches
 from jaxcolor.training.devices import Devices
@@ -58,7 +60,7 @@ def colorize(number: int) -> list[float]:
 
 
 def segment(number: int) -> list[float]:
-    """Return the training losses of each step, with dropout."""
+    """Return the training losses of each step, with dropout, and the validation loss."""
     devices, rng = Devices(number), np.random.default_rng(0)
     model = DeepLabV3(tiny_backbone.NAME, 3, 16)
     variables = new_variables(model, (1, 32, 32, 3))
@@ -72,11 +74,16 @@ def segment(number: int) -> list[float]:
     }
     fill = {"inputs": 0, "labels": VOID, "valid": 0}
     batch = {name: padded(array, rows, fill[name]) for name, array in batch.items()}
-    loss = make_loss(["cross-entropy", "dice"], jnp.ones(3))
+    loss = make_loss(["cross-entropy", "dice"], jnp.ones(3), number)
     train = Engine(make_label_step("all", "images", 0, loss), devices=devices)
     losses: list[float] = []
-    train(state, [batch] * 3, on_step=lambda _, sums: losses.append(float(sums["loss"] / sums["count"])))
-    return losses
+    state, _ = train(
+        state, [batch] * 3, on_step=lambda _, sums: losses.append(float(sums["loss"] / sums["count"]))
+    )
+    evaluate = Engine(keep_state(partial(evaluate_labels, "images", number)), donate=False, devices=devices)
+    enlarge = np.stack([interpolation(32, 2)] * rows)
+    _, sums = evaluate(state, [batch | {"rows": enlarge, "columns": enlarge}])
+    return [*losses, float(sums["loss"].sum() / sums["count"].sum())]
 
 
 @cache

@@ -60,6 +60,26 @@ run_script(main)
     assert done.stderr.strip() == f"interrupted: {cli.RESUME_ADVICE}"
 
 
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_that_a_library_turns_into_its_own_error_still_is_one() -> None:
+    script = """
+import signal
+from jaxcolor.cli import run_script
+from jaxcolor.errors import UserError
+
+def main():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    except KeyboardInterrupt:
+        raise UserError("cannot write a checkpoint") from None
+
+run_script(main)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130
+    assert done.stderr.strip() == f"interrupted: {cli.RESUME_ADVICE}"
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
 def test_help_lists_the_commands_within_80_columns(
     arguments: list[str], capsys: pytest.CaptureFixture[str]

@@ -16,7 +16,6 @@ from jaxcolor.colorization.preprocess import network_input
 from jaxcolor.data.cifar10 import is_available, last_prepared, load_cifar10
 from jaxcolor.data.photographs import load_sample
 from jaxcolor.errors import UserError
-from jaxcolor.training.processes import is_first
 from jaxcolor.training.run_folder import RunFolder
 
 NO_CIFAR10 = """\
@@ -61,7 +60,7 @@ def load_dataset(config: ColorizeConfig, earlier: RunFolder | None = None) -> Da
                 f"CIFAR-10's {config.category} images cannot be downloaded now, and the built-in sample "
                 "has no categories: give a local copy with --archive FILE"
             )
-        if not available and is_first():
+        if not available:
             print(NO_CIFAR10, file=sys.stderr, flush=True)
     if name == "cifar10":
         train, validation, md5 = load_cifar10(config.category, config.archive, config.data_dir, md5)

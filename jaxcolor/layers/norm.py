@@ -84,5 +84,7 @@ def batch_moments(
     else:
         weights, count = valid[:, None, None, None], valid.sum() * pixels
     mean = jnp.sum(x * weights, axis=(0, 1, 2)) / count
-    variance = jnp.sum(jnp.square(x - mean) * weights, axis=(0, 1, 2)) / count
+    # The gradient with respect to this mean is 0: without it, devices have one sum less to exchange.
+    distances = jnp.square(x - lax.stop_gradient(mean))
+    variance = jnp.sum(distances * weights, axis=(0, 1, 2)) / count
     return mean, variance, count

@@ -134,3 +134,14 @@ def interpolate(
     # The rows first, while the image is still narrow.
     x = jnp.einsum("bhwc,Hh->bHwc", x.astype(jnp.float32), rows, precision=exact)
     return jnp.einsum("bHwc,Ww->bHWc", x, columns, precision=exact)
+
+
+def interpolate_planes(
+    x: Float[Array, "height width channel"],
+    rows: Float[Array, "_ height"],
+    columns: Float[Array, "_ width"],
+) -> Float[Array, "channel _ _"]:
+    """Do what `interpolate` does for one image, and return each channel as a plane."""
+    exact = lax.Precision.HIGHEST
+    planes = jnp.matmul(rows, x.astype(jnp.float32).transpose(2, 0, 1), precision=exact)
+    return jnp.matmul(planes, columns.T, precision=exact)

@@ -22,7 +22,6 @@ from jaxcolor.errors import UserError
 from jaxcolor.files import write_atomically
 from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.survey import MaskFiles, Survey, binary, binary_problem, palette_conflict, survey
-from jaxcolor.training.processes import is_first
 from jaxcolor.training.run_folder import RunFolder
 
 NO_VOC = """\
@@ -140,7 +139,7 @@ def open_source(config: SegmentConfig, facts: dict[str, Any] | None) -> tuple[st
                     f"VOC cannot be downloaded now: using the archive with md5 {md5}, prepared earlier",
                     flush=True,
                 )
-            elif is_first():
+            else:
                 print(NO_VOC, file=sys.stderr, flush=True)
     if name == "sample":
         return name, None

@@ -182,9 +182,10 @@ class SegmentJob:
         state = create_state(model.apply, pretrained.variables, optimizer, self.trainable, config.ema)
         self.initial_state = devices.copy(state)
         after = self.loader.after
-        loss = make_loss(config.loss, jnp.asarray(self.class_weights))
+        loss = make_loss(config.loss, jnp.asarray(self.class_weights), devices.count)
         self._train = Engine(make_train_step(config.train, after, config.seed, loss), devices=devices)
-        self._evaluate = Engine(keep_state(partial(evaluate_step, after)), donate=False, devices=devices)
+        step = keep_state(partial(evaluate_step, after, devices.count))
+        self._evaluate = Engine(step, donate=False, devices=devices)
         self._label = LabelPredictor(model)
 
     def describe(self) -> dict[str, Any]:

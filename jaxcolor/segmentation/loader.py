@@ -155,16 +155,18 @@ class Loader:
         """Compute the features that the cache lacks."""
         if cache.is_complete():
             return
-        split, state = self.splits[name], local(state)
+        split, devices = self.splits[name], Devices(self.config.devices, own=True)
+        state = devices.copy(local(state))
+        rows = -(-self.batch_size // devices.count) * devices.count
         grouped = self._grouped(name, np.arange(len(split)))
         batches = [(indices, bool(flip)) for flip in range(cache.copies) for indices in grouped]
 
         def compute(batch: tuple[Indices, bool]) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
             indices, flip = batch
             samples = [split.sample(index, Augmentation(flip, epoch=0)) for index in indices.tolist()]
-            samples += [samples[0]] * (self.batch_size - len(samples))
-            images = assemble(samples, np.ones(self.batch_size, bool))["inputs"]
-            features = jax.device_get(self._features(state, images))
+            samples += [samples[0]] * (rows - len(samples))
+            images = assemble(samples, np.ones(rows, bool))["inputs"]
+            features = jax.device_get(self._features(state, devices.divide(images)))
             return features, [sample.labels for sample in samples[: len(indices)]]
 
         print(f"Computing the frozen features of the {name} images: {cache.bytes / GB:.2g} GB", flush=True)

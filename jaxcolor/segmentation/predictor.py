@@ -40,7 +40,7 @@ class LabelPredictor:
     def __init__(self, model: SegmentationNet):
         self.model = model
         self._labels = jit(predict)
-        self._probabilities = jit(lambda *arguments: jax.nn.softmax(logits_of(*arguments)))
+        self._probabilities = jit(lambda *arguments: jax.nn.softmax(logits_of(*arguments), axis=0))
 
     def __call__(
         self, state: TrainState, image: Pixels, size: Size, tta: bool = False, window: int | None = None
@@ -69,8 +69,8 @@ class LabelPredictor:
         total: Any = 0.0
         for view, step in averaged_views(size):
             found = self._probabilities(state, *self._arguments(image[:, ::step], view))
-            total = total + np.asarray(found)[:, ::step]
-        return total.argmax(-1).astype(np.uint8)
+            total = total + np.asarray(found)[:, :, ::step]
+        return total.argmax(axis=0).astype(np.uint8)
 
     def _arguments(self, image: Pixels, size: Size) -> tuple[np.ndarray, ...]:
         """Return the resized image, and the matrices that interpolate its logits to the image's own size."""

@@ -14,12 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
 from jaxcolor.data.label_maps import VOID
-from jaxcolor.layers import resize_bilinear
 from jaxcolor.layers.conv_norm import Features
-from jaxcolor.layers.resize import interpolate
+from jaxcolor.layers.resize import interpolate_planes
 from jaxcolor.models.segmentation import Inputs, Part, Stage
 from jaxcolor.pretrained.imagenet import normalize
-from jaxcolor.segmentation.losses import Loss, cross_entropy_sum
+from jaxcolor.segmentation.losses import BatchLoss, cross_entropy
+from jaxcolor.training.devices import map_images
 from jaxcolor.training.engine import Batch, Step, Sums
 from jaxcolor.training.freezing import Trainable
 from jaxcolor.training.state import TrainState
@@ -40,7 +40,7 @@ def train_step(
     train: Part,
     after: Stage,
     seed: int,
-    loss: Loss,
+    loss: BatchLoss,
     state: TrainState,
     batch: Batch,
 ) -> tuple[TrainState, Sums]:
@@ -63,7 +63,7 @@ def batch_loss(
     train: Part,
     after: Stage,
     seed: int,
-    loss: Loss,
+    loss: BatchLoss,
     state: TrainState,
     batch: Batch,
 ) -> tuple[Float[Array, ""], tuple[dict[str, Any], Float[Array, ""]]]:
@@ -81,31 +81,30 @@ def batch_loss(
         rngs={"dropout": jax.random.fold_in(jax.random.key(seed), state.step)},
         method="with_auxiliary",
     )
-    size = batch["labels"].shape[1:]
-    total, weight = loss(resize_bilinear(logits, size), batch["labels"])
+    total, weight = loss(logits, batch["labels"])
     if aux is not None:
-        of_aux, _ = loss(resize_bilinear(aux, size), batch["labels"])
+        of_aux, _ = loss(aux, batch["labels"])
         total = total + AUX_WEIGHT * of_aux
     return total, (updates.get("batch_stats", state.batch_stats), weight)
 
 
-def evaluate_step(after: Stage, state: TrainState, batch: Batch) -> Sums:
+def evaluate_step(after: Stage, devices: int, state: TrainState, batch: Batch) -> Sums:
     """Return loss, pixel count and confusion matrix of each image, at the size of its label map."""
     logits = state.apply_fn(state.averaged, network_input(batch, after), after=after)
     classes = logits.shape[-1]
 
     def evaluate_image(image: tuple[Array, Array, Array, Array]) -> Sums:
-        # One image at a time, because the logits of a whole batch at full size need much memory.
         logits, labels, rows, columns = image
-        large = interpolate(logits[None], rows, columns)
-        loss, count = cross_entropy_sum(large, labels[None], jnp.ones(classes))
+        large = interpolate_planes(logits, rows, columns)
+        loss, count = cross_entropy(large, labels, jnp.ones(classes))
         counted = (labels != VOID).ravel()
         place = jnp.where(counted, labels.ravel().astype(jnp.int32) * classes, 0)
-        pairs = place + large.argmax(-1).ravel()
+        pairs = place + large.argmax(axis=0).ravel()
         confusion = jnp.bincount(pairs, counted.astype(jnp.float32), length=classes**2)
         return {"loss": loss, "count": count, "confusion": confusion.reshape(classes, classes)}
 
-    return jax.lax.map(evaluate_image, (logits, batch["labels"], batch["rows"], batch["columns"]))
+    images = (logits, batch["labels"], batch["rows"], batch["columns"])
+    return map_images(evaluate_image, images, devices)
 
 
 def features_after(
@@ -122,7 +121,7 @@ def predict(
     columns: Float[Array, "_ _"],
 ) -> Integer[Array, "_ _"]:
     """Return the most likely class of each pixel, at the size that `rows` and `columns` interpolate to."""
-    return logits_of(state, image, rows, columns).argmax(-1).astype(jnp.uint8)
+    return logits_of(state, image, rows, columns).argmax(axis=0).astype(jnp.uint8)
 
 
 def logits_of(
@@ -130,9 +129,9 @@ def logits_of(
     image: Integer[Array, "1 height width 3"],
     rows: Float[Array, "_ _"],
     columns: Float[Array, "_ _"],
-) -> Float[Array, "_ _ class"]:
+) -> Float[Array, "class _ _"]:
     """Return the logits of an image, interpolated to another size."""
-    return interpolate(state.apply_fn(state.averaged, normalize(image)), rows, columns)[0]
+    return interpolate_planes(state.apply_fn(state.averaged, normalize(image))[0], rows, columns)
 
 
 def network_input(batch: Batch, after: Stage) -> Inputs:
@@ -142,6 +141,6 @@ def network_input(batch: Batch, after: Stage) -> Inputs:
     return tuple(features.astype(jnp.float32) for features in batch["inputs"])
 
 
-def make_train_step(train: Part, after: Stage, seed: int, loss: Loss) -> Step:
+def make_train_step(train: Part, after: Stage, seed: int, loss: BatchLoss) -> Step:
     """Return the train step of a run."""
     return partial(train_step, train, after, seed, loss)

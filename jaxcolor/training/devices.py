@@ -4,6 +4,7 @@ XLA divides the program (arXiv:2105.04663). Sums over a batch become sums over a
 gradients and the statistics of BatchNorm are those of the whole batch.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -19,20 +20,21 @@ Tree = TypeVar("Tree")
 class Devices:
     """All devices of each process, or the first `number` of them. Raises `UserError` if there are fewer.
 
-    With one device nothing is placed, and programs are compiled as without this class.
+    With one device nothing is placed, and programs are compiled as without this class. With `own`, only the
+    devices of this process are used, for work that each process does for itself.
     """
 
-    def __init__(self, number: int | None = None):
+    def __init__(self, number: int | None = None, own: bool = False):
         found = jax.local_devices()
         if number is not None and number > len(found):
             kind = found[0].platform.upper()
             raise UserError(f"--devices {number} is too many: JAX finds {len(found)} ({kind})")
         if jax.device_count() != jax.process_count() * len(found):
             raise UserError("the processes have different numbers of devices: start them on equal machines")
-        each = number or len(found)
-        self.count = each * jax.process_count()
-        chosen = [jax.local_devices(process)[:each] for process in range(jax.process_count())]
-        mesh = Mesh(np.array(chosen).flatten(), ("batch",))
+        processes = [jax.process_index()] if own else range(jax.process_count())
+        chosen = [device for process in processes for device in jax.local_devices(process)[:number]]
+        self.count = len(chosen)
+        mesh = Mesh(np.array(chosen), ("batch",))
         self._copies = NamedSharding(mesh, PartitionSpec())
         self._shares = NamedSharding(mesh, PartitionSpec("batch"))
 
@@ -67,3 +69,10 @@ class Devices:
     def keep_copied(self, tree: Tree) -> Tree:
         """Return arrays of which each device has a copy, in a function that is compiled."""
         return tree if self.count == 1 else jax.lax.with_sharding_constraint(tree, self._copies)
+
+
+def map_images(function: Callable[[Any], Tree], batch: Any, devices: int) -> Tree:
+    """Apply a function to each image of a batch: to one at a time on each of the devices that share it."""
+    shares = jax.tree.map(lambda array: array.reshape(devices, -1, *array.shape[1:]), batch)
+    results = jax.vmap(partial(jax.lax.map, function))(shares)
+    return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), results)

@@ -52,7 +52,8 @@ def check_log(name: LogName) -> None:
 def open_log(name: LogName, run: RunFolder, history: Sequence[Metrics]) -> Log:
     """Return the log of a run. `history` holds the metrics of the epochs that a run has when it resumes.
 
-    What the log has of later epochs, which will be repeated, is dropped.
+    What the log has of later epochs, which will be repeated, is dropped. Raises `OSError` if it cannot write
+    its files.
     """
     return LOGS[name](run, history)
 
@@ -79,6 +80,7 @@ class CSVLog(NoLog):
     def __init__(self, run: RunFolder, history: Sequence[Metrics]):
         self._path = run.path / "metrics.csv"
         self._rows = list(history)
+        self._path.open("a").close()  # an error comes before the training, not after an epoch
 
     def add_metrics(self, metrics: Metrics) -> None:
         """Write all rows anew, atomically. Epoch 0 lacks the columns of training."""
@@ -99,6 +101,7 @@ class TensorBoardLog:
         self._run = run
         folder = run.path / "tensorboard"
         shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
         self._writer = SummaryWriter(str(folder))
         for metrics in history:
             self.add_metrics(metrics)

@@ -21,6 +21,7 @@ from jax.experimental import multihost_utils
 
 from jaxcolor.errors import UserError, describe, reason
 from jaxcolor.training.config import Place
+from jaxcolor.training.memory import enough_memory
 from jaxcolor.training.progress import Progress
 
 Tree = TypeVar("Tree")
@@ -46,9 +47,10 @@ def together(place: Place | None) -> Iterator[None]:
         print(f"{jax.process_count()} processes with {jax.device_count()} devices", flush=True)
     else:
         Progress.hidden = True
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 the process keeps it to its end
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115 the process keeps it to its end
     try:
-        yield
+        with enough_memory("lower the sizes"):
+            yield
     except Exception as error:
         leave(last_words(error))
 
@@ -96,7 +98,7 @@ def connect(place: Place | None) -> None:
 
 def leave(message: str) -> NoReturn:
     """End this process at once, with a last line. The others would wait for it otherwise."""
-    print(message, file=sys.stderr, flush=True)
+    print(message, file=sys.__stderr__, flush=True)
     os._exit(1)
 
 

@@ -6,22 +6,23 @@ import pytest
 
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.segmentation.config import LossName
-from jaxcolor.segmentation.losses import LOSSES, cross_entropy_sum, make_loss
+from jaxcolor.segmentation.losses import LOSSES, cross_entropy, make_loss
 
 WEIGHTS = jnp.array([1.0, 2.0, 0.5])
 CLASSES = len(WEIGHTS)
 
 
 def test_cross_entropy_on_hand_computed_values() -> None:
-    logits = jnp.log(jnp.array([[[[0.2, 0.3, 0.5], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]]]]))
-    labels = jnp.array([[[1, 0, VOID]]])
-    differentiate = jax.value_and_grad(lambda x: cross_entropy_sum(x, labels, WEIGHTS), has_aux=True)
+    probabilities = jnp.array([[0.2, 0.3, 0.5], [0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])  # [pixel, class]
+    logits = jnp.log(probabilities).T[:, None]
+    labels = jnp.array([[1, 0, VOID]])
+    differentiate = jax.value_and_grad(lambda x: cross_entropy(x, labels, WEIGHTS), has_aux=True)
     (total, weight), gradient = jax.jit(differentiate)(logits)
     assert total == pytest.approx(-2 * np.log(0.3) - np.log(0.7), rel=1e-5)
     assert weight == 3
     # The weight times the probability, less 1 for the label.
     expected = [[0.4, 2 * (0.3 - 1), 1.0], [0.7 - 1, 0.2, 0.1], [0.0, 0.0, 0.0]]
-    np.testing.assert_allclose(gradient[0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(gradient[:, 0].T, expected, atol=1e-6)
 
 
 def plain(name: LossName, logits: np.ndarray, labels: np.ndarray) -> float:

@@ -166,7 +166,7 @@ def test_evaluation_counts_every_pixel_once(model: DeepLabV3, variables: dict) -
     batch = make_batch(3, filled=1)
     rows, columns = interpolation(32, 2), interpolation(48, 3)
     batch |= {"rows": np.stack([rows] * 3), "columns": np.stack([columns] * 3)}
-    sums = jax.jit(evaluate_step, static_argnums=0)("images", state, batch)
+    sums = jax.jit(evaluate_step, static_argnums=(0, 1))("images", 1, state, batch)
     confusion = np.asarray(sums["confusion"])
     assert confusion.shape == (3, CLASSES, CLASSES)
     assert confusion.sum() == (batch["labels"] != VOID).sum() == sums["count"].sum()
@@ -273,7 +273,7 @@ def test_confusion_has_a_row_per_true_class() -> None:
         "rows": matrices,
         "columns": matrices,
     }
-    sums = evaluate_step("backbone", state, jax.tree.map(jnp.asarray, batch))
+    sums = evaluate_step("backbone", 1, state, jax.tree.map(jnp.asarray, batch))
     np.testing.assert_array_equal(sums["confusion"][0], [[0, 1, 0], [0, 1, 0], [0, 1, 0]])
     wrong, right = np.log(np.exp(5) + 2), np.log(np.exp(5) + 2) - 5
     assert float(sums["loss"][0]) == pytest.approx(2 * wrong + right, rel=1e-5)

@@ -87,6 +87,19 @@ def test_csv_has_each_epoch_once(folder: RunFolder) -> None:
     assert [row["train_loss"] for row in rows] == ["", "2.0", "1.0", str(2 / 3)]
 
 
+@pytest.mark.parametrize(("name", "path"), [("csv", "metrics.csv"), ("tensorboard", "tensorboard")])
+def test_a_log_that_cannot_be_written_is_an_error_before_the_training(
+    folder: RunFolder, name: Any, path: str
+) -> None:
+    if name == "tensorboard":
+        pytest.importorskip("tensorboardX")
+        (folder.path / path).write_text("a file")
+    else:
+        (folder.path / path).mkdir()
+    with pytest.raises(OSError, match=path):
+        open_log(name, folder, [])
+
+
 class FakeWandb:
     """The part of wandb that a log uses. It keeps the calls."""
 

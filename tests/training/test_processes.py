@@ -14,12 +14,11 @@ import numpy as np
 import pytest
 import tiny_network
 
-from jaxcolor.colorization import data as color_data
 from jaxcolor.colorization.config import ColorizeConfig
 from jaxcolor.errors import UserError
-from jaxcolor.segmentation import data as label_data
 from jaxcolor.segmentation.config import SegmentConfig
-from jaxcolor.training.config import RunConfig
+from jaxcolor.training import processes
+from jaxcolor.training.config import Place, RunConfig
 from jaxcolor.training.processes import (
     differing,
     is_first,
@@ -29,6 +28,7 @@ from jaxcolor.training.processes import (
     together,
     wait_for_all,
 )
+from jaxcolor.training.progress import Progress
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "colorize.py"
 EPOCHS = 4
@@ -119,26 +119,19 @@ def test_a_resumed_run_finds_the_processes_of_today() -> None:
     assert config.to_resume().place is None
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_the_first_process_alone_says_that_cifar10_is_missing(
-    first: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_later_processes_are_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(color_data, "is_available", lambda _: False)
-    monkeypatch.setattr(color_data, "last_prepared", lambda _: None)
-    monkeypatch.setattr(color_data, "is_first", lambda: first)
-    color_data.load_dataset(ColorizeConfig())
-    assert ("CIFAR-10 IS NOT HERE" in capsys.readouterr().err) == first
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_the_first_process_alone_says_that_voc_is_missing(
-    first: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(label_data, "is_available", lambda _: False)
-    monkeypatch.setattr(label_data, "last_prepared", lambda _: None)
-    monkeypatch.setattr(label_data, "is_first", lambda: first)
-    label_data.load_dataset(SegmentConfig())
-    assert ("PASCAL VOC IS NOT HERE" in capsys.readouterr().err) == first
+    monkeypatch.setattr(processes, "connect", lambda place: None)
+    monkeypatch.setattr(processes, "is_first", lambda: False)
+    monkeypatch.setattr(Progress, "hidden", False)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    with together(Place("host:1", 2, 1)):
+        print("epoch 1")
+        print("warning: the batch is large", file=sys.stderr)
+    sys.stdout.close()
+    assert capsys.readouterr() == ("", "")
 
 
 def free_port() -> int:

@@ -138,6 +138,7 @@ def kernel_gradient(x: Images, gradient: Output, size: int, padding: int, dilati
 
 PIXELS_PER_PIECE = 6400  # of the batch, so that a piece stays in the cache
 MAX_PIECES = 16  # each piece is compiled separately
+FEWEST_IMAGES = {4: 1, 2: 16}  # in a piece, by the bytes of a number: 16-bit products take many at once
 _batch_is_whole = ContextVar("_batch_is_whole", default=False)
 
 
@@ -162,7 +163,7 @@ def correlate(
     pieces = min(max(1, round(batch * height * width / PIXELS_PER_PIECE)), MAX_PIECES)
     if _batch_is_whole.get():
         pieces = 1
-    step = -(-batch // pieces)
+    step = max(-(-batch // pieces), FEWEST_IMAGES[x.dtype.itemsize])
     total = jnp.zeros((), x.dtype)
     for start in range(0, batch, step):
         stop = start + step
