@@ -17,7 +17,7 @@ Compare jaxcolor with plain PyTorch.
 
 commands:
   colorize   compare colorization: parity certificate, speed and memory
-  segment    compare segmentation: whole runs, and the frozen forward pass
+  segment    compare segmentation: forward pass, training, prediction, runs
   device     run all of this on a GPU, in ten minutes
   scaling    train on several CPU devices, without PyTorch
 
@@ -38,7 +38,7 @@ def colorize(arguments: Sequence[str], prog: str) -> None:
 
 
 def segment(arguments: Sequence[str], prog: str) -> None:
-    """Compare segmentation: whole runs with their losses, and the frozen forward pass."""
+    """Compare segmentation: forward pass, training, prediction, and whole runs with their losses."""
     config = read_options(SegmentBenchmark, arguments, prog)
     from benchmarks.main import benchmark_segmentation
 

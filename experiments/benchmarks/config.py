@@ -84,18 +84,20 @@ class ColorizeBenchmark(Settings):
 
 @dataclass(frozen=True)
 class SegmentBenchmark(Settings):
-    """Compare the training of a network's last layer with a torchvision loop.
+    """Compare DeepLabV3 with the plain torchvision program, with the same random weights.
 
-    Both use the built-in sample and the same random weights.
+    It times the frozen forward pass, steps that train everything, the prediction of large photographs,
 
-    It times whole runs from the command line, and the frozen forward pass.
+    and whole runs from the command line that train the last layer on the built-in sample.
     """
 
-    GROUPS: ClassVar = {"network": "backbone", "measurement": "runs", "result": "json"}
-    MEMORY: ClassVar = ("batch_size", "image_size")
+    GROUPS: ClassVar = {"network": "backbone", "measurement": "parts", "result": "json"}
+    MEMORY: ClassVar = ("batch_size", "image_size", "backbone")
 
-    backbone: Literal["resnet50", "resnet101"] = "resnet101"
+    backbone: Literal["resnet50", "resnet101", "mobilenet-v3-large"] = "resnet101"
     """Backbone network."""
+    parts: tuple[Literal["forward", "training", "prediction", "runs"], ...] = ("forward", "runs")
+    """What to compare."""
     image_size: int = 224
     """Height and width of the images, in pixels."""
     batch_size: int = 16
@@ -103,9 +105,11 @@ class SegmentBenchmark(Settings):
     epochs: int = 10
     """Epochs of the whole runs."""
     runs: int = 1
-    """Number of runs of both programs from the command line, in turns. 0: time only the forward pass."""
+    """Number of runs of both programs from the command line, in turns."""
+    photographs: int = 5
+    """Number of photographs of 1920×1080 pixels per round of --parts prediction."""
     rounds: int = 5
-    """Number of timed rounds of the forward pass, after one to warm up; at least 5."""
+    """Number of timed rounds of the other parts, after one to warm up; at least 5."""
     json: Path | None = None
     """A JSON file to write all results to."""
 
@@ -115,7 +119,7 @@ class SegmentBenchmark(Settings):
             raise UserError(f"--rounds must be at least 5, not {self.rounds}")
         for name, value, least in (
             ("image-size", self.image_size, 32), ("batch-size", self.batch_size, 1),
-            ("epochs", self.epochs, 1), ("runs", self.runs, 0),
+            ("epochs", self.epochs, 1), ("runs", self.runs, 1), ("photographs", self.photographs, 1),
         ):  # fmt: skip
             if value < least:
                 raise UserError(f"--{name} must be at least {least}, not {value}")

@@ -47,7 +47,7 @@ def parts(quick: bool, is_cpu: bool, out: Path) -> Mapping[str, list[str]]:
         sys.executable, str(EXPERIMENTS / "colorize.py"), "--dataset", "sample",
         "--runs-dir", str(out / "runs"), "--overwrite", "--epochs", "1" if quick else "25",
     ]  # fmt: skip
-    tiny = ["--image-size", "32", "--runs", "0", "--backbone", "resnet50"]
+    tiny = ["--image-size", "32", "--parts", "forward", "--backbone", "resnet50"]
     precisions = ("float32", "bfloat16") if is_cpu else ("float32", "tf32", "bfloat16")
     return {
         "certificate": [*colorize, "--certificate", "only"],

@@ -110,10 +110,9 @@ def benchmark_segmentation(config: SegmentBenchmark) -> Results:
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, "weights.pth")
         model = segmentation.write_weights(weights, config)
-        results["forward"] = segmentation.compare_forward(config, weights, model)
-        if config.runs:
-            results["whole_run"] = segmentation.compare_runs(config, weights, Path(folder))
-    show(report.segmentation_text(results))
+        for part in config.parts:
+            results[part] = segmentation.COMPARISONS[part](config, weights, model)
+            show(report.segmentation_text(part, results[part]))
     return write_results(config, results)
 
 

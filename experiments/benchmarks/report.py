@@ -138,24 +138,19 @@ def whole_runs_text(result: Mapping[str, Any]) -> str:
     return "\n".join([table(header, rows), "", *lines])
 
 
-def segmentation_text(results: Mapping[str, Any]) -> str:
-    """Return the times of the frozen forward pass, and of the whole runs if there are any."""
-    forward, whole = results["forward"], results.get("whole_run")
-    rows = [[name, f"{summarize(times).median:.2f}"] for name, times in forward["seconds"].items()]
-    lines = [
-        table(["frozen forward pass", "s per batch"], rows),
-        f"\n{forward['ratio']:.2f} times as fast as {forward['best']}; features differ by at most "
-        f"{forward['largest_difference']:.1e} of the largest feature",
-    ]
-    if whole:
-        rows = [[name, *(f"{s:.1f}" for s in seconds)] for name, seconds in whole["seconds"].items()]
-        header = ["whole run, s", *(f"run {i + 1}" for i in range(len(rows[0]) - 1))]
-        lines += [
-            "\n" + table(header, rows),
-            f"\n{whole['ratio']:.1f} times as fast as torchvision; relative differences of the losses are at "
-            f"most {whole['largest_loss_difference']:.1e}",
-        ]
-    return "\n".join(lines)
+SEGMENTATION_PARTS = {
+    "forward": ("frozen forward pass", "s per batch"),
+    "training": ("step that trains everything", "s per batch"),
+    "prediction": ("prediction of photographs of 1920×1080 pixels", "s per photograph"),
+    "runs": ("whole run that trains the last layer", "s"),
+}
+
+
+def segmentation_text(part: str, result: Mapping[str, Any]) -> str:
+    """Return the median times of a part of `benchmark.py segment`, and how the results compare."""
+    rows = [[name, f"{summarize(times).median:.3g}"] for name, times in result["seconds"].items()]
+    line = f"{result['ratio']:.2f} times as fast as {result['best']}; {result['agreement']}"
+    return "\n".join([table(list(SEGMENTATION_PARTS[part]), rows), "", line])
 
 
 def draw_sweep(path: Path, results: Sequence[Mapping[str, Any]]) -> None:

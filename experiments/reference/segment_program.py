@@ -35,7 +35,7 @@ class SegmentProgramConfig:
 
     weights: Path
     """A .pth file with weights of the whole network for the classes of the sample."""
-    backbone: Literal["resnet50", "resnet101"] = "resnet101"
+    backbone: Literal["resnet50", "resnet101", "mobilenet-v3-large"] = "resnet101"
     """Backbone network."""
     epochs: int = 10
     """Number of passes over the training images."""
@@ -118,8 +118,15 @@ def load_batch(examples: Examples, indices: np.ndarray, size: int, training: boo
         images.append(resize_image(image, (size, size)))
         labels.append(resize_label_map(label_map, (size, size)) if training else label_map)
     inputs = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).astype(np.float32)) / 255
-    mean, deviation = (torch.tensor(numbers)[:, None, None] for numbers in (MEAN, STANDARD_DEVIATION))
-    return (inputs - mean) / deviation, torch.from_numpy(np.stack(labels).astype(np.int64))
+    return normalize(inputs), torch.from_numpy(np.stack(labels).astype(np.int64))
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Return images [batch, 3, height, width] with values from 0 to 1 as the backbones expect them."""
+    mean, deviation = (
+        torch.tensor(numbers, device=images.device)[:, None, None] for numbers in (MEAN, STANDARD_DEVIATION)
+    )
+    return (images - mean) / deviation
 
 
 def split_indices(order: np.ndarray, batch_size: int) -> list[np.ndarray]:
