@@ -29,6 +29,7 @@ from benchmarks.machine import synchronize
 from benchmarks.processes import EXPERIMENTS, run_python
 from benchmarks.rounds import Times, best, speedup, take_turns
 from benchmarks.speed import OURS
+from jaxcolor.data.label_maps import VOID
 from jaxcolor.data.shapes import SHAPES, ShapeImages
 from jaxcolor.models.segmentation import Part, SegmentationNet
 from jaxcolor.segmentation.config import SegmentConfig
@@ -96,7 +97,8 @@ def compare_training(config: SegmentBenchmark, weights: Path, model: nn.Module) 
 
     def torch_program(model: nn.Module, inputs: Tensor) -> Tensor:
         optimizer = optimizer_of(model)
-        found = F.cross_entropy(model(inputs)["out"], torch.from_numpy(labels).long().to(inputs.device))
+        truth = torch.from_numpy(labels).long().to(inputs.device)
+        found = F.cross_entropy(model(inputs)["out"], truth, ignore_index=VOID)
         optimizer.zero_grad()
         found.backward()
         optimizer.step()
@@ -123,7 +125,7 @@ def compare_prediction(config: SegmentBenchmark, weights: Path, model: nn.Module
     def torch_program(model: nn.Module, inputs: Tensor) -> list[np.ndarray]:
         found = []
         for path in files:
-            pixels = np.asarray(Image.open(path).convert("RGB"))
+            pixels = np.array(Image.open(path).convert("RGB"))
             image = torch.from_numpy(pixels).to(inputs.device).permute(2, 0, 1)[None].float() / 255
             size = (SHORTER_SIDE, round(pixels.shape[1] * SHORTER_SIDE / pixels.shape[0]))
             with torch.inference_mode():

@@ -34,7 +34,7 @@ def test_mobilenet_trains_and_predicts_as_torchvision_does(tmp_path: Path) -> No
     training = segmentation.compare_training(config, tmp_path / "w.pth", model)
     assert training["loss_difference"] < 0.1  # dropout differs
     prediction = segmentation.compare_prediction(config, tmp_path / "w.pth", model)
-    assert prediction["equal"] > 0.999
+    assert prediction["equal"] > 0.99  # Pillow and PyTorch round differently when they resize
     assert "% of the pixels have the same class" in segmentation_text("prediction", prediction)
 
 
