@@ -5,7 +5,7 @@
 - An upsampled image is not written out, and an image with few channels makes one product with many
   features: see `squares`.
 - The gradient for the kernel, the slowest part on a CPU, is one convolution that XLA computes fast: see
-  `correlate`.
+  `correlate`. With a large dilation it is one product per tap.
 
 `docs/speed.md` has the measurements.
 """
@@ -34,6 +34,7 @@ from jaxcolor.layers.conv.squares import (
 )
 from jaxcolor.layers.fusion import Concatenated, Squares, Upsampled, note_source, source_of
 
+WIDEST_CORRELATION = 2  # the largest dilation for which `correlate` is faster than a product per tap
 FEW_CHANNELS = 4  # up to so many, 4×4 windows are worth one matrix product
 
 
@@ -128,12 +129,34 @@ def kernel_gradient(x: Images, gradient: Output, size: int, padding: int, dilati
         seen = side_by_side(windows(x, size, 1, padding))
         product = seen.reshape(-1, seen.shape[-1]).T @ gradient.reshape(-1, gradient.shape[-1])
         return product.reshape(size, size, x.shape[-1], gradient.shape[-1])
+    if dilation > WIDEST_CORRELATION:
+        return correlate_by_taps(x, gradient, size, padding, dilation)
     if gradient.shape[-1] >= x.shape[-1]:
         return correlate(x, gradient, size, padding, dilation)
     # The input and the gradient swap roles, so that the one with fewer channels is shifted. The shifts are
     # then the opposite ones.
     padding = dilation * (size - 1) - padding
     return correlate(gradient, x, size, padding, dilation)[::-1, ::-1].swapaxes(2, 3)
+
+
+def correlate_by_taps(x: Images, gradient: Output, size: int, padding: int, dilation: int) -> Kernel:
+    """Return the gradient for a kernel as one product per tap, of the pixels that the tap sees."""
+
+    def seen(offset: int, inputs: int, outputs: int) -> tuple[slice, slice]:
+        """Return the places along an axis, in the input and in the output, for which the tap is inside."""
+        first = max(0, -offset)
+        last = max(first, min(outputs, inputs - offset))
+        return slice(first + offset, last + offset), slice(first, last)
+
+    offsets = [dilation * tap - padding for tap in range(size)]
+    products = []
+    for down in offsets:
+        rows, out_rows = seen(down, x.shape[1], gradient.shape[1])
+        for right in offsets:
+            columns, out_columns = seen(right, x.shape[2], gradient.shape[2])
+            inputs = x[:, rows, columns].reshape(-1, x.shape[-1])
+            products.append(inputs.T @ gradient[:, out_rows, out_columns].reshape(-1, gradient.shape[-1]))
+    return jnp.stack(products).reshape(size, size, x.shape[-1], gradient.shape[-1])
 
 
 PIXELS_PER_PIECE = 6400  # of the batch, so that a piece stays in the cache

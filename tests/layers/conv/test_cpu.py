@@ -1,6 +1,7 @@
 """The fast convolution equals the plain one, which equals the definition, in values and gradients."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -169,6 +170,33 @@ def test_a_piece_has_about_so_many_pixels_and_there_are_at_most_16(
     x = jnp.ones((batch, 7, 9, 1))
     cpu.correlate(x, x, 3, 1, 1)
     assert sizes == pieces
+
+
+def test_a_piece_of_16_bit_numbers_has_at_least_16_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "PIXELS_PER_PIECE", 100)
+    sizes: list[int] = []
+
+    def record(x: jax.Array, *_: Any) -> jax.Array:
+        sizes.append(len(x))
+        return jnp.zeros((3, 3, 1, 1), x.dtype)
+
+    monkeypatch.setattr(cpu, "_correlate", record)
+    x = jnp.ones((40, 7, 9, 1), jnp.bfloat16)
+    cpu.correlate(x, x, 3, 1, 1)
+    assert sizes == [16, 16, 8]
+
+
+@pytest.mark.parametrize("size", [(6, 5), (1, 7)])
+@pytest.mark.parametrize("dilation", [1, 2, 3, 5, 8])
+def test_kernel_gradients_equal_those_of_the_plain_convolution(dilation: int, size: tuple[int, int]) -> None:
+    """Up to a dilation with which most taps see nothing but padding."""
+    x, gradient = normal(0, 2, *size, 3), normal(1, 2, *size, 4)
+    around = ((dilation, dilation),) * 2
+    convolve = partial(plain.convolve, x, stride=1, padding=around, dilation=dilation)
+    (expected,) = jax.vjp(convolve, jnp.zeros((3, 3, 3, 4)))[1](gradient)
+    for correlate in (cpu.kernel_gradient, cpu.correlate_by_taps):
+        found = correlate(x, gradient, 3, dilation, dilation)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_sources_are_used_in_the_dtype_of_the_kernel() -> None:
