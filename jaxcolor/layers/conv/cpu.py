@@ -161,7 +161,7 @@ def correlate_by_taps(x: Images, gradient: Output, size: int, padding: int, dila
 
 PIXELS_PER_PIECE = 6400  # of the batch, so that a piece stays in the cache
 MAX_PIECES = 16  # each piece is compiled separately
-FEWEST_IMAGES = {4: 1, 2: 16}  # in a piece, by the bytes of a number: 16-bit products take many at once
+FEWEST_IN_16_BITS = 16  # images of a piece: products of 16-bit numbers take many at once
 _batch_is_whole = ContextVar("_batch_is_whole", default=False)
 
 
@@ -186,7 +186,8 @@ def correlate(
     pieces = min(max(1, round(batch * height * width / PIXELS_PER_PIECE)), MAX_PIECES)
     if _batch_is_whole.get():
         pieces = 1
-    step = max(-(-batch // pieces), FEWEST_IMAGES[x.dtype.itemsize])
+    fewest = FEWEST_IN_16_BITS if x.dtype.itemsize == 2 else 1
+    step = max(-(-batch // pieces), fewest)
     total = jnp.zeros((), x.dtype)
     for start in range(0, batch, step):
         stop = start + step
