@@ -84,11 +84,11 @@ class ColorizeBenchmark(Settings):
 
 @dataclass(frozen=True)
 class SegmentBenchmark(Settings):
-    """Compare DeepLabV3 with the plain torchvision program, with the same random weights.
+    """Compare DeepLabV3 with the plain torchvision program, with equal weights.
 
-    It times the frozen forward pass, steps that train everything, the prediction of large photographs,
+    It times the frozen forward pass, steps that train everything,
 
-    and whole runs from the command line that train the last layer on the built-in sample.
+    the prediction of large photographs, and whole runs from the command line.
     """
 
     GROUPS: ClassVar = {"network": "backbone", "measurement": "parts", "result": "json"}
