@@ -92,7 +92,7 @@ class SegmentBenchmark(Settings):
     """
 
     GROUPS: ClassVar = {"network": "backbone", "measurement": "parts", "result": "json"}
-    MEMORY: ClassVar = ("batch_size", "image_size", "backbone")
+    MEMORY: ClassVar = ("batch_size", "image_size")
 
     backbone: Literal["resnet50", "resnet101", "mobilenet-v3-large"] = "resnet101"
     """Backbone network."""

@@ -108,7 +108,7 @@ def compare_training(config: SegmentBenchmark, weights: Path, model: nn.Module) 
     def optimizer_of(model: nn.Module) -> torch.optim.Optimizer:
         return torch.optim.Adam(model.parameters(), LEARNING_RATE)
 
-    theirs = torch_programs(config, copy.deepcopy(model).train(), torch_program)
+    theirs = torch_programs(config, model.train(), torch_program)
     first = float(theirs["torchvision eager"]())
     step()
     difference = abs(losses[0] - first) / first
