@@ -21,6 +21,7 @@ from jaxcolor.segmentation.preprocess import (
     random_crop,
     resize_image,
     resize_label_map,
+    resized_sizes,
 )
 from jaxcolor.training.stream import stream
 
@@ -52,8 +53,8 @@ class ResizedExamples:
 
     For training the label maps have the size of the network's images. Otherwise they keep their own size,
     padded with void. `crop` is the side of random square crops of training images, or None. `scales`,
-    `jitter` and `blur` say how the crops are scaled, how strongly their colors vary, and how much they are
-    blurred.
+    `jitter` and `blur` say how the crops are scaled, relative to the resized image, how strongly their colors
+    vary, and how much they are blurred.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class ResizedExamples:
         self.scales = scales
         self.jitter = jitter
         self.blur = blur
+        self.resized = resized_sizes(examples.sizes, resize)
         self.sizes = [(crop, crop)] * len(examples) if crop else network_sizes(examples.sizes, resize)
         self.label_sizes = self.sizes if training else label_map_sizes(examples.sizes)
 
@@ -85,7 +87,7 @@ class ResizedExamples:
         _, image, label_map = self.examples[index]
         if self.crop:
             rng = np.random.default_rng((self.seed, augmentation.epoch, index))
-            image, label_map = random_crop(image, label_map, self.crop, rng, self.scales)
+            image, label_map = random_crop(image, label_map, self.resized[index], self.crop, rng, self.scales)
             if self.jitter:
                 image = random_colors(image, self.jitter, rng)
             if self.blur:

@@ -95,7 +95,7 @@ class SegmentConfig(RunConfig):
     crop: int | None = None
     """Train on random square crops with this side in pixels, of images scaled at random."""
     scale: tuple[float, float] = (0.5, 2.0)
-    """With --crop: the smallest and the largest scale."""
+    """With --crop: the smallest and the largest scale. At 1 the image has --image-size."""
     jitter: float = 0.0
     """With --crop: change brightness, contrast and saturation at random. The factors differ from 1 by at most
     this number."""
@@ -103,7 +103,8 @@ class SegmentConfig(RunConfig):
     """With --crop: blur every other crop, with a standard deviation of at most so many pixels."""
     image_size: tuple[int, ...] = ()
     """One number: resize the shorter side of images to it; two: resize images to that height and width.
-    Default: 520, as for torchvision's weights; 256 for the sample; with --crop the size of the image."""
+    Default: 520, as for torchvision's weights; 256 for the sample; with --crop the size of the image.
+    Crops are cut from resized images, and validation images are seen at this size."""
     seed: int = 0
     """Seed of new weights, dropout, and the order and flips of the images."""
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
@@ -240,8 +241,6 @@ class SegmentConfig(RunConfig):
                 raise UserError("--split is for data without lists: leave out --dataset and --train-split")
         if self.train_split != "train" and self.dataset == "sample":
             raise UserError("the generated sample has no trainval: leave out --train-split")
-        if self.crop and self.image_size:
-            raise UserError("--crop and --image-size exclude each other: choose one")
 
     @property
     def data_path(self) -> Path:

@@ -21,19 +21,28 @@ LabelMap = UInt8[np.ndarray, "_ _"]
 def network_sizes(sizes: Sequence[Size], resize: Sequence[int] | None) -> list[Size]:
     """Return, for each image, the size (height, width) at which the network sees it.
 
+    It is that of `resized_sizes`. If there are more than `FEW` different sizes, they are rounded to multiples
+    of `STEP`, so that few programs are compiled. Rounding makes an image a little wider or narrower.
+    """
+    resized = resized_sizes(sizes, resize)
+    if len(set(resized)) <= FEW:
+        return resized
+    return [(_rounded(height), _rounded(width)) for height, width in resized]
+
+
+def resized_sizes(sizes: Sequence[Size], resize: Sequence[int] | None) -> list[Size]:
+    """Return the size (height, width) of each image after resizing.
+
     `resize` is empty or None to keep the size, one number for the length of the shorter side, or height and
-    width. If there are more than `FEW` different sizes, they are rounded to multiples of `STEP`, so that few
-    programs are compiled. Rounding makes an image a little wider or narrower.
+    width.
     """
     if resize and len(resize) == 2:
         return [(resize[0], resize[1])] * len(sizes)
-    scaled = []
+    resized = []
     for height, width in sizes:
         scale = resize[0] / min(height, width) if resize else 1
-        scaled.append((round(height * scale), round(width * scale)))
-    if len(set(scaled)) <= FEW:
-        return scaled
-    return [(_rounded(height), _rounded(width)) for height, width in scaled]
+        resized.append((round(height * scale), round(width * scale)))
+    return resized
 
 
 def label_map_sizes(sizes: Sequence[Size]) -> list[Size]:
@@ -72,15 +81,19 @@ def pad_label_map(label_map: LabelMap, size: Size) -> LabelMap:
 def random_crop(
     image: ImageArray,
     label_map: LabelMap,
+    size: Size,
     side: int,
     rng: np.random.Generator,
     scales: tuple[float, float] = SCALES,
 ) -> tuple[ImageArray, LabelMap]:
-    """Scale an image and cut out a square, both at random. Outside of the image it is gray and void."""
+    """Scale an image and cut out a square, both at random. Outside of the image it is gray and void.
+
+    `size` (height, width) is that of the image at a scale of 1.
+    """
     scale = rng.uniform(*scales)
-    size = max(1, round(label_map.shape[0] * scale)), max(1, round(label_map.shape[1] * scale))
-    image, label_map = resize_image(image, size), resize_label_map(label_map, size)
-    top, left = (rng.integers(0, max(length - side, 0) + 1) for length in size)
+    scaled = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    image, label_map = resize_image(image, scaled), resize_label_map(label_map, scaled)
+    top, left = (rng.integers(0, max(length - side, 0) + 1) for length in scaled)
     inside = np.s_[top : top + side, left : left + side]
     label_map = pad_label_map(label_map[inside], (side, side))
     background = np.round(np.array(MEAN) * 255).astype(np.uint8)

@@ -75,6 +75,21 @@ def test_crops_follow_from_seed_epoch_and_image(examples: VocExamples) -> None:
     assert np.any(first.inputs != split.sample(0, Augmentation(flip=False, epoch=2)).inputs)
 
 
+def test_crops_are_cut_from_the_resized_image(examples: VocExamples) -> None:
+    sizes = {}
+    for resize in ((), (64,), (64, 128)):
+        split = ResizedExamples(examples, resize, True, 160, 0, scales=(1, 1))
+        labels = split.sample(0, NO_AUGMENTATION).labels  # at the top left; the rest is void
+        inside = labels != VOID
+        sizes[resize] = (int(inside.any(axis=1).sum()), int(inside.any(axis=0).sum()))
+    height, width = examples.sizes[0]
+    assert sizes == {
+        (): (height, width),
+        (64,): (64, round(64 / height * width)),
+        (64, 128): (64, 128),
+    }
+
+
 def test_interpolations_reach_the_size_of_the_label_map(examples: VocExamples) -> None:
     split = ResizedExamples(examples, (64, 64), False, None, 0)
     matrices = split.interpolations(1, (8, 8, 5))

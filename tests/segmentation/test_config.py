@@ -56,7 +56,6 @@ def test_settings_are_read_back_from_json() -> None:
         ({"ema": 1.0}, "--ema must be from 0 to below 1"),
         ({"dataset": "sample", "archive": Path("a.tar")}, "exclude each other"),
         ({"classes": "3"}, "--classes is for"),
-        ({"crop": 64, "image_size": (64,)}, "--crop and --image-size"),
         ({"dataset": "sample", "train_split": "trainval"}, "leave out --train-split"),
         ({"name": "a/b"}, "must be the name of a folder"),
     ],

@@ -44,7 +44,7 @@ def test_random_crops_move_image_and_mask_alike() -> None:
     image = np.repeat(mask[..., None] * 20, 3, axis=2)
     sizes = set()
     for _ in range(20):
-        cropped, labels = random_crop(image, mask, 80, rng)
+        cropped, labels = random_crop(image, mask, (64, 96), 80, rng)
         assert cropped.shape == (80, 80, 3)
         assert labels.shape == (80, 80)
         inside = labels != VOID
@@ -54,6 +54,19 @@ def test_random_crops_move_image_and_mask_alike() -> None:
         assert np.median(np.abs(cropped[inside][:, 0].astype(int) - 20 * labels[inside].astype(int))) <= 2
         assert (cropped[~inside] == [124, 116, 104]).all()
     assert len(sizes) > 5
+
+
+def test_random_crops_are_scaled_relative_to_the_resized_image() -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    image = np.zeros((40, 60, 3), np.uint8)
+    sides = []
+    for seed in range(50):
+        _, labels = random_crop(image, mask, (80, 120), 300, np.random.default_rng(seed), (0.5, 1.5))
+        height, width = (labels != VOID).any(axis=1).sum(), (labels != VOID).any(axis=0).sum()
+        assert abs(width - 1.5 * height) <= 1
+        sides.append(height)
+    assert 40 <= min(sides) < 45
+    assert 115 < max(sides) <= 120
 
 
 def test_every_other_image_is_blurred() -> None:
