@@ -1,4 +1,7 @@
-"""Parity with PyTorch: jaxcolor reads weight files that PyTorch wrote, and both networks compute the same."""
+"""Parity with PyTorch: jaxcolor reads weight files that PyTorch wrote, and both networks compute the same.
+
+`pytest -n 0 -s` prints the largest difference of each network, which docs/differences.md has.
+"""
 
 from collections.abc import Iterable
 from functools import partial
@@ -60,11 +63,14 @@ def auxiliary_logits(model: SegmentationNet, variables: Any, images: np.ndarray)
 
 def check_stages(ours: dict[str, np.ndarray], theirs: dict[str, Any], names: Iterable[str]) -> None:
     """Compare the outputs of the stages with these names."""
+    largest = 0.0
     for name in names:
         expected = theirs[name].numpy().transpose(0, 2, 3, 1)
         assert ours[name].shape == expected.shape
         difference = np.abs(ours[name] - expected).max() / np.abs(expected).max()
         assert difference < TOLERANCE, f"{name}: {difference:.1e} of the largest activation"
+        largest = max(largest, difference)
+    print(f"\n{len(theirs)} stages, largest difference {largest:.1e} of the largest activation")
 
 
 @pytest.mark.slow
