@@ -4,7 +4,7 @@ A head takes the features of `LEVELS[name]`, of falling resolution. `features` r
 layer, `classifier`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jaxcolor.layers.conv_norm import ConvNorm, Features, Images, Valid
+from jaxcolor.layers.conv_norm import ConvNorm, Features, Images, SeparableConvNorm, Valid
 from jaxcolor.layers.resize import resize_bilinear
 from jaxcolor.models.pyramid import PyramidDecoder
 
@@ -24,7 +24,14 @@ PYRAMID_WIDTH = 96  # channels of the pyramid's head
 LRASPP_WIDTH = 128  # channels of LR-ASPP's coarse features
 DROPOUT = 0.1  # of the heads of the pyramid and the FCN; that of ASPP is 0.5, as in torchvision
 # Which of the backbone's features a head takes: those at strides of 4, 8, 16 and 32, or the output stride.
-LEVELS = {"deeplabv3": (3,), "deeplabv3plus": (0, 3), "fpn": (0, 1, 2, 3), "fcn": (3,), "lraspp": (1, 3)}
+LEVELS = {
+    "deeplabv3": (3,),
+    "deeplabv3plus": (0, 3),
+    "deeplabv3plus-separable": (0, 3),
+    "fpn": (0, 1, 2, 3),
+    "fcn": (3,),
+    "lraspp": (1, 3),
+}
 
 Logits = Float[Array, "batch rows columns class"]
 Levels = Sequence[Features]
@@ -35,13 +42,15 @@ class ASPP(nn.Module):
 
     rates: tuple[int, ...]
     dtype: DTypeLike = jnp.float32
+    block: type[ConvNorm | SeparableConvNorm] = ConvNorm  # of the dilated convolutions
 
     @nn.compact
     def __call__(self, x: Images, *, train: bool, valid: Valid | None = None) -> Features:
         conv = partial(ConvNorm, WIDTH, dtype=self.dtype)
+        dilated = partial(self.block, WIDTH, 3, dtype=self.dtype)
         branches = [conv(name="conv1x1")(x, train=train, valid=valid)]
         for i, rate in enumerate(self.rates, 1):
-            branches.append(conv(3, dilation=rate, name=f"atrous{i}")(x, train=train, valid=valid))
+            branches.append(dilated(dilation=rate, name=f"atrous{i}")(x, train=train, valid=valid))
         pooled = x.mean(axis=(1, 2), keepdims=True)
         pooled = conv(name="image_pooling")(pooled, train=train, valid=valid)
         branches.append(jnp.broadcast_to(pooled, branches[0].shape))
@@ -75,13 +84,13 @@ class DeepLabV3PlusHead(nn.Module):
     classes: int
     rates: tuple[int, ...]
     dtype: DTypeLike = jnp.float32
+    block: type[ConvNorm | SeparableConvNorm] = ConvNorm  # of the 3×3 convolutions
 
     def setup(self) -> None:
-        conv = partial(ConvNorm, dtype=self.dtype)
-        self.aspp = ASPP(self.rates, self.dtype)
-        self.low = conv(LOW_WIDTH)
-        self.conv1 = conv(WIDTH, 3)
-        self.conv2 = conv(WIDTH, 3)
+        self.aspp = ASPP(self.rates, self.dtype, self.block)
+        self.low = ConvNorm(LOW_WIDTH, dtype=self.dtype)
+        self.conv1 = self.block(WIDTH, 3, dtype=self.dtype)
+        self.conv2 = self.block(WIDTH, 3, dtype=self.dtype)
         self.classifier = nn.Conv(self.classes, (1, 1), dtype=self.dtype)
 
     def features(self, levels: Levels, *, train: bool, valid: Valid | None = None) -> Features:
@@ -164,9 +173,10 @@ class LRASPPClassifier(nn.Module):
         return conv(name="low")(x[..., :-LRASPP_WIDTH]) + conv(name="high")(x[..., -LRASPP_WIDTH:])
 
 
-HEADS = {
+HEADS: dict[str, Callable[..., Any]] = {
     "deeplabv3": DeepLabV3Head,
     "deeplabv3plus": DeepLabV3PlusHead,
+    "deeplabv3plus-separable": partial(DeepLabV3PlusHead, block=SeparableConvNorm),
     "fpn": PyramidHead,
     "fcn": FCNHead,
     "lraspp": LRASPPHead,

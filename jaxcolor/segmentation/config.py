@@ -9,6 +9,7 @@ import tyro
 from jaxcolor.errors import UserError
 from jaxcolor.training.config import LogName, RunConfig, require
 
+HeadName = Literal["deeplabv3", "deeplabv3plus", "deeplabv3plus-separable", "fpn", "fcn", "lraspp"]
 LossName = Literal["cross-entropy", "focal", "dice", "soft-iou"]
 WEIGHTED: set[LossName] = {"cross-entropy", "focal"}  # the losses in which classes have weights
 
@@ -39,10 +40,11 @@ class SegmentConfig(RunConfig):
     jaxcolor; trained on ImageNet, with a new head), resnet18 or resnet34 (downloaded; likewise), resnet50
     or resnet101 (downloaded; torchvision's weights for all of DeepLabV3 or FCN), or mobilenet-v3-large
     (downloaded; torchvision's weights for all of DeepLabV3 or LR-ASPP)."""
-    head: Literal["deeplabv3", "deeplabv3plus", "fpn", "fcn", "lraspp"] = "deeplabv3"
+    head: HeadName = "deeplabv3"
     """The part after the backbone: that of DeepLabV3, which sees one place in 16×16 pixels; of DeepLabV3+,
-    which adds details at a stride of 4; a light pyramid of features at strides of 4 to 32; that of FCN, one
-    convolution; or that of LR-ASPP, quick, with details at a stride of 8."""
+    which adds details at a stride of 4; the same with separable convolutions, quicker; a light pyramid of
+    features at strides of 4 to 32; that of FCN, one convolution; or that of LR-ASPP, quick, with details at a
+    stride of 8."""
     train: Literal["last", "head", "all"] = "head"
     """The trainable part: the last layer, everything after the backbone, or everything."""
     weights: Path | None = None

@@ -56,6 +56,7 @@ from jaxcolor.training.state import TrainState, create_state
 HEAD_NAMES = {
     "deeplabv3": "DeepLabV3",
     "deeplabv3plus": "DeepLabV3+",
+    "deeplabv3plus-separable": "DeepLabV3+ (separable)",
     "fpn": "Feature pyramid",
     "fcn": "FCN",
     "lraspp": "LR-ASPP",

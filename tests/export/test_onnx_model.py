@@ -73,6 +73,7 @@ def test_other_settings(name: str, options: dict[str, Any]) -> None:
         ("mobilenet-v3-large", "lraspp", 16),
         ("efficientnet-lite0", "fpn", 32),
         ("efficientnet-lite1", "deeplabv3plus", 16),
+        ("efficientnet-lite0", "deeplabv3plus-separable", 16),
         ("efficientnet-lite2", "deeplabv3", 16),
     ],
 )

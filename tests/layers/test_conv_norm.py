@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 from random_arrays import normal, uniform
 
-from jaxcolor.layers.conv_norm import ConvNorm, identity
+from jaxcolor.layers.conv_norm import ConvNorm, SeparableConvNorm, identity
 
 
 def make_variables(kernel: jax.Array, channels: int) -> dict[str, Any]:
@@ -39,6 +39,32 @@ def test_a_block_is_convolution_then_norm_then_activation(
     np.testing.assert_allclose(found[0], jnp.clip(out, 0, 6), atol=1e-4)
     same = jax.tree.map(lambda a, b: bool((a == b).all()), found[1]["batch_stats"]["norm"], stats)
     assert same == {"mean": not train, "variance": not train}
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_a_separable_block_is_two_convolutions_with_norms_and_relus(train: bool) -> None:
+    layer = SeparableConvNorm(5, 3, dilation=2)
+    x = normal(0, 2, 8, 9, 3)
+    steps = {
+        "depthwise": make_variables(normal(1, 3, 3, 1, 3), 3),
+        "pointwise": make_variables(normal(6, 1, 1, 3, 5), 5),
+    }
+    variables = {
+        kind: {name: step[kind] for name, step in steps.items()} for kind in ("params", "batch_stats")
+    }
+    found: Any = layer.apply(variables, x, train=train, mutable=["batch_stats"])
+
+    depthwise = nn.Conv(3, (3, 3), kernel_dilation=2, padding=2, use_bias=False, feature_group_count=3)
+    pointwise = nn.Conv(5, (1, 1), use_bias=False)
+    out: Any = x
+    for conv, step in zip((depthwise, pointwise), steps.values(), strict=True):
+        norm, stats = step["params"]["norm"], step["batch_stats"]["norm"]
+        out = conv.apply({"params": {"kernel": step["params"]["kernel"]}}, out)
+        mean, variance = (
+            (out.mean((0, 1, 2)), out.var((0, 1, 2))) if train else (stats["mean"], stats["variance"])
+        )
+        out = nn.relu((out - mean) / jnp.sqrt(variance + 1e-5) * norm["scale"] + norm["bias"])
+    np.testing.assert_allclose(found[0], out, atol=1e-4)
 
 
 @pytest.mark.parametrize(

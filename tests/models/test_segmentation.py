@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny_backbone
 
-from jaxcolor.models.heads import RATES
+from jaxcolor.models.heads import HEADS, RATES
 from jaxcolor.models.segmentation import DeepLabV3, Part, SegmentationNet
 
 
@@ -40,7 +40,7 @@ def test_features_are_smaller_by_the_output_stride(
     assert logits.shape == (2, *(-(-n // stride) for n in size), 5)
 
 
-@pytest.mark.parametrize("decoder", ["deeplabv3", "deeplabv3plus", "fpn", "fcn", "lraspp"])
+@pytest.mark.parametrize("decoder", HEADS)
 def test_features_of_a_frozen_part_give_the_same_logits(decoder: str, tmp_path: Path) -> None:
     x = jax.random.normal(jax.random.key(0), (1, 48, 64, 3))
 
@@ -58,12 +58,31 @@ def test_features_of_a_frozen_part_give_the_same_logits(decoder: str, tmp_path: 
 
 
 @pytest.mark.parametrize("architecture", ["resnet50", "efficientnet-lite0"])
-@pytest.mark.parametrize(("decoder", "stride"), [("deeplabv3plus", 16), ("fpn", 32)])
+@pytest.mark.parametrize(
+    ("decoder", "stride"), [("deeplabv3plus", 16), ("deeplabv3plus-separable", 16), ("fpn", 32)]
+)
 def test_other_heads_have_logits_at_a_stride_of_4(architecture: str, decoder: str, stride: int) -> None:
     model = SegmentationNet(architecture, 5, stride, decoder=decoder)
     x = jnp.zeros((2, 65, 96, 3))
     logits, _ = jax.eval_shape(model.init_with_output, jax.random.key(0), x)
     assert logits.shape == (2, 17, 24, 5)
+
+
+def test_separable_convolutions_have_fewer_parameters() -> None:
+    def head(name: str) -> dict:
+        model = SegmentationNet("efficientnet-lite0", 11, 16, decoder=name)
+        return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 64, 64, 3)))["params"]["head"]
+
+    def size(params: dict) -> int:
+        return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+    dense, separable = head("deeplabv3plus"), head("deeplabv3plus-separable")
+    # 320 channels at the output stride, 256 + 48 and 256 at a stride of 4
+    for params, block, channels in (("aspp", "atrous1", 320), (None, "conv1", 304), (None, "conv2", 256)):
+        before, after = ((part[params] if params else part)[block] for part in (dense, separable))
+        assert size(before) == 9 * channels * 256 + 2 * 256
+        assert size(after) == 9 * channels + 2 * channels + channels * 256 + 2 * 256
+    assert size(separable) < 0.35 * size(dense)
 
 
 def test_lraspp_is_as_large_as_torchvisions() -> None:
