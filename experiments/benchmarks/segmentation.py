@@ -19,7 +19,7 @@ import optax
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from reference.segment_program import load_batch, normalize
+from reference.segment_program import load_arrays, load_batch, normalize
 from reference.segmentation import build_segmentation, calibrate
 from reference.variants import choose_device
 from torch import Tensor, nn
@@ -36,7 +36,6 @@ from jaxcolor.segmentation.config import SegmentConfig
 from jaxcolor.segmentation.losses import make_loss
 from jaxcolor.segmentation.model import build_model, load_variables
 from jaxcolor.segmentation.predictor import Segmenter
-from jaxcolor.segmentation.preprocess import resize_image, resize_label_map
 from jaxcolor.segmentation.task import TRAINABLE, features_after, make_train_step
 from jaxcolor.training.compilation import jit
 from jaxcolor.training.engine import Engine
@@ -62,7 +61,7 @@ def write_weights(path: Path, config: SegmentBenchmark) -> nn.Module:
 def compare_forward(config: SegmentBenchmark, weights: Path, model: nn.Module) -> Result:
     """Compare the frozen forward pass on a batch, up to the input of the last layer."""
     _, state = load_state(config, weights, "last")
-    images, _ = load_arrays(config)
+    images, _ = sample_images(config, config.batch_size)
     features = jit(lambda state, images: features_after("head", state, images)[0])
 
     def torch_program(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -84,7 +83,7 @@ def compare_forward(config: SegmentBenchmark, weights: Path, model: nn.Module) -
 def compare_training(config: SegmentBenchmark, weights: Path, model: nn.Module) -> Result:
     """Compare steps of Adam that train everything, with BatchNorm and dropout in training mode."""
     _, state = load_state(config, weights, "all")
-    images, labels = load_arrays(config)
+    images, labels = sample_images(config, config.batch_size)
     loss = make_loss(["cross-entropy"], jnp.ones(len(SHAPES)))
     engine = Engine(make_train_step("all", "images", 0, loss))
     batch = {"inputs": images, "labels": labels, "valid": np.ones(len(images), np.float32)}
@@ -139,7 +138,7 @@ def compare_prediction(config: SegmentBenchmark, weights: Path, model: nn.Module
 
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, f"{number}.jpg") for number in range(config.photographs)]
-        for path, image in zip(files, load_arrays(config, config.photographs)[0], strict=True):
+        for path, image in zip(files, sample_images(config, config.photographs)[0], strict=True):
             Image.fromarray(image).resize(FULL_HD, Image.Resampling.BICUBIC).save(path, quality=90)
         theirs = torch_programs(config, model.eval(), torch_program)
         ours = [segmenter.predict(path) for path in files]
@@ -197,12 +196,9 @@ def load_state(config: SegmentBenchmark, weights: Path, train: Part) -> tuple[Se
     return network, state
 
 
-def load_arrays(config: SegmentBenchmark, number: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return uint8 images [n, size, size, 3] and labels of the sample, `number` or a batch of them."""
-    examples, size = ShapeImages("train"), (config.image_size, config.image_size)
-    chosen = [examples[index] for index in range(number or config.batch_size)]
-    images = [resize_image(image, size) for _, image, _ in chosen]
-    return np.stack(images), np.stack([resize_label_map(label_map, size) for _, _, label_map in chosen])
+def sample_images(config: SegmentBenchmark, number: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return so many images of the sample, uint8 [number, size, size, 3], and their labels."""
+    return load_arrays(ShapeImages("train"), np.arange(number), config.image_size, training=True)
 
 
 def torch_programs(

@@ -64,7 +64,7 @@ def note(text: str) -> str:
 def comparison(before: Shown, after: Shown, name: str) -> str:
     """Return two images on top of each other. A range input, as large as they, is the divider."""
     return f"""
-<figure class="picture compare" style="--width: {after.width}; --height: {after.height}">
+<figure class="figure compare" style="--width: {after.width}; --height: {after.height}">
   <img src="{address(before.path)}" alt="{escape(name)} in gray">
   <img class="after" src="{address(after.path)}" alt="{escape(name)} in color">
   <span class="corner left">gray</span><span class="corner right">colored</span>
@@ -74,10 +74,10 @@ def comparison(before: Shown, after: Shown, name: str) -> str:
 </figure>"""
 
 
-def picture(image: Shown, text: str) -> str:
+def figure(image: Shown, text: str) -> str:
     """Return an image."""
     return f"""
-<figure class="picture" style="--width: {image.width}; --height: {image.height}">
+<figure class="figure" style="--width: {image.width}; --height: {image.height}">
   <img src="{address(image.path)}" alt="{escape(text)}">
 </figure>"""
 

@@ -37,11 +37,11 @@ document.addEventListener("paste", (event) => jaxcolor.take(event, event.clipboa
 document.addEventListener("drop", (event) => jaxcolor.take(event, event.dataTransfer));
 document.addEventListener("dragover", (event) => event.preventDefault());
 new MutationObserver(() => {
-  for (const picture of document.querySelectorAll(".picture:not([data-placed])")) {
-    picture.dataset.placed = "yes";
-    const divider = picture.querySelector("input");
+  for (const figure of document.querySelectorAll(".figure:not([data-placed])")) {
+    figure.dataset.placed = "yes";
+    const divider = figure.querySelector("input");
     if (divider) divider.value = jaxcolor.position;
     // On a phone, results are below everything else.
-    if (window.innerWidth < 700) picture.scrollIntoView({ block: "nearest", behavior: "smooth" });
+    if (window.innerWidth < 700) figure.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
 }).observe(document.documentElement, { childList: true, subtree: true });

@@ -80,7 +80,7 @@ class SegmentTab:
         save_image(path, blended)
         shown = fragments.for_browser(blended, mask.with_name(f"shown-{round(100 * opacity)}.jpg"))
         return (
-            fragments.picture(shown, f"{source.name} in the colors of its classes")
+            fragments.figure(shown, f"{source.name} in the colors of its classes")
             + fragments.legend(areas(labels, classes))
             + fragments.downloads([("Download the overlay", path), ("Download the mask", mask)])
         )

@@ -112,13 +112,21 @@ def load_batch(examples: Examples, indices: np.ndarray, size: int, training: boo
 
     For training the labels have the size of the images, otherwise that of the label maps.
     """
+    images, labels = load_arrays(examples, indices, size, training)
+    inputs = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32)) / 255
+    return normalize(inputs), torch.from_numpy(labels.astype(np.int64))
+
+
+def load_arrays(
+    examples: Examples, indices: np.ndarray, size: int, training: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return uint8 images [batch, size, size, 3], and labels as in `load_batch`."""
     images, labels = [], []
     for index in indices.tolist():
         _, image, label_map = examples[index]
         images.append(resize_image(image, (size, size)))
         labels.append(resize_label_map(label_map, (size, size)) if training else label_map)
-    inputs = torch.from_numpy(np.stack(images).transpose(0, 3, 1, 2).astype(np.float32)) / 255
-    return normalize(inputs), torch.from_numpy(np.stack(labels).astype(np.int64))
+    return np.stack(images), np.stack(labels)
 
 
 def normalize(images: Tensor) -> Tensor:

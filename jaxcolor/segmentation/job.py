@@ -10,9 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax.traverse_util import flatten_dict
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from jaxcolor.data.label_maps import VOID
 from jaxcolor.data.shapes import SHAPES
 from jaxcolor.errors import UserError
 from jaxcolor.models.backbones import BACKBONES
@@ -24,7 +23,7 @@ from jaxcolor.segmentation.data import Dataset, load_dataset
 from jaxcolor.segmentation.drawing import Panel, draw_legend, draw_predictions
 from jaxcolor.segmentation.inspection import inspect
 from jaxcolor.segmentation.loader import Loader
-from jaxcolor.segmentation.losses import make_loss
+from jaxcolor.segmentation.losses import make_class_weights, make_loss
 from jaxcolor.segmentation.model import build_model, check_weights, default_stride, load_variables
 from jaxcolor.segmentation.predictor import LabelPredictor, load_segmenter
 from jaxcolor.segmentation.scores import (
@@ -116,19 +115,6 @@ def resolve(config: SegmentConfig, data: Dataset) -> SegmentConfig:
     )
 
 
-def class_weights(kind: str, counts: Int[np.ndarray, " 256"], classes: int) -> Float[np.ndarray, " classes"]:
-    """Return the weight of each class in the loss: 1 ("none") or 1/√frequency ("sqrt").
-
-    `counts` is the number of training pixels per label. The weights are scaled so that their mean over all
-    pixels is 1. A class without pixels has the weight 0.
-    """
-    if kind == "none":
-        return np.ones(classes, np.float32)
-    frequency = counts[:classes] / counts[:VOID].sum()
-    weights = np.where(frequency > 0, 1 / np.sqrt(np.maximum(frequency, 1e-12)), 0)
-    return (weights / (frequency * weights).sum()).astype(np.float32)
-
-
 def build_optimizer(config: SegmentConfig, schedule: optax.Schedule | float) -> optax.GradientTransformation:
     """Return the optimizer with the options of the settings."""
     optimizer = make_optimizer(config.optimizer, schedule, config.weight_decay)
@@ -172,7 +158,7 @@ class SegmentJob:
         self.evaluates_first = True
         self.trainable = TRAINABLE[config.train]
         counts = data.train_labels if config.class_weights != "none" else np.zeros(256, np.int64)
-        self.class_weights = class_weights(config.class_weights, counts, len(data.classes))
+        self.class_weights = make_class_weights(config.class_weights, counts, len(data.classes))
 
         self.fingerprint = self.trainable.fingerprint(pretrained.variables)
         self.devices = devices = Devices(config.devices)

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Integer
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Integer
 
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.layers.resize import interpolate_planes, interpolation
@@ -39,6 +40,21 @@ class Loss(NamedTuple):
 
     sums: Callable[[Logits, Labels, ClassWeights], Sums]
     total: Callable[..., Number]
+
+
+def make_class_weights(
+    kind: str, counts: Int[np.ndarray, " 256"], classes: int
+) -> Float[np.ndarray, " classes"]:
+    """Return the weight of each class in the loss: 1 ("none") or 1/√frequency ("sqrt").
+
+    `counts` is the number of training pixels per label. The weights are scaled so that their mean over all
+    pixels is 1. A class without pixels has the weight 0.
+    """
+    if kind == "none":
+        return np.ones(classes, np.float32)
+    frequency = counts[:classes] / counts[:VOID].sum()
+    weights = np.where(frequency > 0, 1 / np.sqrt(np.maximum(frequency, 1e-12)), 0)
+    return (weights / (frequency * weights).sum()).astype(np.float32)
 
 
 def make_loss(names: Sequence[LossName], class_weights: ClassWeights, devices: int = 1) -> BatchLoss:

@@ -161,7 +161,7 @@ def upload(page: Page, *files: Path, to: str = "#photographs") -> None:
     page.locator(f"{to} input[type=file]").first.set_input_files(files)
 
 
-def result(page: Page, of: str = "#colored", part: str = ".picture") -> Locator:
+def result(page: Page, of: str = "#colored", part: str = ".figure") -> Locator:
     """Wait for a result. Return it."""
     expect(page.locator(f"{of} {part}").first).to_be_visible(timeout=PATIENCE)
     idle(page)
@@ -266,7 +266,7 @@ def test_other_files_give_a_message(page: Page, served: Served, name: str, text:
     alert = page.locator("#colored").get_by_role("alert")
     expect(alert).to_contain_text(text, timeout=PATIENCE)
     assert "/" not in alert.inner_text()
-    expect(page.locator("#colored .picture")).to_have_count(0)
+    expect(page.locator("#colored .figure")).to_have_count(0)
 
 
 def test_a_file_of_too_many_bytes_gives_a_message(page: Page, served: Served) -> None:

@@ -34,7 +34,6 @@ from jaxcolor.segmentation.job import (
     build_job,
     build_optimizer,
     choose_samples,
-    class_weights,
     loss_label,
     resolve,
     segment,
@@ -517,14 +516,6 @@ def test_resume_refuses_other_settings(config: SegmentConfig, trained: Trained) 
 def test_the_label_of_the_curves_names_both_losses() -> None:
     assert loss_label(["cross-entropy"]) == "loss (cross-entropy)"
     assert loss_label(["dice", "focal"]) == "loss (dice + focal; validation: cross-entropy)"
-
-
-def test_class_weights_are_one_over_the_root_of_the_frequency() -> None:
-    counts = np.zeros(256, np.int64)
-    counts[[0, 1, VOID]] = [900, 100, 5000]
-    # Frequencies 0.9 and 0.1: 1/√0.9 and 1/√0.1, divided by √0.9 + √0.1, their mean over the pixels.
-    np.testing.assert_allclose(class_weights("sqrt", counts, 3), [0.833333, 2.5, 0], rtol=1e-6)
-    np.testing.assert_array_equal(class_weights("none", counts, 3), [1, 1, 1])
 
 
 def test_samples_are_spread_best_and_worst_without_repetition() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from jaxcolor.data.label_maps import VOID
 from jaxcolor.segmentation.config import LossName
-from jaxcolor.segmentation.losses import LOSSES, cross_entropy, make_loss
+from jaxcolor.segmentation.losses import LOSSES, cross_entropy, make_class_weights, make_loss
 
 WEIGHTS = jnp.array([1.0, 2.0, 0.5])
 CLASSES = len(WEIGHTS)
@@ -95,3 +95,11 @@ def test_every_loss_alone_learns_the_labels(name: LossName) -> None:
     for _ in range(50):
         logits, state = step(logits, state)
     np.testing.assert_array_equal(logits.argmax(-1)[labels != VOID], labels[labels != VOID])
+
+
+def test_class_weights_are_one_over_the_root_of_the_frequency() -> None:
+    counts = np.zeros(256, np.int64)
+    counts[[0, 1, VOID]] = [900, 100, 5000]
+    # Frequencies 0.9 and 0.1: 1/√0.9 and 1/√0.1, divided by √0.9 + √0.1, their mean over the pixels.
+    np.testing.assert_allclose(make_class_weights("sqrt", counts, 3), [0.833333, 2.5, 0], rtol=1e-6)
+    np.testing.assert_array_equal(make_class_weights("none", counts, 3), [1, 1, 1])

@@ -15,7 +15,7 @@ def test_names_cannot_add_tags(tmp_path: Path) -> None:
     shown = Shown(path, 1, 1)
     for html in (
         fragments.message(EVIL), fragments.note(EVIL), fragments.invitation(EVIL),
-        fragments.comparison(shown, shown, EVIL), fragments.picture(shown, EVIL),
+        fragments.comparison(shown, shown, EVIL), fragments.figure(shown, EVIL),
         fragments.downloads([(EVIL, path)]), fragments.thumbnails([(EVIL, shown)]),
         fragments.gallery([(EVIL, path)]), fragments.legend([Area(EVIL, (1, 2, 3), 1.0)]),
     ):  # fmt: skip
